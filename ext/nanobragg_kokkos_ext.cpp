@@ -1,0 +1,241 @@
+// The core's models and functions for Python: dxtbx's, scitbx's and cctbx's types in, NumPy out.  Units change here, from
+// the toolkit's (angstrom, mm, degrees) to the core's metres and radians; nothing is computed.
+#include <boost/python.hpp>
+#include <cctbx/miller.h>
+#include <dxtbx/model/crystal.h>
+#include <dxtbx/model/detector.h>
+#include <scitbx/array_family/boost_python/flex_fwd.h>
+#include <scitbx/array_family/ref.h>
+#include <scitbx/constants.h>
+#include <scitbx/mat3.h>
+#include <scitbx/vec3.h>
+
+#include <algorithm>
+#include <array>
+#include <stdexcept>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "../nanobragg_kokkos/core/amorphous.h"
+#include "../nanobragg_kokkos/core/crystal.h"
+#include "../nanobragg_kokkos/core/detector.h"
+#include "../nanobragg_kokkos/core/image.h"
+#include "../nanobragg_kokkos/core/runtime.h"
+#include "../nanobragg_kokkos/core/sources.h"
+#include "../nanobragg_kokkos/core/spots_pixel_driven.h"
+#include "../nanobragg_kokkos/core/structure_factors.h"
+
+namespace bp = boost::python;
+namespace af = scitbx::af;
+namespace nb = nanobragg;
+
+namespace {
+
+constexpr double mm = 1e-3, angstrom = 1e-10;
+const double degree = scitbx::constants::pi / 180;
+
+// Lets other Python threads run while the core computes.
+class WithoutGIL {
+ public:
+  WithoutGIL() : state_(PyEval_SaveThread()) {}
+  ~WithoutGIL() { PyEval_RestoreThread(state_); }
+  WithoutGIL(const WithoutGIL&) = delete;
+  WithoutGIL& operator=(const WithoutGIL&) = delete;
+
+ private:
+  PyThreadState* state_;
+};
+
+nb::Vec3 vector(const scitbx::vec3<double>& v) { return {v[0], v[1], v[2]}; }
+
+void require_equal(std::size_t size, std::size_t expected, const char* name) {
+  if (size != expected)
+    throw std::invalid_argument(std::string(name) + " has " + std::to_string(size) + " values where " +
+                                std::to_string(expected) + " are needed");
+}
+
+template <class Value>
+Value named(const std::string& name, const std::vector<std::pair<const char*, Value>>& known, const char* what) {
+  std::string all;
+  for (const auto& [known_name, value] : known) {
+    if (name == known_name) return value;
+    all += std::string(all.empty() ? "" : ", ") + known_name;
+  }
+  throw std::invalid_argument(std::string(what) + " must be one of " + all + ", not '" + name + "'");
+}
+
+nb::Detector* make_detector(const dxtbx::model::Detector& detector, int oversample, bool point_pixel, int sensor_layers,
+                            double thickness_mm, double attenuation_length_mm, const af::const_ref<bool>& mask) {
+  std::vector<nb::Panel> panels;
+  for (std::size_t i = 0; i < detector.size(); ++i) {
+    const dxtbx::model::Panel& p = detector[i];
+    nb::Panel panel;
+    panel.origin = mm * vector(p.get_origin());
+    panel.fast = vector(p.get_fast_axis());
+    panel.slow = vector(p.get_slow_axis());
+    panel.pixel_fast = mm * p.get_pixel_size()[0];
+    panel.pixel_slow = mm * p.get_pixel_size()[1];
+    panel.n_fast = int(p.get_image_size()[0]);
+    panel.n_slow = int(p.get_image_size()[1]);
+    panel.sensor_thickness = mm * thickness_mm;
+    panel.attenuation_length = mm * attenuation_length_mm;
+    panels.push_back(panel);
+  }
+  return new nb::Detector(panels, {oversample, sensor_layers, point_pixel},
+                          std::vector<std::uint8_t>(mask.begin(), mask.end()));
+}
+
+nb::Sources* make_sources(const af::const_ref<double>& directions, const af::const_ref<double>& wavelengths,
+                          const af::const_ref<double>& weights, const af::const_ref<int>& channels, bool polarized,
+                          double kahn_factor, const scitbx::vec3<double>& electric_vector, double fluence_per_mm2) {
+  const std::size_t n = wavelengths.size();
+  require_equal(directions.size(), 3 * n, "directions");
+  require_equal(weights.size(), n, "weights");
+  require_equal(channels.size(), n, "channels");
+  std::vector<nb::Source> sources;
+  for (std::size_t i = 0; i < n; ++i)
+    sources.push_back({-nb::Vec3{directions[3 * i], directions[3 * i + 1], directions[3 * i + 2]},
+                       angstrom * wavelengths[i], weights[i], channels[i]});
+  return new nb::Sources(sources, {polarized, kahn_factor, vector(electric_vector)}, fluence_per_mm2 / (mm * mm));
+}
+
+nb::Crystal* make_crystal(const dxtbx::model::CrystalBase& model, const af::const_ref<double>& blocks,
+                          const scitbx::vec3<double>& axis, double start_deg, double step_deg, int steps,
+                          const scitbx::vec3<int>& n_cells, const std::string& shape, double scale) {
+  if (blocks.size() % 9 != 0) throw std::invalid_argument("mosaic_blocks must hold matrices of 3 x 3 numbers");
+  const scitbx::mat3<double> inverse = model.get_A().inverse();    // rows: the cell vectors a, b, c
+  nb::Mat3 cell;
+  for (int i = 0; i < 3; ++i) cell.row[i] = angstrom * vector(inverse.get_row(i));
+  std::vector<nb::Mat3> rotations(blocks.size() / 9);
+  for (std::size_t i = 0; i < rotations.size(); ++i)
+    for (int r = 0; r < 3; ++r) rotations[i].row[r] = {blocks[9 * i + 3 * r], blocks[9 * i + 3 * r + 1], blocks[9 * i + 3 * r + 2]};
+  using nb::Shape;
+  return new nb::Crystal(nb::orientations(cell, rotations, vector(axis), degree * start_deg, degree * step_deg, steps),
+                         {n_cells[0], n_cells[1], n_cells[2]},
+                         named<Shape>(shape, {{"square", Shape::square}, {"round", Shape::round}, {"gauss", Shape::gauss},
+                                              {"gauss_argchk", Shape::gauss_argchk}, {"tophat", Shape::tophat}}, "shape"),
+                         scale);
+}
+
+nb::StructureFactors* make_structure_factors(const bp::list& channels, double default_amplitude, double F000) {
+  std::vector<std::vector<nb::Amplitude>> all;
+  for (int c = 0; c < bp::len(channels); ++c) {
+    const af::const_ref<cctbx::miller::index<>> indices =
+        bp::extract<af::const_ref<cctbx::miller::index<>>>(channels[c][0])();
+    const af::const_ref<double> values = bp::extract<af::const_ref<double>>(channels[c][1])();
+    require_equal(values.size(), indices.size(), "amplitudes");
+    std::vector<nb::Amplitude> channel;
+    channel.reserve(values.size());
+    for (std::size_t i = 0; i < values.size(); ++i)
+      channel.push_back({{indices[i][0], indices[i][1], indices[i][2]}, values[i]});
+    all.push_back(std::move(channel));
+  }
+  return new nb::StructureFactors(all, default_amplitude, F000);
+}
+
+nb::Amorphous* make_amorphous(const af::const_ref<double>& stol, const af::const_ref<double>& amplitude, double molecules) {
+  require_equal(amplitude.size(), stol.size(), "amplitude");
+  std::vector<std::pair<double, double>> table;
+  for (std::size_t i = 0; i < stol.size(); ++i) table.emplace_back(stol[i] / angstrom, amplitude[i]);
+  return new nb::Amorphous(table, molecules);
+}
+
+// The pixels of an image for NumPy, which asks an object for __array_interface__ and keeps the object alive.
+struct HostPixels {
+  std::shared_ptr<double> values;
+  std::size_t size;
+
+  bp::dict array_interface() const {
+    bp::dict d;
+    d["version"] = 3;
+    d["shape"] = bp::make_tuple(size);
+    d["typestr"] = "<f8";
+    d["data"] = bp::make_tuple(reinterpret_cast<std::size_t>(values.get()), false);
+    return d;
+  }
+};
+
+HostPixels on_host(const nb::Image& image) {
+  WithoutGIL released;
+  return {image.on_host(), image.size()};
+}
+
+void clear(nb::Image& image) {
+  WithoutGIL released;
+  image.clear();
+}
+
+void scale(nb::Image& image, double factor) {
+  WithoutGIL released;
+  image.scale(factor);
+}
+
+void add(nb::Image& image, const nb::Image& other) {
+  WithoutGIL released;
+  image.add(other);
+}
+
+void add_spots(nb::Image& image, const nb::Detector& detector, const nb::Sources& sources, const nb::Crystal& crystal,
+               const nb::StructureFactors& structure_factors, const std::string& interpolation) {
+  using nb::Interpolation;
+  const auto how = named<Interpolation>(
+      interpolation, {{"nearest", Interpolation::nearest}, {"tricubic", Interpolation::tricubic}}, "interpolation");
+  WithoutGIL released;
+  nb::add_spots_pixel_driven(image, detector, sources, crystal, structure_factors, how);
+}
+
+void add_background(nb::Image& image, const nb::Detector& detector, const nb::Sources& sources,
+                    const nb::Amorphous& amorphous) {
+  WithoutGIL released;
+  nb::add_background(image, detector, sources, amorphous);
+}
+
+bp::dict backend() {
+  const nb::Backend b = nb::backend();
+  bp::dict d;
+  d["backend"] = b.name;
+  d["threads"] = b.threads;
+  d["device"] = b.device;
+  d["kokkos"] = b.kokkos_version;
+  d["compiler"] = b.compiler;
+  return d;
+}
+
+}  // namespace
+
+BOOST_PYTHON_MODULE(nanobragg_kokkos_ext) {
+  using namespace boost::python;
+  class_<nb::Detector>("Detector", no_init)
+      .def("__init__", make_constructor(make_detector, default_call_policies(),
+                                        (arg("detector"), arg("oversample"), arg("point_pixel"), arg("sensor_layers"),
+                                         arg("thickness_mm"), arg("attenuation_length_mm"), arg("mask"))))
+      .add_property("n_pixels", &nb::Detector::n_pixels);
+  class_<nb::Sources>("Sources", no_init)
+      .def("__init__", make_constructor(make_sources, default_call_policies(),
+                                        (arg("directions"), arg("wavelengths"), arg("weights"), arg("channels"),
+                                         arg("polarized"), arg("kahn_factor"), arg("electric_vector"), arg("fluence"))));
+  class_<nb::Crystal>("Crystal", no_init)
+      .def("__init__", make_constructor(make_crystal, default_call_policies(),
+                                        (arg("model"), arg("mosaic_blocks"), arg("axis"), arg("start_deg"), arg("step_deg"),
+                                         arg("steps"), arg("n_cells"), arg("shape"), arg("scale"))));
+  class_<nb::StructureFactors>("StructureFactors", no_init)
+      .def("__init__", make_constructor(make_structure_factors, default_call_policies(),
+                                        (arg("channels"), arg("default_amplitude"), arg("F000"))))
+      .add_property("n_channels", &nb::StructureFactors::n_channels);
+  class_<nb::Amorphous>("Amorphous", no_init)
+      .def("__init__", make_constructor(make_amorphous, default_call_policies(),
+                                        (arg("stol"), arg("amplitude"), arg("molecules"))));
+  class_<HostPixels>("HostPixels", no_init).add_property("__array_interface__", &HostPixels::array_interface);
+  class_<nb::Image>("Image", init<std::size_t>(arg("n_pixels")))
+      .def("__len__", &nb::Image::size)
+      .def("clear", clear)
+      .def("scale", scale, arg("factor"))
+      .def("add", add, arg("other"))
+      .def("on_host", on_host);
+  def("add_spots", add_spots, (arg("image"), arg("detector"), arg("sources"), arg("crystal"), arg("structure_factors"),
+                               arg("interpolation")));
+  def("add_background", add_background, (arg("image"), arg("detector"), arg("sources"), arg("amorphous")));
+  def("backend", backend);
+  def("stop", nb::stop);
+}

@@ -1,0 +1,80 @@
+"""Diffuse scattering from what surrounds the crystal."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Sequence
+
+import numpy as np
+from scitbx.array_family import flex
+
+from nanobragg_kokkos.extension import ext
+
+AVOGADRO = 6.02214179e23  # 1/mol (CODATA 2006), as in the core
+
+
+@dataclass(frozen=True, eq=False)
+class Amorphous:
+    """A sample without long-range order.
+
+    Args:
+        stol: (n,) sin(theta)/lambda, 1/angstrom, ascending.
+        amplitude: (n,) structure factor of one molecule, electrons.
+        thickness_mm: of the sample along the beam.
+        density_gcm3: its density.
+        molecular_weight_Da: of one molecule.
+
+    Raises:
+        ValueError: arrays of different lengths, thickness or density negative, molecular weight not positive.
+    """
+
+    stol: Sequence[float]
+    amplitude: Sequence[float]
+    thickness_mm: float
+    density_gcm3: float
+    molecular_weight_Da: float
+
+    def __post_init__(self) -> None:
+        if len(self.stol) != len(self.amplitude):
+            raise ValueError(f"stol has {len(self.stol)} values, but amplitude {len(self.amplitude)}")
+        if not self.thickness_mm >= 0:
+            raise ValueError(f"thickness_mm must not be negative, but is {self.thickness_mm}")
+        if not self.density_gcm3 >= 0:
+            raise ValueError(f"density_gcm3 must not be negative, but is {self.density_gcm3}")
+        if not self.molecular_weight_Da > 0:
+            raise ValueError(f"molecular_weight_Da must be positive, but is {self.molecular_weight_Da}")
+
+    def molecules(self, beam_size_mm: float) -> float:
+        """Number of molecules in a beam of square cross-section with the side beam_size_mm."""
+        volume_cm3 = self.thickness_mm * beam_size_mm**2 * 1e-3
+        return volume_cm3 * self.density_gcm3 / self.molecular_weight_Da * AVOGADRO
+
+    def on_device(self, beam_size_mm: float) -> ext.Amorphous:
+        """The core's amorphous sample."""
+        return ext.Amorphous(
+            stol=flex.double(np.array(self.stol, float)),
+            amplitude=flex.double(np.array(self.amplitude, float)),
+            molecules=self.molecules(beam_size_mm),
+        )
+
+
+def water(thickness_mm: float) -> Amorphous:
+    """Liquid water, with the structure factor that nanoBragg's examples use (James Holton, from measured scattering)."""
+    return Amorphous(
+        stol=(0, 0.0365, 0.07, 0.12, 0.162, 0.18, 0.2, 0.216, 0.236, 0.28, 0.3, 0.345, 0.436, 0.5),
+        amplitude=(2.57, 2.58, 2.8, 5, 8, 7.32, 6.75, 6.75, 6.5, 4.5, 4.3, 4.36, 3.77, 3.17),
+        thickness_mm=thickness_mm,
+        density_gcm3=1.0,
+        molecular_weight_Da=18.0,
+    )
+
+
+def air(thickness_mm: float) -> Amorphous:
+    """Air at room temperature, taken as nitrogen, with the structure factor that nanoBragg's examples use."""
+    return Amorphous(
+        stol=(0, 0.045, 0.174, 0.35, 0.5),
+        amplitude=(14.1, 13.5, 8.35, 4.78, 4.22),
+        thickness_mm=thickness_mm,
+        density_gcm3=1.2e-3,
+        molecular_weight_Da=28.0,
+    )

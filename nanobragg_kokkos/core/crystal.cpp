@@ -1,0 +1,41 @@
+#include "crystal.h"
+
+#include <stdexcept>
+
+#include "crystal_on_device.h"
+
+namespace nanobragg {
+
+Crystal::Crystal(std::vector<Mat3> orientations, std::array<int, 3> cells, Shape shape, double scale)
+    : cells_(cells), shape_(shape), scale_(scale) {
+  if (orientations.empty()) throw std::invalid_argument("the crystal has no mosaic block");
+  for (const Mat3& m : orientations) {
+    const double volume = std::abs(dot(m.row[0], cross(m.row[1], m.row[2])));
+    if (!(volume > 1e-6 * norm(m.row[0]) * norm(m.row[1]) * norm(m.row[2])))
+      throw std::invalid_argument("the cell vectors of the crystal span no volume");
+  }
+  for (int n : cells)
+    if (n < 1) throw std::invalid_argument("the number of cells along each axis must be at least 1");
+  if (!(scale >= 0 && std::isfinite(scale))) throw std::invalid_argument("the scale of the crystal must not be negative");
+  on_device_ = std::make_shared<OnDevice>();
+  on_device_->orientations = to_device("nanobragg::crystal::orientations", orientations);
+}
+
+std::vector<Mat3> orientations(const Mat3& cell, const std::vector<Mat3>& blocks, Vec3 axis, double start, double step,
+                               int steps) {
+  if (steps < 1) throw std::invalid_argument("the number of rotation steps must be at least 1");
+  const bool turns = start != 0 || (steps > 1 && step != 0);
+  if (turns && !(norm(axis) > 0)) throw std::invalid_argument("the rotation axis must not be zero");
+  std::vector<Mat3> result;
+  for (int k = 0; k < steps; ++k) {
+    const double angle = start + k * step;
+    for (const Mat3& block : blocks) {
+      Mat3 m;
+      for (int i = 0; i < 3; ++i) m.row[i] = block * (angle != 0 ? rotated(cell.row[i], unit(axis), angle) : cell.row[i]);
+      result.push_back(m);
+    }
+  }
+  return result;
+}
+
+}  // namespace nanobragg

@@ -1,0 +1,63 @@
+#include "detector.h"
+
+#include <stdexcept>
+#include <string>
+
+#include "detector_on_device.h"
+
+namespace nanobragg {
+namespace {
+
+void check(const Panel& p, std::size_t index) {
+  const std::string name = "panel " + std::to_string(index) + ": ";
+  if (p.n_fast < 1 || p.n_slow < 1) throw std::invalid_argument(name + "the image size must be at least 1 x 1 pixel");
+  if (!(p.pixel_fast > 0) || !(p.pixel_slow > 0)) throw std::invalid_argument(name + "the pixel size must be positive");
+  if (!(std::abs(norm(p.fast) - 1) < 1e-3 && std::abs(norm(p.slow) - 1) < 1e-3 && std::abs(dot(p.fast, p.slow)) < 1e-3))
+    throw std::invalid_argument(name + "fast and slow axis must be unit vectors at right angles");
+  if (!std::isfinite(norm(p.origin))) throw std::invalid_argument(name + "the origin must be finite");
+  if (!(p.sensor_thickness >= 0)) throw std::invalid_argument(name + "the sensor's thickness must not be negative");
+  if (p.sensor_thickness > 0 && !(p.attenuation_length > 0))
+    throw std::invalid_argument(name + "a sensor with a thickness needs a positive attenuation length");
+}
+
+}  // namespace
+
+Detector::Detector(std::vector<Panel> panels, Sampling sampling, const std::vector<std::uint8_t>& mask)
+    : panels_(std::move(panels)), sampling_(sampling), first_pixel_{0} {
+  if (panels_.empty()) throw std::invalid_argument("the detector has no panel");
+  if (sampling_.oversample < 1) throw std::invalid_argument("oversample must be at least 1");
+  if (sampling_.sensor_layers < 1) throw std::invalid_argument("the number of sensor layers must be at least 1");
+  for (std::size_t i = 0; i < panels_.size(); ++i) {
+    check(panels_[i], i);
+    first_pixel_.push_back(first_pixel_.back() + std::size_t(panels_[i].n_fast) * panels_[i].n_slow);
+  }
+  if (!mask.empty() && mask.size() != n_pixels())
+    throw std::invalid_argument("the mask has " + std::to_string(mask.size()) + " values for " +
+                                std::to_string(n_pixels()) + " pixels");
+
+  on_device_ = std::make_shared<OnDevice>();
+  std::vector<DevicePanel> device_panels;
+  for (std::size_t i = 0; i < panels_.size(); ++i) {
+    const Panel& p = panels_[i];
+    DevicePanel d;
+    d.origin = p.origin;
+    d.step_fast = p.pixel_fast * p.fast;
+    d.step_slow = p.pixel_slow * p.slow;
+    d.normal = unit(cross(p.fast, p.slow));
+    if (dot(d.normal, p.origin) < 0) d.normal = -d.normal;
+    d.close_distance = dot(d.normal, p.origin);
+    d.pixel_area = p.pixel_fast * p.pixel_slow;
+    d.layers = p.sensor_thickness > 0 ? sampling_.sensor_layers : 1;
+    d.layer_thickness = p.sensor_thickness / d.layers;
+    d.absorption = p.sensor_thickness > 0 ? 1 / p.attenuation_length : 0;
+    d.first_pixel = std::int64_t(first_pixel_[i]);
+    d.n_fast = p.n_fast;
+    device_panels.push_back(d);
+  }
+  on_device_->panels = to_device("nanobragg::detector::panels", device_panels);
+  on_device_->mask = to_device("nanobragg::detector::mask", mask);
+  on_device_->sampling = sampling_;
+  on_device_->n_pixels = std::int64_t(n_pixels());
+}
+
+}  // namespace nanobragg

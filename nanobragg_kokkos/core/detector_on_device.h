@@ -1,0 +1,90 @@
+// The detector as kernels see it: from the number of a pixel to the rays that end in it.
+#ifndef NANOBRAGG_KOKKOS_CORE_DETECTOR_ON_DEVICE_H
+#define NANOBRAGG_KOKKOS_CORE_DETECTOR_ON_DEVICE_H
+
+#include <cstdint>
+
+#include "detector.h"
+#include "device_array.h"
+#include "runtime.h"
+
+namespace nanobragg {
+
+struct DevicePanel {
+  Vec3 origin;                  // m
+  Vec3 step_fast, step_slow;    // from one pixel to the next, m
+  Vec3 normal;                  // points away from the sample
+  double close_distance;        // from the sample to the plane of the panel, m
+  double pixel_area;            // m^2
+  double layer_thickness;       // m
+  double absorption;            // 1/m; 0: everything is absorbed at the surface
+  int layers;
+  std::int64_t first_pixel;
+  int n_fast;
+};
+
+struct Detector::OnDevice : Resident {
+  DeviceArray<DevicePanel> panels;
+  DeviceArray<std::uint8_t> mask;      // empty: all pixels
+  Sampling sampling;
+  std::int64_t n_pixels = 0;
+  void release() noexcept override { panels = {}; mask = {}; n_pixels = 0; }
+};
+
+// What a kernel captures: Views and numbers only.
+class PixelRays {
+ public:
+  explicit PixelRays(const Detector::OnDevice& d)
+      : panels_(d.panels), mask_(d.mask), sampling_(d.sampling), masked_(d.mask.extent(0) > 0) {}
+
+  KOKKOS_INLINE_FUNCTION bool active(std::int64_t pixel) const { return !masked_ || mask_(pixel); }
+
+  // Calls visit(direction, weight) for each sub-pixel and layer; direction is the unit vector from the sample,
+  // weight the solid angle (steradian) times the fraction of photons that this layer absorbs, divided by the number of
+  // sub-pixels.  The solid angle of a pixel in a distance r is area / r^2, times the cosine of the obliquity,
+  // close_distance / r.
+  template <class Visit>
+  KOKKOS_INLINE_FUNCTION void for_each(std::int64_t pixel, const Visit& visit) const {
+    const DevicePanel& panel = panels_(panel_of(pixel));
+    const std::int64_t in_panel = pixel - panel.first_pixel;
+    const double slow = double(in_panel / panel.n_fast), fast = double(in_panel % panel.n_fast);
+    const int n = sampling_.oversample;
+    const double share = 1.0 / (double(n) * n);
+    for (int layer = 0; layer < panel.layers; ++layer) {
+      const double depth = layer * panel.layer_thickness;
+      const Vec3 corner = panel.origin + depth * panel.normal;
+      for (int i = 0; i < n; ++i)
+        for (int j = 0; j < n; ++j) {
+          const Vec3 position = corner + (fast + (j + 0.5) / n) * panel.step_fast + (slow + (i + 0.5) / n) * panel.step_slow;
+          const double r2 = dot(position, position), r = std::sqrt(r2);
+          if (r == 0) continue;          // the sample itself lies in this sub-pixel: nothing is defined there
+          const Vec3 direction = (1 / r) * position;
+          double weight = share / r2;
+          if (!sampling_.point_pixel) weight *= panel.pixel_area * panel.close_distance / r;
+          if (panel.absorption > 0) {
+            const double per_depth = panel.absorption / dot(direction, panel.normal);
+            weight *= std::exp(-depth * per_depth) - std::exp(-(depth + panel.layer_thickness) * per_depth);
+          }
+          visit(direction, weight);
+        }
+    }
+  }
+
+ private:
+  KOKKOS_INLINE_FUNCTION std::int64_t panel_of(std::int64_t pixel) const {
+    std::int64_t low = 0, high = std::int64_t(panels_.extent(0));   // first_pixel(low) <= pixel < first_pixel(high)
+    while (high - low > 1) {
+      const std::int64_t middle = (low + high) / 2;
+      if (panels_(middle).first_pixel <= pixel) low = middle; else high = middle;
+    }
+    return low;
+  }
+
+  DeviceArray<DevicePanel> panels_;
+  DeviceArray<std::uint8_t> mask_;
+  Sampling sampling_;
+  bool masked_;
+};
+
+}  // namespace nanobragg
+#endif

@@ -1,0 +1,27 @@
+// Arrays on the device: what the kernels read.
+#ifndef NANOBRAGG_KOKKOS_CORE_DEVICE_ARRAY_H
+#define NANOBRAGG_KOKKOS_CORE_DEVICE_ARRAY_H
+
+#include <Kokkos_Core.hpp>
+
+#include <string>
+#include <vector>
+
+namespace nanobragg {
+
+using ExecutionSpace = Kokkos::DefaultExecutionSpace;
+using DeviceSpace = ExecutionSpace::memory_space;
+
+template <class T>
+using DeviceArray = Kokkos::View<const T*, DeviceSpace, Kokkos::MemoryTraits<Kokkos::RandomAccess>>;
+
+template <class T>
+DeviceArray<T> to_device(const std::string& label, const std::vector<T>& values) {
+  Kokkos::View<T*, DeviceSpace> device(Kokkos::view_alloc(label, Kokkos::WithoutInitializing), values.size());
+  Kokkos::View<const T*, Kokkos::HostSpace, Kokkos::MemoryUnmanaged> host(values.data(), values.size());
+  Kokkos::deep_copy(device, host);
+  return device;
+}
+
+}  // namespace nanobragg
+#endif

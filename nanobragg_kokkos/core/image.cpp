@@ -1,0 +1,71 @@
+#include "image.h"
+
+#include <cstdlib>
+#include <new>
+#include <stdexcept>
+
+#include "image_on_device.h"
+
+namespace nanobragg {
+namespace {
+
+constexpr bool host_is_device = std::is_same<DeviceSpace, Kokkos::HostSpace>::value;
+
+// Not Kokkos memory: arrays of a script may look at it after Kokkos has ended.
+std::shared_ptr<double> host_memory(std::size_t n) {
+  constexpr std::size_t line = 64;
+  const std::size_t bytes = (n * sizeof(double) + line - 1) / line * line;
+  auto* memory = static_cast<double*>(std::aligned_alloc(line, bytes > 0 ? bytes : line));
+  if (!memory) throw std::bad_alloc();
+  return std::shared_ptr<double>(memory, std::free);
+}
+
+const Kokkos::View<double*, DeviceSpace>& pixels(const Image::OnDevice& image, std::size_t size) {
+  if (image.pixels.extent(0) != size) throw std::runtime_error("the image has been released: the Kokkos runtime has ended");
+  return image.pixels;
+}
+
+}  // namespace
+
+Image::Image(std::size_t n_pixels) : size_(n_pixels), on_device_(std::make_shared<OnDevice>()) {
+  if constexpr (host_is_device) {
+    on_device_->host = host_memory(size_);
+    on_device_->pixels = Kokkos::View<double*, DeviceSpace>(on_device_->host.get(), size_);
+  } else {
+    on_device_->pixels = Kokkos::View<double*, DeviceSpace>(Kokkos::view_alloc("nanobragg::image", Kokkos::WithoutInitializing), size_);
+  }
+  clear();
+}
+
+void Image::clear() { Kokkos::deep_copy(pixels(*on_device_, size_), 0.0); }
+
+void Image::scale(double factor) {
+  const auto image = pixels(*on_device_, size_);
+  Kokkos::parallel_for("nanobragg::image::scale", Kokkos::RangePolicy<ExecutionSpace>(0, size_),
+                       KOKKOS_LAMBDA(const std::int64_t i) { image(i) *= factor; });
+  Kokkos::fence("nanobragg::image::scale");
+}
+
+void Image::add(const Image& other) {
+  if (other.size() != size_) throw std::invalid_argument("images of different sizes cannot be added");
+  const auto image = pixels(*on_device_, size_), more = pixels(*other.on_device_, size_);
+  Kokkos::parallel_for("nanobragg::image::add", Kokkos::RangePolicy<ExecutionSpace>(0, size_),
+                       KOKKOS_LAMBDA(const std::int64_t i) { image(i) += more(i); });
+  Kokkos::fence("nanobragg::image::add");
+}
+
+void Image::copy_from(const double* values) {
+  Kokkos::deep_copy(pixels(*on_device_, size_),
+                    Kokkos::View<const double*, Kokkos::HostSpace, Kokkos::MemoryUnmanaged>(values, size_));
+}
+
+std::shared_ptr<double> Image::on_host() const {
+  if constexpr (!host_is_device) {
+    const auto device = pixels(*on_device_, size_);
+    if (!on_device_->host) on_device_->host = host_memory(size_);
+    Kokkos::deep_copy(Kokkos::View<double*, Kokkos::HostSpace, Kokkos::MemoryUnmanaged>(on_device_->host.get(), size_), device);
+  }
+  return on_device_->host;
+}
+
+}  // namespace nanobragg

@@ -1,0 +1,49 @@
+#include "structure_factors.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <stdexcept>
+
+#include "structure_factors_on_device.h"
+
+namespace nanobragg {
+
+StructureFactors::StructureFactors(const std::vector<std::vector<Amplitude>>& channels, double default_amplitude,
+                                   double F000)
+    : n_channels_(int(channels.size())) {
+  if (channels.empty()) throw std::invalid_argument("the structure factors have no channel");
+  if (!std::isfinite(default_amplitude) || !std::isfinite(F000))
+    throw std::invalid_argument("default_amplitude and F000 must be finite");
+  std::array<int, 3> low{0, 0, 0}, high{0, 0, 0};      // (0, 0, 0) always lies inside
+  for (const auto& channel : channels)
+    for (const Amplitude& a : channel) {
+      if (!std::isfinite(a.value)) throw std::invalid_argument("a structure factor amplitude is not finite");
+      for (int i = 0; i < 3; ++i) {
+        low[i] = std::min(low[i], a.hkl[i]);
+        high[i] = std::max(high[i], a.hkl[i]);
+      }
+    }
+  double n = n_channels_;
+  for (int i = 0; i < 3; ++i) n *= double(high[i]) - low[i] + 1;
+  if (n > double(std::numeric_limits<std::int32_t>::max()))
+    throw std::invalid_argument("the Miller indices and channels span more than 2^31 amplitudes");
+
+  on_device_ = std::make_shared<OnDevice>();
+  OnDevice& d = *on_device_;
+  d.channels = n_channels_;
+  d.default_amplitude = default_amplitude;
+  for (int i = 0; i < 3; ++i) d.low[i] = low[i], d.size[i] = high[i] - low[i] + 1;
+  std::vector<double> box(static_cast<std::size_t>(n), default_amplitude);
+  const auto at = [&](const std::array<int, 3>& hkl, int channel) -> double& {
+    const std::size_t h = hkl[0] - d.low[0], k = hkl[1] - d.low[1], l = hkl[2] - d.low[2];
+    return box[((h * d.size[1] + k) * d.size[2] + l) * n_channels_ + channel];
+  };
+  for (int c = 0; c < n_channels_; ++c) {
+    for (const Amplitude& a : channels[c]) at(a.hkl, c) = a.value;
+    at({0, 0, 0}, c) = F000;
+  }
+  d.amplitude = to_device("nanobragg::structure_factors", box);
+}
+
+}  // namespace nanobragg

@@ -1,0 +1,67 @@
+// The structure factors as kernels see them: a box of indices, channels running fastest, since the wavelengths that
+// excite a reflection are neighbours.
+#ifndef NANOBRAGG_KOKKOS_CORE_STRUCTURE_FACTORS_ON_DEVICE_H
+#define NANOBRAGG_KOKKOS_CORE_STRUCTURE_FACTORS_ON_DEVICE_H
+
+#include <cstdint>
+
+#include "device_array.h"
+#include "runtime.h"
+#include "structure_factors.h"
+
+namespace nanobragg {
+
+struct StructureFactors::OnDevice : Resident {
+  DeviceArray<double> amplitude;
+  int low[3] = {0, 0, 0}, size[3] = {0, 0, 0};
+  int channels = 0;
+  double default_amplitude = 0;
+  void release() noexcept override { amplitude = {}; }
+};
+
+class AmplitudeTable {
+ public:
+  explicit AmplitudeTable(const StructureFactors::OnDevice& f)
+      : amplitude_(f.amplitude), channels_(f.channels), default_(f.default_amplitude) {
+    for (int i = 0; i < 3; ++i) low_[i] = f.low[i], size_[i] = f.size[i];
+  }
+
+  KOKKOS_INLINE_FUNCTION double operator()(int h, int k, int l, int channel) const {
+    h -= low_[0], k -= low_[1], l -= low_[2];
+    if (h < 0 || k < 0 || l < 0 || h >= size_[0] || k >= size_[1] || l >= size_[2]) return default_;
+    return amplitude_(((std::int64_t(h) * size_[1] + k) * size_[2] + l) * channels_ + channel);
+  }
+
+  // Between the lattice points: the cubic polynomials through four points a side (Lagrange).
+  KOKKOS_INLINE_FUNCTION double tricubic(double h, double k, double l, int channel) const {
+    double weight_h[4], weight_k[4], weight_l[4];
+    const int h0 = lagrange_weights(h, weight_h), k0 = lagrange_weights(k, weight_k), l0 = lagrange_weights(l, weight_l);
+    double sum = 0;
+    for (int a = 0; a < 4; ++a)
+      for (int b = 0; b < 4; ++b) {
+        double row = 0;
+        for (int c = 0; c < 4; ++c) row += weight_l[c] * (*this)(h0 + a, k0 + b, l0 + c, channel);
+        sum += weight_h[a] * weight_k[b] * row;
+      }
+    return sum;
+  }
+
+ private:
+  // Weights of the four integers around x; returns the first of them.
+  KOKKOS_INLINE_FUNCTION static int lagrange_weights(double x, double weight[4]) {
+    const double base = std::floor(x), t = x - base;
+    weight[0] = -t * (t - 1) * (t - 2) / 6;
+    weight[1] = (t + 1) * (t - 1) * (t - 2) / 2;
+    weight[2] = -(t + 1) * t * (t - 2) / 2;
+    weight[3] = (t + 1) * t * (t - 1) / 6;
+    return int(base) - 1;
+  }
+
+  DeviceArray<double> amplitude_;
+  int low_[3], size_[3];
+  int channels_;
+  double default_;
+};
+
+}  // namespace nanobragg
+#endif

@@ -1,0 +1,127 @@
+"""Detectors: by name, from public specifications, or from any file that dxtbx reads; their place and their sensor."""
+
+from __future__ import annotations
+
+import copy
+import math
+import os
+
+import numpy as np
+from cctbx.eltbx import attenuation_coefficient
+from dxtbx.model import Detector, DetectorFactory
+from dxtbx.model.experiment_list import ExperimentListFactory
+from libtbx.utils import Sorry
+
+from nanobragg_kokkos.nxmx import frame_rotation, rotated_detector
+from nanobragg_kokkos.simulation import SensorLayers
+
+RAYONIX_DISTANCE_MM = 141.7
+
+# A Rayonix screen is a powder of Gd2O2S:Tb. Neither number is published; anything like them stops every photon of
+# less than 15 keV, and only that matters here.
+PHOSPHOR_THICKNESS_MM = 0.04
+PHOSPHOR_DENSITY_GCM3 = 3.7
+PHOSPHOR_MASS_FRACTIONS = {"Gd": 0.831, "S": 0.085, "O": 0.084}
+
+
+def rayonix_mx340(distance_mm: float = RAYONIX_DISTANCE_MM) -> Detector:
+    """A Rayonix MX340-HS in its 2 x 2 binning: 3840 x 3840 pixels of 0.088 mm, 16 bit, the beam in its middle.
+
+    Args:
+        distance_mm: from the sample.
+    """
+    pixels, size = 3840, 0.088
+    middle = 0.5 * pixels * size
+    # dxtbx takes the lower end of the range as excluded: -1 lets a count of 0 be trusted.
+    trusted = (-1, 65534)
+    return DetectorFactory.simple(
+        "CCD", distance_mm, (middle, middle), "+x", "-y", (size, size), (pixels, pixels), trusted
+    )
+
+
+def from_file(path: str) -> Detector:
+    """The first detector in a dxtbx model file (.expt, .json) or in an image.
+
+    If its beam does not come from +z, the detector is turned about the sample together with that beam. The lower end
+    of its trusted range is made to include a count of 0, which is nothing unusual here.
+
+    Raises:
+        Sorry: the file is not there, cannot be read, or holds no detector with a beam.
+    """
+    if not os.path.isfile(path):
+        raise Sorry(f"detector.reference={path}: there is no such file")
+    try:
+        if path.endswith((".expt", ".json")):
+            experiments = ExperimentListFactory.from_json_file(path, check_format=False)
+        else:
+            experiments = ExperimentListFactory.from_filenames([path])
+    # dxtbx, HDF5 and the JSON reader raise whatever a broken file makes them stumble over.
+    except Exception as error:
+        raise Sorry(
+            f"detector.reference={path}: expected a dxtbx model file (.expt) or an image that dxtbx reads, but reading "
+            f"it failed ({type(error).__name__}: {' '.join(str(error).split())})"
+        ) from error
+    models = [(e.detector, e.beam) for e in experiments if e.detector and e.beam]
+    if not models:
+        raise Sorry(f"detector.reference={path}: expected a file with a model of a detector and of its beam")
+    detector, beam = models[0]
+    detector = rotated_detector(detector, frame_rotation(beam))
+    for panel in detector:
+        low, high = panel.get_trusted_range()
+        panel.set_trusted_range((min(low, -1.0), high) if low < high else (-1.0, float(np.iinfo(np.int32).max - 1)))
+    return detector
+
+
+def farther(detector: Detector, offset_mm: float) -> Detector:
+    """The detector moved by offset_mm downstream, along the beam.
+
+    Raises:
+        Sorry: no part of it would be downstream of the sample.
+    """
+    detector = copy.deepcopy(detector)
+    root = detector.hierarchy()
+    x, y, z = root.get_local_origin()
+    root.set_local_frame(root.get_local_fast_axis(), root.get_local_slow_axis(), (x, y, z - offset_mm))
+    corners = [
+        panel.get_pixel_lab_coord((f, s))[2]
+        for panel in detector
+        for f in (0, panel.get_image_size()[0])
+        for s in (0, panel.get_image_size()[1])
+    ]
+    if min(corners) >= 0:
+        raise Sorry(f"detector.offset_mm={offset_mm:g}: expected one that leaves the detector downstream of the sample")
+    return detector
+
+
+def sensor_layers(detector: Detector, wavelength: float, layers: int | None = None) -> SensorLayers | None:
+    """How a detector's sensor absorbs X-rays of a wavelength (angstrom); None if the detector does not say.
+
+    Args:
+        layers: into how many the sensor is cut. Default: as many as make each at most half a pixel thick, so that
+            parallax is followed.
+
+    Raises:
+        Sorry: the panels have different sensors.
+    """
+    sensors = {(panel.get_thickness(), panel.get_material(), panel.get_mu()) for panel in detector}
+    if len(sensors) > 1:
+        raise Sorry(
+            "attenuation=True: expected a detector with one kind of sensor, but the panels of detector.reference differ"
+        )
+    thickness, material, mu = sensors.pop()
+    if material in attenuation_coefficient.nist_elements().symbol_list():
+        mu = attenuation_coefficient.get_table(material).mu_at_angstrom(wavelength) / 10.0
+    if thickness <= 0 or mu <= 0:
+        return None
+    if layers is None:
+        layers = math.ceil(2 * thickness / min(detector[0].get_pixel_size()))
+    return SensorLayers(thickness, 1.0 / mu, layers)
+
+
+def phosphor(wavelength: float, layers: int | None = None) -> SensorLayers:
+    """The screen of a Rayonix detector at a wavelength (angstrom), in one layer if nothing else is said."""
+    mu = sum(
+        fraction * attenuation_coefficient.get_table(element).mu_rho_at_angstrom(wavelength)
+        for element, fraction in PHOSPHOR_MASS_FRACTIONS.items()
+    )
+    return SensorLayers(PHOSPHOR_THICKNESS_MM, 10.0 / (mu * PHOSPHOR_DENSITY_GCM3), layers or 1)

@@ -1,0 +1,16 @@
+"""The compiled extension, imported in one place and after the modules whose types it takes."""
+
+from __future__ import annotations
+
+import cctbx.array_family.flex  # noqa: F401
+import dxtbx.model  # noqa: F401
+
+try:
+    import nanobragg_kokkos_ext as ext
+except ModuleNotFoundError as error:
+    raise ImportError(
+        "the extension nanobragg_kokkos_ext is not built, or this Python does not know where: "
+        "run ./bootstrap build, then use build/bin/libtbx.python"
+    ) from error
+
+__all__ = ["ext"]

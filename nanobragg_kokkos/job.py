@@ -1,0 +1,185 @@
+"""A job of nanobragg_kokkos.simulate, from its arguments to its files, on any number of MPI ranks.
+
+The first rank reads the parameters and prepares the models; all ranks share the images; the first writes what is about
+all images. Every image is a file of its own, which does not depend on how many ranks there are.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import libtbx.phil
+import numpy as np
+from libtbx.utils import Sorry
+
+from nanobragg_kokkos import parameters, ranks
+from nanobragg_kokkos.atomic import whole_file
+from nanobragg_kokkos.models import Experiment, experiment
+from nanobragg_kokkos.noise import read_out
+from nanobragg_kokkos.nxmx import write_image, write_master
+from nanobragg_kokkos.picture import write_picture
+from nanobragg_kokkos.progress import progress
+from nanobragg_kokkos.streams import stream
+from nanobragg_kokkos.structure_factors import StructureFactors
+from nanobragg_kokkos.truth import write_amplitudes, write_experiments
+
+
+class Files:
+    """The names of what a job writes."""
+
+    def __init__(self, directory: str, prefix: str) -> None:
+        self.directory = Path(directory)
+        self.prefix = prefix
+
+    def image(self, index: int) -> Path:
+        """Of image number index, counted from 0; names count from 1."""
+        return self.directory / f"{self.prefix}_{index + 1:05d}.h5"
+
+    @property
+    def master(self) -> Path:
+        return self.directory / f"{self.prefix}_master.h5"
+
+    @property
+    def true_models(self) -> Path:
+        return self.directory / f"{self.prefix}_truth.expt"
+
+    @property
+    def true_amplitudes(self) -> Path:
+        return self.directory / f"{self.prefix}_truth.mtz"
+
+    @property
+    def parameters(self) -> Path:
+        return self.directory / f"{self.prefix}.phil"
+
+    @property
+    def picture(self) -> Path:
+        return self.directory / f"{self.prefix}.png"
+
+
+def main(arguments: list[str]) -> int:
+    """Runs the command on this rank; returns the exit code of the process."""
+    try:
+        comm = ranks.world()
+    except ranks.Failed as failure:
+        print(failure, end="\n" if str(failure) else "", file=sys.stderr)
+        return 1
+    try:
+        if {"-h", "--help"} & set(arguments):
+            text = parameters.help_text()
+        elif {"-c", "--show-config"} & set(arguments):
+            others = [argument for argument in arguments if argument not in ("-c", "--show-config")]
+            text = ranks.on_first(comm, lambda: parameters.parse(others).as_str())
+        else:
+            text = run(comm, arguments)
+        if comm.rank == 0:
+            print(text, flush=True)
+        return 0
+    except ranks.Failed as failure:
+        if comm.rank == 0:
+            print(failure, file=sys.stderr, flush=True)
+        # A launcher may end all processes as soon as one has ended with an error.
+        comm.barrier()
+        return 1
+
+
+def run(comm: Any, arguments: list[str]) -> str:
+    """Simulates and writes; returns what there is to say about it.
+
+    Raises:
+        ranks.Failed: on all ranks.
+    """
+    working, common = ranks.on_first(comm, lambda: _prepare(arguments))
+    params = working.extract()
+    files = Files(params.output.directory, params.output.prefix)
+
+    ranks.on_first(comm, lambda: _make_room(files))
+    simulate = ranks.on_all(comm, lambda: _Images(common, params.noise, files))
+    with progress(params.n_images, show=comm.rank == 0) as report:
+        for first in range(0, params.n_images, comm.size):
+            ranks.on_all(comm, lambda: simulate(first + comm.rank) if first + comm.rank < params.n_images else None)
+            report(min(first + comm.size, params.n_images))
+    return ranks.on_first(comm, lambda: _conclude(files, working, common, params.n_images, simulate.first_image))
+
+
+class _Images:
+    """Simulates images one after the other, and keeps what they have in common."""
+
+    def __init__(self, common: Experiment, noise: bool, files: Files) -> None:
+        self.common = common
+        self.noise = noise
+        self.files = files
+        self.structure_factors = StructureFactors(common.amplitudes)
+        self.saturation = [panel.get_trusted_range()[1] for panel in common.detector]
+        self.image = common.simulation()
+        self.background = common.simulation() if common.backgrounds else None
+        for amorphous in common.backgrounds:
+            self.background.add_background(amorphous)
+        self.first_image: list[np.ndarray] | None = None
+
+    def __call__(self, index: int) -> None:
+        self.image.clear()
+        if self.background:
+            self.image.add(self.background)
+        self.image.add_spots(self.common.crystal(index), self.structure_factors)
+        generator = stream(self.common.seed, "noise", index) if self.noise else None
+        panels = [read_out(*panel, generator) for panel in zip(self.image.image, self.saturation)]
+        write_image(self.files.image(index), panels)
+        if index == 0:
+            self.first_image = panels
+
+
+def _prepare(arguments: list[str]) -> tuple[libtbx.phil.scope, Experiment]:
+    working = parameters.parse(arguments)
+    params = working.extract()
+    parameters.validate(params)
+    return working, experiment(params)
+
+
+def _make_room(files: Files) -> None:
+    try:
+        files.directory.mkdir(parents=True, exist_ok=True)
+        # An old master beside new images would pass for theirs if this job does not come to its end.
+        files.master.unlink(missing_ok=True)
+    except OSError as error:
+        raise Sorry(
+            f"output.directory={files.directory}: expected a directory to write in, but {error.strerror}"
+        ) from error
+    if not os.access(files.directory, os.W_OK | os.X_OK):
+        raise Sorry(f"output.directory={files.directory}: expected a directory to write in, but it is read-only")
+
+
+def _conclude(
+    files: Files, working: libtbx.phil.scope, common: Experiment, n_images: int, first_image: list[np.ndarray]
+) -> str:
+    """Writes what is about all images, the master last."""
+    with whole_file(files.parameters) as temporary:
+        Path(temporary).write_text(working.as_str())
+    write_amplitudes(files.true_amplitudes, common.amplitudes, common.beam.get_wavelength())
+    write_experiments(
+        files.true_models,
+        files.master,
+        common.detector,
+        common.beam,
+        [common.crystal_model(index) for index in range(n_images)],
+    )
+    write_picture(files.picture, first_image, common.detector, common.beam)
+    write_master(
+        files.master,
+        [files.image(index) for index in range(n_images)],
+        common.detector,
+        common.beam,
+        common.spectrum,
+        photons=common.photons,
+        beam_size_mm=common.beam_size_mm,
+    )
+    return f"""
+Written to {files.directory}:
+  {files.master.name:24} {n_images} images, {files.image(0).name} to {files.image(n_images - 1).name}
+  {files.true_models.name:24} the true models, one crystal an image
+  {files.true_amplitudes.name:24} the true amplitudes
+  {files.parameters.name:24} the parameters
+  {files.picture.name:24} the first image
+Try: dials.import {files.master}"""

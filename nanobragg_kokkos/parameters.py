@@ -1,0 +1,333 @@
+"""The parameters of nanobragg_kokkos.simulate: what they are called, what they mean, and which values make sense."""
+
+from __future__ import annotations
+
+import difflib
+import math
+import os
+from typing import Any, Callable
+
+import iotbx.phil
+import libtbx.phil
+from libtbx.utils import Sorry
+
+phil_scope = iotbx.phil.parse(
+    """
+n_images = 10
+  .type = int
+  .help = "Number of images: stills, each of a crystal in a random orientation."
+seed = 1
+  .type = int
+  .help = "Of all random numbers, 0 or more. An image depends on the seed and its own number only,"
+          "not on how many images or MPI ranks there are."
+oversample = 1
+  .type = int
+  .help = "Sub-pixels along each side of a pixel."
+noise = True
+  .type = bool
+  .help = "Draw the photons of every pixel from the Poisson distribution. False: expected photons, rounded."
+attenuation = True
+  .type = bool
+  .help = "Count what the detector's sensor absorbs, at the depth where it does. False: every photon counts, at the"
+          "surface."
+beam
+  .help = "The beam comes from +z and is polarized along x."
+{
+  mean_energy = 9500
+    .type = float
+    .help = "Mean photon energy, eV."
+  total_flux = 1e11
+    .type = float
+    .help = "Photons of a pulse, all energies together."
+  size_mm = 0.01
+    .type = float
+    .help = "Side of the beam's square cross-section, mm."
+}
+spectrum
+  .help = "A Gaussian spectrum around beam.mean_energy, the same for all images."
+{
+  nchannels = 11
+    .type = int
+    .help = "Number of energies. 1: a monochromatic beam."
+  channel_width = 5
+    .type = float
+    .help = "From one energy to the next, eV."
+  fwhm = 25
+    .type = float
+    .help = "Full width at half maximum of the Gaussian, eV."
+}
+crystal {
+  pdb
+    .help = "The model that structure factors are calculated from."
+  {
+    file = None
+      .type = path
+      .help = "Coordinates, PDB format. None: rubredoxin, PDB entry 1BRF, which comes with cctbx."
+  }
+  unit_cell = None
+    .type = unit_cell
+    .help = "a, b, c (angstrom), alpha, beta, gamma (degrees). None: that of the PDB file."
+  space_group = None
+    .type = space_group
+    .help = "Symbol or number. None: that of the PDB file."
+  anomalous = *sasaki henke
+    .type = choice
+    .help = "Table of f' and f'' at the mean energy. None: no anomalous scattering."
+  k_sol = 0.35
+    .type = float
+    .help = "Density of the bulk solvent, electrons/angstrom^3. 0: no solvent."
+  b_sol = 46
+    .type = float
+    .help = "Smearing of the bulk solvent (its B factor), angstrom^2."
+  length_um = 2
+    .type = float
+    .help = "Edge of the crystal, a cube, in micrometres. Spots are as strong as what the beam covers of it."
+  Deff_A = 2000
+    .type = float
+    .help = "Edge of a mosaic domain, angstrom: decides how many unit cells diffract together, hence the size of"
+            "the spots."
+  shape = square round gauss *gauss_argchk tophat
+    .type = choice
+    .help = "Shape of a mosaic domain, hence profile of the spots. gauss_argchk: gauss without its far tails."
+  mosaic_domains = 10
+    .type = int
+    .help = "Number of domains with an orientation of their own."
+  mosaic_spread_deg = 0.05
+    .type = float
+    .help = "Standard deviation of the domains' orientations, degrees."
+}
+background
+  .help = "What scatters besides the crystal, over the whole cross-section of the beam. 0: not there."
+{
+  water_mm = 0.01
+    .type = float
+    .help = "Thickness of water around the crystal, mm."
+  air_mm = 5
+    .type = float
+    .help = "Path of the beam through air, mm."
+}
+detector {
+  reference = None
+    .type = path
+    .help = "A dxtbx model file (.expt) or an image: simulate its detector, with its beam centre. None: a Rayonix"
+            "MX340, 3840 x 3840 pixels of 0.088 mm, the beam in its middle."
+  distance_mm = None
+    .type = float
+    .help = "From the sample to the Rayonix, mm. None: 141.7. For another detector, see offset_mm."
+  offset_mm = 0
+    .type = float
+    .help = "Added to the distance from the sample, along the beam, mm."
+  layers = None
+    .type = int
+    .help = "Layers of the sensor in which photons are absorbed, with attenuation=True. None: one for the Rayonix,"
+            "else as many as make each at most half a pixel thick."
+}
+output {
+  directory = simulated
+    .type = path
+    .help = "Made if it is not there. Files of an earlier run with the same prefix are overwritten."
+  prefix = shot
+    .type = str
+    .help = "Of the names of all files."
+}
+"""
+)
+
+USAGE = """Simulates X-ray diffraction stills of a protein crystal.
+
+Usage: nanobragg_kokkos.simulate [FILE.phil] [name=value] ...
+       mpirun -n 4 nanobragg_kokkos.simulate ...       shares the images among 4 processes
+
+  -h, --help          shows this text
+  -c, --show-config   shows the parameters as they would be used, and stops
+
+Examples:
+  nanobragg_kokkos.simulate
+  nanobragg_kokkos.simulate n_images=100 crystal.pdb.file=model.pdb beam.mean_energy=7120 output.directory=iron_edge
+  nanobragg_kokkos.simulate detector.reference=geometry.expt detector.offset_mm=50
+
+Parameters, with what they are if nothing is said:
+"""
+
+_A_KIND_OF = {
+    "int": "a whole number",
+    "float": "a number",
+    "bool": "True or False",
+    "unit_cell": "a unit cell: six numbers, a, b, c in angstrom, alpha, beta, gamma in degrees",
+    "space_group": "the symbol or the number of a space group",
+    "path": "the name of a file",
+    "str": "text",
+}
+
+
+def help_text() -> str:
+    """How to call the command, and every parameter."""
+    return USAGE + "\n" + phil_scope.as_str(prefix="  ", attributes_level=1)
+
+
+def parse(arguments: list[str]) -> libtbx.phil.scope:
+    """The effective parameters: the defaults, changed by phil files and by name=value, the later ones first.
+
+    Parts of a name will do where they say enough: mean_energy=9000.
+
+    Raises:
+        Sorry: an argument is neither, or a name or a value is wrong.
+    """
+    interpreter = phil_scope.command_line_argument_interpreter(home_scope="")
+    working = phil_scope
+    for argument in arguments:
+        if os.path.isfile(argument):
+            working = _with_file(working, argument)
+        elif "=" in argument and not argument.startswith("-"):
+            working = _with_assignment(working, argument, interpreter)
+        elif argument.startswith("-"):
+            raise Sorry(f"{argument}: expected --help, --show-config, name=value or a file of parameters")
+        else:
+            raise Sorry(f"{argument}: expected name=value or a file of parameters, but there is no such file")
+    for locator in working.all_definitions():
+        _check_type(locator)
+    return working
+
+
+def validate(params: libtbx.phil.scope_extract) -> None:
+    """Refuses values that make no sense, whatever is in the files that they name.
+
+    Raises:
+        Sorry: with the name of the parameter and what was expected.
+    """
+    for name, (makes_sense, expected) in _RULES.items():
+        value = _value(params, name)
+        if not makes_sense(value):
+            raise Sorry(f"{name}={value}: expected {expected}")
+
+    spectrum, crystal, detector = params.spectrum, params.crystal, params.detector
+    lowest = params.beam.mean_energy - 0.5 * (spectrum.nchannels - 1) * spectrum.channel_width
+    if lowest <= 0:
+        raise Sorry(
+            f"spectrum.nchannels={spectrum.nchannels}: expected a spectrum above 0 eV, but with "
+            f"spectrum.channel_width={spectrum.channel_width:g} it begins at {lowest:g} eV"
+        )
+    if crystal.Deff_A > 1e4 * crystal.length_um:
+        raise Sorry(
+            f"crystal.Deff_A={crystal.Deff_A:g}: expected mosaic domains no larger than the crystal, "
+            f"which with crystal.length_um={crystal.length_um:g} is {1e4 * crystal.length_um:g} angstrom"
+        )
+    if detector.distance_mm is not None and detector.reference is not None:
+        raise Sorry(
+            f"detector.distance_mm={detector.distance_mm:g}: expected None with detector.reference, which has a "
+            "distance of its own; use detector.offset_mm"
+        )
+    if os.path.basename(params.output.prefix) != params.output.prefix:
+        raise Sorry(f"output.prefix={params.output.prefix}: expected no '/'; directories go into output.directory")
+
+
+def _with_file(working: libtbx.phil.scope, path: str) -> libtbx.phil.scope:
+    try:
+        source = iotbx.phil.parse(file_name=path)
+        changed, unused = working.fetch(source=source, track_unused_definitions=True)
+    except (RuntimeError, UnicodeDecodeError, OSError, Sorry) as error:
+        raise Sorry(f"{path}: expected a file of parameters, but reading it failed ({_one_line(error)})") from error
+    if unused:
+        raise _unknown(unused[0].path, f" ({path}, line {unused[0].object.words[0].line_number})")
+    return changed
+
+
+def _with_assignment(
+    working: libtbx.phil.scope, argument: str, interpreter: libtbx.phil.command_line.argument_interpreter
+) -> libtbx.phil.scope:
+    name = argument.split("=")[0].strip()
+    try:
+        return working.fetch(source=interpreter.process(arg=argument))
+    except (RuntimeError, Sorry) as error:
+        # The interpreter does not say by type what was wrong.
+        if "Unknown" in str(error):
+            raise _unknown(name) from error
+        raise Sorry(f"{argument}: {_one_line(error)}") from error
+
+
+def _check_type(locator: libtbx.phil.object_locator) -> None:
+    definition = locator.object
+    try:
+        definition.extract()
+    # What a unit cell or a space group raises is up to cctbx.
+    except Exception as error:
+        value = " ".join(word.value for word in definition.words)
+        expected = _A_KIND_OF.get(definition.type.phil_type, definition.type.phil_type)
+        raise Sorry(f"{locator.path}={value}: expected {expected}") from error
+
+
+def _unknown(name: str, where: str = "") -> Sorry:
+    """For a name that is none: the nearest that is one."""
+
+    def likeness(path: str) -> float:
+        compared = path if "." in name else path.split(".")[-1]
+        return difflib.SequenceMatcher(None, name.lower(), compared.lower()).ratio()
+
+    nearest = max((locator.path for locator in phil_scope.all_definitions()), key=likeness)
+    return Sorry(f"{name}: there is no such parameter{where}. Did you mean {nearest}?")
+
+
+def _one_line(error: Exception) -> str:
+    return "".join(c if c.isprintable() else "?" for c in " ".join(str(error).split()))
+
+
+def _value(params: libtbx.phil.scope_extract, name: str) -> Any:
+    for part in name.split("."):
+        params = getattr(params, part)
+    return params
+
+
+def _finite(value: Any) -> bool:
+    return isinstance(value, (int, float)) and math.isfinite(value)
+
+
+def _given(expected: str) -> tuple[Callable[[Any], bool], str]:
+    return lambda value: value is not None and value is not libtbx.Auto, expected
+
+
+def _whole(least: int) -> tuple[Callable[[Any], bool], str]:
+    expected = f"a whole number, {least} or more (less than 2**31)"
+    return lambda value: isinstance(value, int) and least <= value < 2**31, expected
+
+
+def _above_0(unit: str) -> tuple[Callable[[Any], bool], str]:
+    return lambda value: _finite(value) and value > 0, f"more than 0 {unit}"
+
+
+def _from_0(unit: str) -> tuple[Callable[[Any], bool], str]:
+    return lambda value: _finite(value) and value >= 0, f"0 {unit} or more"
+
+
+def _or_none(rule: tuple[Callable[[Any], bool], str]) -> tuple[Callable[[Any], bool], str]:
+    makes_sense, expected = rule
+    return lambda value: value is None or makes_sense(value), expected
+
+
+# What each value has to be for itself; files and choices are left to who reads them.
+_RULES = {
+    "n_images": _whole(1),
+    "seed": _whole(0),
+    "oversample": _whole(1),
+    "noise": _given("True or False"),
+    "attenuation": _given("True or False"),
+    "beam.mean_energy": _above_0("eV"),
+    "beam.total_flux": _from_0("photons"),
+    "beam.size_mm": _above_0("mm"),
+    "spectrum.nchannels": _whole(1),
+    "spectrum.channel_width": _above_0("eV"),
+    "spectrum.fwhm": _above_0("eV"),
+    "crystal.k_sol": _from_0("electrons/angstrom^3"),
+    "crystal.b_sol": _from_0("angstrom^2"),
+    "crystal.length_um": _above_0("micrometres"),
+    "crystal.Deff_A": _above_0("angstrom"),
+    "crystal.shape": _given("square, round, gauss, gauss_argchk or tophat"),
+    "crystal.mosaic_domains": _whole(1),
+    "crystal.mosaic_spread_deg": (lambda value: _finite(value) and 0 <= value <= 180, "0 to 180 degrees"),
+    "background.water_mm": _from_0("mm"),
+    "background.air_mm": _from_0("mm"),
+    "detector.distance_mm": _or_none(_above_0("mm")),
+    "detector.offset_mm": (_finite, "a number of mm"),
+    "detector.layers": _or_none(_whole(1)),
+    "output.directory": _given("the name of a directory"),
+    "output.prefix": _given("the beginning of a file name"),
+}

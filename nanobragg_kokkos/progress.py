@@ -1,0 +1,46 @@
+"""How far a job has got: a bar on a terminal, plain lines in a log."""
+
+from __future__ import annotations
+
+import sys
+import time
+from contextlib import contextmanager
+from typing import Callable, Iterator
+
+try:
+    from tqdm import tqdm
+except ImportError:
+    tqdm = None
+
+SECONDS_BETWEEN_LINES = 5
+
+
+@contextmanager
+def progress(total: int, show: bool) -> Iterator[Callable[[int], None]]:
+    """Gives a function to be told how many images are done.
+
+    Args:
+        total: number of images.
+        show: False: says nothing.
+    """
+    if not show:
+        yield lambda done: None
+    elif tqdm and sys.stderr.isatty():
+        with tqdm(total=total, unit="image") as bar:
+            yield lambda done: bar.update(done - bar.n)
+    else:
+        yield _lines(total)
+
+
+def _lines(total: int) -> Callable[[int], None]:
+    start = time.monotonic()
+    last = start - SECONDS_BETWEEN_LINES
+
+    def say(done: int) -> None:
+        nonlocal last
+        now = time.monotonic()
+        if done == total or now - last >= SECONDS_BETWEEN_LINES:
+            last = now
+            print(f"{done} of {total} images, {(now - start) / done:.2g} s an image", flush=True)
+
+    return say

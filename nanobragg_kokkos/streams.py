@@ -1,0 +1,16 @@
+"""Streams of random numbers, one for each purpose and image.
+
+What image k holds depends on the seed and on k alone, never on which rank or in which order it is simulated:
+each stream is a PCG64 generator (O'Neill 2014, www.pcg-random.org) of its own, keyed by NumPy's SeedSequence.
+"""
+from __future__ import annotations
+
+import numpy as np
+
+# The position in this list is part of the key: add at the end, never reorder.
+PURPOSES = ("orientation", "mosaic", "noise")
+
+
+def stream(seed: int, purpose: str, image: int = 0) -> np.random.Generator:
+    """The generator of random numbers for one purpose in one image (counted from 0)."""
+    return np.random.Generator(np.random.PCG64(np.random.SeedSequence([seed, PURPOSES.index(purpose), image])))

@@ -1,0 +1,173 @@
+"""Which Kokkos this module is built with, and the compiler and flags that it asks for.
+
+The environment decides, by the variables that simtbx reads:
+
+KOKKOS_DEVICES   OpenMP (default), Serial, Threads, Cuda, HIP or SYCL; several separated by commas or semicolons
+KOKKOS_ARCH      native (default) or Kokkos's own names, e.g. HOPPER90 or ZEN3,AMPERE80; upper or lower case
+KOKKOS_PATH      Kokkos of the user: its source tree (built here) or a place where it is installed
+Kokkos_ROOT      a place where the user's Kokkos is installed, as CMake understands it
+CXX              the host compiler that Kokkos is built with
+
+Without KOKKOS_PATH and Kokkos_ROOT, Kokkos comes from a pinned archive (see install_kokkos).
+"""
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+DEVICES = {name.lower(): name for name in ("OpenMP", "Serial", "Threads", "Cuda", "HIP", "SYCL")}
+DEVICES["pthread"] = "Threads"  # its name in Kokkos 3 and in simtbx
+GPU_DEVICES = {"Cuda", "HIP", "SYCL"}
+
+
+class Failure(Exception):
+    """What went wrong, in a line or two for the user."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Request:
+    """What the environment asks for."""
+
+    devices: tuple[str, ...]
+    arch: tuple[str, ...]
+    source: Path | None = None
+    installed: Path | None = None
+
+    @property
+    def name(self) -> str:
+        """Name of the folder that keeps this configuration apart from the others."""
+        name = "_".join(self.devices) + "-" + "_".join(self.arch)
+        own = self.source or self.installed
+        if own:
+            name += "-" + hashlib.sha256(str(own).encode()).hexdigest()[:8]
+        return name
+
+    @property
+    def is_default(self) -> bool:
+        return self == Request(("OpenMP",), ("native",))
+
+    def environment(self) -> dict[str, str]:
+        """The variables that lead to this request again."""
+        return {
+            "KOKKOS_DEVICES": ",".join(self.devices),
+            "KOKKOS_ARCH": ",".join(self.arch),
+            "KOKKOS_PATH": str(self.source or self.installed or ""),
+        }
+
+
+def words(text: str) -> list[str]:
+    return [word for word in re.split(r"[,;\s]+", text) if word]
+
+
+def read_request(environment: dict[str, str]) -> Request:
+    """The request that the variables make; raises Failure for one that cannot be meant."""
+    devices = []
+    for word in words(environment.get("KOKKOS_DEVICES", "")) or ["OpenMP"]:
+        if word.lower() not in DEVICES:
+            known = ", ".join(sorted(set(DEVICES.values())))
+            raise Failure(f"KOKKOS_DEVICES={word}: expected one or more of {known}")
+        devices.append(DEVICES[word.lower()])
+    if len(GPU_DEVICES.intersection(devices)) > 1:
+        raise Failure(f"KOKKOS_DEVICES={','.join(devices)}: Kokkos serves one kind of GPU at a time")
+    arch = [word.upper() for word in words(environment.get("KOKKOS_ARCH", ""))] or ["NATIVE"]
+    arch = ["native" if word == "NATIVE" else word for word in arch]
+
+    source = installed = None
+    if environment.get("KOKKOS_PATH"):
+        path = Path(environment["KOKKOS_PATH"]).expanduser().resolve()
+        if (path / "core/src/Kokkos_Core.hpp").is_file() and (path / "CMakeLists.txt").is_file():
+            source = path
+        elif path.is_dir():
+            installed = path
+        else:
+            raise Failure(f"KOKKOS_PATH={path}: no such folder")
+    elif environment.get("Kokkos_ROOT"):
+        installed = Path(environment["Kokkos_ROOT"]).expanduser().resolve()
+        if not installed.is_dir():
+            raise Failure(f"Kokkos_ROOT={installed}: no such folder")
+    return Request(tuple(devices), tuple(arch), source, installed)
+
+
+def host_compiler() -> str:
+    """Path of the C++ compiler for everything that is not a kernel."""
+    for name in shlex.split(os.environ.get("CXX", ""))[:1] or ["g++", "c++", "clang++"]:
+        path = shutil.which(name)
+        if path:
+            return path
+    raise Failure("no C++ compiler: install g++, or set CXX")
+
+
+def run(command: list[str], log, **keywords) -> None:
+    """Runs a command with its output in the log; raises Failure naming the program if it fails."""
+    print("$", shlex.join(map(str, command)), file=log, flush=True)
+    try:
+        subprocess.run(command, stdout=log, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, check=True, **keywords)
+    except FileNotFoundError:
+        raise Failure(f"{command[0]} is not installed") from None
+    except subprocess.CalledProcessError as error:
+        raise Failure(f"{Path(command[0]).name} failed with exit code {error.returncode}") from None
+
+
+def query(prefix: Path, folder: Path, log, compiler: str | None = None, options: list[str] = ()) -> dict:
+    """Compiler, version and flags of an installed Kokkos.
+
+    A CMake project of one empty file that uses Kokkos says how CMake would compile and link it: that is right for
+    every backend, version and way of installing, which reading Kokkos's own files would not be.
+    """
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    command = ["cmake", "-S", str(HERE / "kokkos_flags"), "-B", str(folder), "-G", "Unix Makefiles",
+               f"-DKokkos_ROOT={prefix}", *options]
+    if compiler is None:
+        run([*command, "-DWHICH_COMPILER=ON"], log)
+        compiler = (folder / "compiler.txt").read_text().strip()
+        shutil.rmtree(folder)
+    run([*command, f"-DCMAKE_CXX_COMPILER={compiler}"], log)
+
+    found = json.loads((folder / "kokkos.json").read_text())
+    compile_words = shlex.split(json.loads((folder / "compile_commands.json").read_text())[0]["command"])
+    link_words = shlex.split((folder / "CMakeFiles/probe.dir/link.txt").read_text())
+    found["compiler"] = compiler
+    found["compile_flags"] = without(compile_words[1:], "probe")
+    found["link_flags"] = with_library_folders(without(link_words[1:], "probe"))
+    return found
+
+
+def without(flags: list[str], program: str) -> list[str]:
+    """The flags less the names of the probe's own files."""
+    kept = []
+    for flag in flags:
+        if flag in ("-o", "-c") or Path(flag).name.startswith(program):
+            continue
+        kept.append(flag)
+    return kept
+
+
+def with_library_folders(flags: list[str]) -> list[str]:
+    """The flags with the folders where the dynamic linker is to look for the libraries among them.
+
+    CMake leaves out those which the compiler searches by itself, though the dynamic linker may not know them.
+    """
+    kept = [flag for flag in flags if not flag.startswith("-Wl,-rpath")]
+    folders = [str(Path(flag).parent) for flag in flags if flag.startswith("/") and re.search(r"\.so(\.\d+)*$", flag)]
+    for folder in dict.fromkeys(folders):
+        if not re.match(r"/(usr/)?lib", folder) and not folder.endswith("/stubs"):
+            kept.append(f"-Wl,-rpath,{folder}")
+    return kept
+
+
+if __name__ == "__main__":
+    try:
+        asked = read_request(dict(os.environ))
+        print(asked.name, "default" if asked.is_default else "other")
+    except Failure as failure:
+        sys.exit(f"{failure}")

@@ -1,0 +1,42 @@
+"""The engine against pixel values from an independent calculation."""
+
+from __future__ import annotations
+
+import json
+
+import golden
+import numpy as np
+import pytest
+from conftest import TESTS
+
+CASES = sorted((TESTS / "golden_cases").glob("*.json"))
+SUPPORTED = [path for path in CASES if golden.supported(json.loads(path.read_text()))]
+
+
+@pytest.mark.parametrize("path", SUPPORTED, ids=lambda path: path.stem)
+def test_every_pixel_agrees(path):
+    for relative, ratio in golden.deviations(path):
+        assert relative < golden.TOLERANCE
+        assert ratio == pytest.approx(1, abs=1e-8)
+
+
+def test_the_command_reports_and_passes(capsys):
+    assert golden.main([str(TESTS / "golden_cases"), "tophat", "psf_gauss"]) == 0
+    printed = capsys.readouterr().out
+    assert "tophat" in printed and "max|difference|/max" in printed
+    assert "not supported" in printed
+    assert "1 panels passed, 0 failed, 1 cases not supported" in printed
+
+
+def test_the_command_fails_on_a_wrong_pixel(tmp_path, capsys):
+    source = TESTS / "golden_cases"
+    (tmp_path / "tophat.json").write_text((source / "tophat.json").read_text())
+    with np.load(source / "tophat.npz") as file:
+        arrays = dict(file)
+    arrays["physical_0"][3, 5] += 2e-9 * arrays["physical_0"].max()
+    np.savez(tmp_path / "tophat.npz", **arrays)
+    assert golden.main([str(tmp_path)]) == 1
+    arrays["physical_0"][3, 5] = np.nan
+    np.savez(tmp_path / "tophat.npz", **arrays)
+    assert golden.main([str(tmp_path)]) == 1
+    assert golden.main([str(tmp_path / "nothing")]) == 1

@@ -1,0 +1,136 @@
+"""What users get wrong: every mistake ends with one line that names it, exit code 1, and nothing written."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from libtbx.utils import Sorry
+
+from nanobragg_kokkos import parameters, protein
+from nanobragg_kokkos.job import main
+
+# Arguments, and what the message has to say of them.
+WRONG_ARGUMENTS = {
+    "no_image": ("n_images=0", "n_images=0: expected a whole number, 1 or more"),
+    "part_of_an_image": ("n_images=2.5", "n_images=2.5: expected a whole number"),
+    "no_number": ("n_images=many", "n_images=many: expected a whole number"),
+    "no_value": ("n_images=", "Missing value for n_images"),
+    "negative_seed": ("seed=-1", "seed=-1: expected a whole number, 0 or more"),
+    "no_sub_pixel": ("oversample=0", "oversample=0: expected a whole number, 1 or more"),
+    "half_true": ("noise=perhaps", "noise=perhaps: expected True or False"),
+    "negative_energy": ("beam.mean_energy=-9500", "beam.mean_energy=-9500.0: expected more than 0 eV"),
+    "no_energy_at_all": ("beam.mean_energy=nan", "beam.mean_energy=nan: expected more than 0 eV"),
+    "negative_flux": ("beam.total_flux=-1", "beam.total_flux=-1.0: expected 0 photons or more"),
+    "no_beam": ("beam.size_mm=0", "beam.size_mm=0.0: expected more than 0 mm"),
+    "no_channel": ("spectrum.nchannels=0", "spectrum.nchannels=0: expected a whole number"),
+    "channels_without_width": ("spectrum.channel_width=0", "spectrum.channel_width=0.0: expected more than 0 eV"),
+    "energies_below_0": ("spectrum.channel_width=5000", "expected a spectrum above 0 eV"),
+    "small_domains": ("crystal.Deff_A=0", "crystal.Deff_A=0.0: expected more than 0 angstrom"),
+    "large_domains": ("crystal.Deff_A=1e6", "expected mosaic domains no larger than the crystal"),
+    "no_crystal": ("crystal.length_um=0", "crystal.length_um=0.0: expected more than 0 micrometres"),
+    "unknown_shape": ("crystal.shape=cube", "Not a possible choice for crystal.shape: cube"),
+    "negative_spread": ("crystal.mosaic_spread_deg=-0.1", "crystal.mosaic_spread_deg=-0.1: expected 0 to 180 degrees"),
+    "no_domain": ("crystal.mosaic_domains=0", "crystal.mosaic_domains=0: expected a whole number"),
+    "impossible_cell": ("crystal.unit_cell=34,35,44,90,90,200", "crystal.unit_cell=34,35,44,90,90,200: expected a unit cell"),
+    "tiny_cell": ("crystal.unit_cell=3,4,5,90,90,90", "expected a cell with room for the 975 atoms"),
+    "wrong_cell_for_group": ("crystal.space_group=P61", "has the symmetry of space group P 61"),
+    "no_such_group": ("crystal.space_group=P9", "crystal.space_group=P9: expected the symbol"),
+    "missing_pdb": ("crystal.pdb.file=missing.pdb", "crystal.pdb.file=missing.pdb: there is no such file"),
+    "negative_water": ("background.water_mm=-1", "background.water_mm=-1.0: expected 0 mm or more"),
+    "missing_detector": ("detector.reference=missing.expt", "detector.reference=missing.expt: there is no such file"),
+    "detector_upstream": ("detector.offset_mm=-200", "expected one that leaves the detector downstream of the sample"),
+    "negative_distance": ("detector.distance_mm=-1", "detector.distance_mm=-1.0: expected more than 0 mm"),
+    "no_layer": ("detector.layers=0", "detector.layers=0: expected a whole number"),
+    "prefix_with_directory": ("output.prefix=a/b", "output.prefix=a/b: expected no '/'"),
+    "misspelt": ("beam.mean_enrgy=9500", "beam.mean_enrgy: there is no such parameter. Did you mean beam.mean_energy?"),
+    "misspelt_without_scope": ("nimages=3", "nimages: there is no such parameter. Did you mean n_images?"),
+    "ambiguous": ("beam=3", "Ambiguous parameter definition: beam = 3"),
+    "missing_parameters": ("missing.phil", "missing.phil: expected name=value or a file of parameters"),
+    "unknown_option": ("--fast", "--fast: expected --help, --show-config, name=value"),
+}
+
+# Contents of a file, the argument that names it ({}), and what the message has to say.
+PDB = Path(protein.default_coordinates()).read_text()
+DAMAGED_FILES = {
+    "misspelt": ("n_images = 3\nbeam { mean_enrgy = 9500 }\n", "{}", "line 2). Did you mean beam.mean_energy?"),
+    "unclosed": ("n_images = 3\nbeam {\n", "{}", 'no matching "}"'),
+    "binary": (bytes(range(256)), "{}", "expected a file of parameters"),
+    "wrong_value": ("n_images = few\n", "{}", "n_images=few: expected a whole number"),
+    "wrong_choice": ("crystal.shape = cube\n", "{}", "Not a possible choice for crystal.shape: cube"),
+    "empty_pdb": ("", "crystal.pdb.file={}", "reading it failed (it has no atoms)"),
+    "binary_pdb": (bytes(range(256)), "crystal.pdb.file={}", "reading it failed"),
+    "bad_coordinate": (PDB.replace("21.774", "2x.774"), "crystal.pdb.file={}", "unexpected character"),
+    "bad_element": (PDB.replace("10.44           N", "10.44          Qq"), "crystal.pdb.file={}", "Unknown chemical element"),
+    "bad_cell": (PDB.replace("34.123", "  abcd"), "crystal.pdb.file={}", "Corrupt unit cell parameters"),
+    "zero_cell": (PDB.replace("34.123", " 0.000"), "crystal.pdb.file={}", "reading it failed"),
+    "dummy_cell": (PDB.replace("34.123   34.874   43.683", " 1.000    1.000    1.000"), "crystal.pdb.file={}", "expected a cell with room"),
+    "no_cell": (PDB.replace("CRYST1", "REMARK"), "crystal.pdb.file={}", "expected a unit cell (a CRYST1 record)"),
+    "no_space_group": (PDB.replace("P 21 21 21", "P 9 9 9   "), "crystal.pdb.file={}", "expected a space group"),
+    "empty.expt": ("", "detector.reference={}", "expected a dxtbx model file"),
+    "cut.expt": ('{"__id__": "ExperimentList", "expe', "detector.reference={}", "expected a dxtbx model file"),
+    "hollow.expt": ('{"__id__": "ExperimentList", "experiment": []}', "detector.reference={}", "model of a detector"),
+    "no_image": ("not an image", "detector.reference={}", "expected a dxtbx model file"),
+}  # fmt: skip
+
+
+def assert_refused(arguments: list[str], message: str, capsys, directory: Path) -> None:
+    before = sorted(directory.iterdir())
+    assert main(arguments) == 1
+    error = capsys.readouterr().err
+    assert error.startswith("Sorry: ") and error.count("\n") == 1
+    assert message in error
+    assert sorted(directory.iterdir()) == before
+
+
+@pytest.mark.parametrize("argument, message", WRONG_ARGUMENTS.values(), ids=WRONG_ARGUMENTS)
+def test_wrong_argument_is_refused(argument, message, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert_refused([argument], message, capsys, tmp_path)
+
+
+@pytest.mark.parametrize("name", DAMAGED_FILES)
+def test_damaged_file_is_refused(name, capsys, tmp_path, monkeypatch):
+    contents, argument, message = DAMAGED_FILES[name]
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / name
+    path.write_bytes(contents if isinstance(contents, bytes) else contents.encode())
+    assert_refused([argument.format(name)], message, capsys, tmp_path)
+
+
+def test_distance_of_a_detector_from_a_file_is_refused(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    arguments = ["detector.reference=some.expt", "detector.distance_mm=100"]
+    assert_refused(arguments, "use detector.offset_mm", capsys, tmp_path)
+
+
+@pytest.mark.parametrize("directory", ["file", "file/below", "/proc/here"])
+def test_directory_that_cannot_be_written_is_refused(directory, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("file").touch()
+    message = f"output.directory={directory}: expected a directory to write in"
+    assert_refused([f"output.directory={directory}", "detector.offset_mm=2000"], message, capsys, tmp_path)
+
+
+def test_later_arguments_win_and_parts_of_names_do(tmp_path):
+    path = tmp_path / "some.phil"
+    path.write_text("n_images = 3\nbeam.mean_energy = 8000\n")
+    params = parameters.parse([str(path), "mean_energy=9000", "crystal.pdb=a b.pdb"]).extract()
+    assert (params.n_images, params.beam.mean_energy, params.crystal.pdb.file) == (3, 9000, "a b.pdb")
+    with pytest.raises(Sorry):
+        parameters.parse(["crystal.pdb.fil e=x"])
+
+
+def test_help_tells_every_parameter(capsys):
+    assert main(["--help"]) == 0
+    text = capsys.readouterr().out
+    for locator in parameters.phil_scope.all_definitions():
+        assert f"{locator.object.name} = " in text
+        assert locator.object.help
+
+
+def test_config_is_shown_in_a_form_that_can_be_read_back(capsys, tmp_path):
+    assert main(["n_images=7", "--show-config"]) == 0
+    path = tmp_path / "shown.phil"
+    path.write_text(capsys.readouterr().out)
+    assert parameters.parse([str(path)]).as_str() == parameters.parse(["n_images=7"]).as_str()
