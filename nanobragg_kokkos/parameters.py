@@ -79,7 +79,7 @@ crystal {
   b_sol = 46
     .type = float
     .help = "Smearing of the bulk solvent (its B factor), angstrom^2."
-  length_um = 2
+  length_um = 3
     .type = float
     .help = "Edge of the crystal, a cube, in micrometres. Spots are as strong as what the beam covers of it."
   Deff_A = 2000

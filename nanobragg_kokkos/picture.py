@@ -1,8 +1,8 @@
 """A picture of a diffraction image, as image viewers show it: dark spots on a light background.
 
-One panel is shown as it is stored (fast to the right, slow downwards); several are laid out as seen from the X-ray
-source, projected along the beam. Large detectors are reduced by the maximum over blocks of pixels, so that a spot
-of one pixel stays visible.
+One panel is shown as it is stored (fast to the right, slow downwards); several are laid out as seen from the
+X-ray source, projected along the beam. Large detectors are reduced by the maximum over blocks of pixels, so
+that a spot of one pixel stays visible.
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ from PIL import Image
 from nanobragg_kokkos.atomic import whole_file
 
 SIZE = 1200
-N_GREYS = 64
+TILE = 20
+N_GREYS = 40
 MASKED_COLOUR = (220, 230, 240)
 RING_COLOUR = (40, 110, 190)
 
@@ -37,8 +38,8 @@ def write_picture(
 
     Args:
         path: of the file.
-        panels: one array (slow, fast) for each panel of the detector, counts or expected photons; negative and
-            non-finite values are shown as masked.
+        panels: one array (slow, fast) for each panel of the detector, counts or expected photons; negative
+            and non-finite values are shown as masked.
         detector, beam: for the layout and the resolution rings.
         masks: one bool array of the same shape for each panel, False where a pixel is to be shown as masked.
 
@@ -63,57 +64,51 @@ def _short(shapes: Sequence[tuple[int, int]]) -> str:
 def _lay_out(
     panels: Sequence[np.ndarray], masks: Sequence[np.ndarray] | None, detector: Detector, beam: Beam
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Values and resolution (angstrom) on the picture's grid, row 0 at the top; NaN where nothing was measured."""
-    right, up = _picture_axes(detector, beam)
-    corners = np.array([panel.get_pixel_lab_coord(xy) for panel in detector for xy in _corners(panel)])
-    x, y = corners @ right, corners @ -up
+    """Values and resolution (angstrom) on the picture's grid, row 0 on top; NaN where nothing is measured."""
+    axes = _picture_axes(detector, beam)
+    corners = [_corners(panel) @ axes.T for panel in detector]
+    first, last = np.min(corners, axis=(0, 1)), np.max(corners, axis=(0, 1))
     pixel = min(min(panel.get_pixel_size()) for panel in detector)
-    extent = max(np.ptp(x), np.ptp(y)) / pixel
-    # Whole numbers of pixels a block, or of picture elements a pixel: nothing is lost, nor of uneven size.
+    extent = max(last - first) / pixel
+    # Whole numbers of pixels a block, or of picture elements a pixel: none is lost, and all have one size.
     block = math.ceil(extent / SIZE)
-    step = pixel * block if extent > SIZE else pixel / max(1, math.floor(SIZE / max(extent, 1)))
-    shape = tuple(max(1, round(np.ptp(v) / step)) for v in (y, x))
-    values, resolution = np.full((2, *shape), np.nan)
+    step = pixel * block if block > 1 else pixel / math.floor(SIZE / extent)
+    n_x, n_y = np.maximum(1, np.round((last - first) / step)).astype(int)
+    values, resolution = np.full((2, n_y, n_x), np.nan)
 
     for i, panel in enumerate(detector):
-        fast_mm, slow_mm = panel.get_pixel_size()
-        fast, slow = np.array(panel.get_fast_axis()) * fast_mm, np.array(panel.get_slow_axis()) * slow_mm
-        origin = np.array(panel.get_origin())
-        to_picture = np.array([[fast @ right, slow @ right], [fast @ -up, slow @ -up]])
-        if abs(np.linalg.det(to_picture)) < 1e-3 * fast_mm * slow_mm:  # seen edge-on
+        d = np.array(panel.get_d_matrix()).reshape(3, 3) * (*panel.get_pixel_size(), 1.0)
+        to_picture = axes @ d[:, :2]
+        if abs(np.linalg.det(to_picture)) < 1e-3 * math.prod(panel.get_pixel_size()):  # seen edge-on
             continue
-        corner = [[panel_corner @ right, panel_corner @ -up] for panel_corner in corners[4 * i : 4 * i + 4]]
-        first = np.floor((np.min(corner, axis=0) - (x.min(), y.min())) / step).astype(int).clip(0)
-        last = np.ceil((np.max(corner, axis=0) - (x.min(), y.min())) / step).astype(int) + 1
-        rows, columns = slice(first[1], min(last[1], shape[0])), slice(first[0], min(last[0], shape[1]))
-        grid_y, grid_x = np.mgrid[rows, columns]
-        place = np.stack(
-            ((grid_x + 0.5) * step + x.min() - origin @ right, (grid_y + 0.5) * step + y.min() - origin @ -up), -1
-        )
-        f, s = np.moveaxis(place @ np.linalg.inv(to_picture).T, -1, 0)
-        n_slow, n_fast = panels[i].shape
-        inside = (f >= 0) & (f < n_fast) & (s >= 0) & (s < n_slow)
+        box = np.array([np.min(corners[i], axis=0), np.max(corners[i], axis=0)])
+        (x0, y0), (x1, y1) = np.clip(np.rint((box - first) / step).astype(int) + [[-1], [1]], 0, (n_x, n_y))
+        y, x = np.mgrid[y0:y1, x0:x1]
+        place = np.stack((x + 0.5, y + 0.5), axis=-1) * step + first - axes @ d[:, 2]
+        pixels = place @ np.linalg.inv(to_picture).T
+        inside = ((pixels >= 0) & (pixels < panel.get_image_size())).all(axis=-1)
+        pixels = pixels[inside]
         blocks = _block_maximum(panels[i], None if masks is None else masks[i], block)
-        f, s = f[inside], s[inside]
-        values[rows, columns][inside] = blocks[(s // block).astype(int), (f // block).astype(int)]
-        rays = origin + f[:, None] * fast + s[:, None] * slow
-        resolution[rows, columns][inside] = _resolution(rays, beam)
+        fast, slow = (pixels // block).astype(int).T
+        values[y0:y1, x0:x1][inside] = blocks[slow, fast]
+        resolution[y0:y1, x0:x1][inside] = _resolution(pixels @ d[:, :2].T + d[:, 2], beam)
     return values, resolution
 
 
-def _picture_axes(detector: Detector, beam: Beam) -> tuple[np.ndarray, np.ndarray]:
+def _picture_axes(detector: Detector, beam: Beam) -> np.ndarray:
+    """Two unit vectors in the laboratory: to the picture's right and downwards."""
     if len(detector) == 1:
-        return np.array(detector[0].get_fast_axis()), -np.array(detector[0].get_slow_axis())
+        return np.array((detector[0].get_fast_axis(), detector[0].get_slow_axis()))
     to_source = np.array(beam.get_sample_to_source_direction())
     vertical = np.array((0.0, 1.0, 0.0) if abs(to_source[1]) < 0.9 else (0.0, 0.0, 1.0))
     right = np.cross(vertical, to_source)
     right /= np.linalg.norm(right)
-    return right, np.cross(to_source, right)
+    return np.array((right, np.cross(right, to_source)))
 
 
-def _corners(panel: Panel) -> list[tuple[int, int]]:
+def _corners(panel: Panel) -> np.ndarray:
     fast, slow = panel.get_image_size()
-    return [(0, 0), (fast, 0), (0, slow), (fast, slow)]
+    return np.array([panel.get_pixel_lab_coord((f, s)) for f in (0, fast) for s in (0, slow)])
 
 
 def _block_maximum(panel: np.ndarray, mask: np.ndarray | None, block: int) -> np.ndarray:
@@ -136,13 +131,26 @@ def _resolution(rays: np.ndarray, beam: Beam) -> np.ndarray:
 
 
 def _grey_range(values: np.ndarray) -> tuple[float, float]:
-    """The values shown as white and as black: the background is to stay light, however uneven it is."""
+    """The values shown as white and as black: the background, however uneven, is to be light, a spot dark."""
     valid = values[np.isfinite(values)]
     if not valid.size:
         return 0.0, 1.0
-    low, middle, high, top = np.percentile(valid, (1, 50, 99, 99.9))
-    black = max(high + 2 * (high - middle), min(top, high + 6 * (high - middle)))
-    return (low, black) if black > low else (low, low + 1.0)
+    low, middle, above = np.percentile(valid, (1, 50, 84))
+    background = _tile_medians(values)
+    top = np.percentile(background, 99.5) if background.size else middle
+    black = max(top + 2 * (top - low), middle + 6 * (above - middle))
+    if black <= low:  # no background
+        lit = valid[valid > low]
+        black = np.median(lit) if lit.size else low + 1
+    return low, black
+
+
+def _tile_medians(values: np.ndarray) -> np.ndarray:
+    """Medians of tiles that are larger than spots, which they hardly feel."""
+    height, width = (n // TILE for n in values.shape)
+    tiles = values[: height * TILE, : width * TILE].reshape(height, TILE, width, TILE)
+    tiles = tiles.swapaxes(1, 2).reshape(-1, TILE * TILE)
+    return np.median(tiles[np.isfinite(tiles).all(axis=1)], axis=1)
 
 
 def _rings(resolution: np.ndarray) -> list[float]:

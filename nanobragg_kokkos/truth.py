@@ -1,8 +1,8 @@
 """The models behind simulated images, in the field's own formats: what a data reduction should find again.
 
-`write_experiments`: a dxtbx experiment list, one crystal an image, whose imagesets point into the NXmx master file
-(by its relative name) and whose models are in that file's frame. `write_amplitudes`: the structure-factor
-amplitudes as MTZ.
+`write_experiments`: a dxtbx experiment list, one crystal an image, whose imagesets point into the NXmx master
+file (by its relative name) and whose models are in that file's frame. `write_amplitudes`: the
+structure-factor amplitudes as MTZ.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import copy
 import json
 import os
+import re
 import uuid
 from typing import Sequence
 
@@ -29,7 +30,11 @@ from libtbx.utils import Sorry
 from scipy.spatial.transform import Rotation
 
 from nanobragg_kokkos.atomic import whole_file
-from nanobragg_kokkos.nxmx import frame_rotation, rotated_detector
+from nanobragg_kokkos.frame import frame_rotation, rotated_detector
+
+# The MTZ library notes for every column when it was made; equal amplitudes are to give equal files.
+MTZ_TIME = re.compile(rb"CREATED_\d\d/\d\d/\d{4}_\d\d:\d\d:\d\d")
+MTZ_NO_TIME = b"CREATED_BY_nanobragg_kokkos"
 
 
 def write_experiments(
@@ -52,10 +57,10 @@ def write_experiments(
         path: of the file.
         master_path: of the master file.
         detector, beam: as given to `nxmx.write_master`; one beam for all, or one for each crystal.
-        crystals: for stills one for each image of the master file, in its order. With a scan: any number, each of
-            which is in all images.
-        mosaic_spread_deg, domain_size_A: full width in degrees, and angstrom. Where either is given, the crystals
-            are written as dxtbx's MosaicCrystalSauter2014, which holds them; otherwise as they are.
+        crystals: for stills one for each image of the master file, in its order. With a scan: any number,
+            each of which is in all images.
+        mosaic_spread_deg, domain_size_A: full width in degrees, and angstrom. Where either is given, the
+            crystals are written as dxtbx's MosaicCrystalSauter2014, which holds them; otherwise as they are.
         scan, goniometer: for a rotation; None for stills.
 
     Raises:
@@ -118,16 +123,20 @@ def write_amplitudes(
     if not amplitudes.is_real_array():
         raise ValueError("amplitudes: expected a real array; take abs() of complex structure factors.")
     amplitudes = amplitudes.customized_copy(sigmas=None).set_observation_type_xray_amplitude()
-    dataset = amplitudes.as_mtz_dataset(column_root_label="F", wavelength=wavelength)
+    dataset = amplitudes.as_mtz_dataset(column_root_label="F", title="True amplitudes", wavelength=wavelength)
     with whole_file(path) as temporary:
         try:
             dataset.mtz_object().write(temporary)
         except RuntimeError as error:
             raise Sorry(f"Cannot write {path}: {error}") from error
+        with open(temporary, "r+b") as file:
+            contents = MTZ_TIME.sub(MTZ_NO_TIME, file.read())
+            file.seek(0)
+            file.write(contents)
 
 
 def _turned(model, rotation: np.ndarray):
-    """A dxtbx beam, crystal or goniometer, turned about the origin; the model itself where there is no turn."""
+    """A dxtbx beam, crystal or goniometer, turned about the origin; the model itself if there is no turn."""
     vector = Rotation.from_matrix(rotation).as_rotvec()
     angle = float(np.linalg.norm(vector))
     if angle == 0:
@@ -149,7 +158,7 @@ def _with_mosaicity(
 
 
 def _identifier(index: int, crystal: Crystal) -> str:
-    """An identifier that differs between experiments, also of different simulations, and is always the same."""
+    """An identifier that differs between experiments, also of different jobs, and is always the same."""
     vectors = " ".join(f"{x:.9g}" for x in crystal.get_A())
     return str(uuid.uuid5(uuid.NAMESPACE_OID, f"nanobragg_kokkos {index} {vectors}"))
 
@@ -160,5 +169,6 @@ def _imagesets(master: str, n_crystals: int, scan: Scan | None) -> list[dict]:
         indices = list(range(scan.get_num_images()))
         return [{"__id__": "ImageSequence", "template": master, "single_file_indices": indices, **common}]
     return [
-        {"__id__": "ImageSet", "images": [master], "single_file_indices": [k], **common} for k in range(n_crystals)
+        {"__id__": "ImageSet", "images": [master], "single_file_indices": [k], **common}
+        for k in range(n_crystals)
     ]

@@ -16,11 +16,12 @@ struct Piece {
   double coefficient[4];
 };
 
-struct Amorphous::OnDevice : Resident {
+struct PieceTable {
   DeviceArray<double> knots;     // s of the table
   DeviceArray<Piece> pieces;     // piece i is for knots(i - 1) < s <= knots(i)
-  void release() noexcept override { knots = {}; pieces = {}; }
 };
+
+struct Amorphous::OnDevice : Kept<PieceTable> {};
 
 namespace {
 
@@ -41,24 +42,19 @@ Piece piece_through(const std::vector<std::pair<double, double>>& table, int fir
 
 struct AddBackground {
   Kokkos::View<double*, DeviceSpace> image;
-  PixelRays rays;
-  DeviceArray<Direction> directions;
-  DeviceArray<double> wavenumber, source_weight;
-  bool polarized;
-  double kahn_factor;
-  DeviceArray<double> knots;
-  DeviceArray<Piece> pieces;
+  PixelTable rays;
+  SourceTable sources;
+  PieceTable table;
   double scale;
 
   KOKKOS_FUNCTION void operator()(const std::int64_t pixel) const {
     if (!rays.active(pixel)) return;
     double sum = 0;
     rays.for_each(pixel, [&](Vec3 diffracted, double weight) {
-      for (std::size_t i = 0; i < directions.extent(0); ++i) {
-        const Direction& direction = directions(i);
+      for (std::size_t i = 0; i < sources.directions.extent(0); ++i) {
+        const Direction& direction = sources.directions(i);
         const double half = 0.5 * norm(diffracted - direction.incident);     // sin(theta)
-        sum += over_wavelengths(half, direction.begin, direction.end) * weight *
-               (polarized ? polarization_factor(direction, diffracted, kahn_factor) : 1.0);
+        sum += over_wavelengths(half, direction.begin, direction.end) * weight * sources.polarization(direction, diffracted);
       }
     });
     image(pixel) += scale * sum;
@@ -66,25 +62,25 @@ struct AddBackground {
 
   // The wavenumbers ascend, so s does, and the piece of the table is found by moving on from the last one.
   KOKKOS_FUNCTION double over_wavelengths(double half, int begin, int end) const {
-    const int n = int(knots.extent(0));
-    int piece = first_piece(half * wavenumber(begin));
+    const int n = int(table.knots.extent(0));
+    int piece = first_piece(half * sources.wavenumber(begin));
     double sum = 0;
     for (int i = begin; i < end; ++i) {
-      const double s = half * wavenumber(i);
-      while (piece < n && knots(piece) < s) ++piece;
-      const Piece& p = pieces(piece);
+      const double s = half * sources.wavenumber(i);
+      while (piece < n && table.knots(piece) < s) ++piece;
+      const Piece& p = table.pieces(piece);
       const double t = s - p.start;
       const double f = p.coefficient[0] + t * (p.coefficient[1] + t * (p.coefficient[2] + t * p.coefficient[3]));
-      sum += source_weight(i) * f * Kokkos::abs(f);
+      sum += sources.weight(i) * f * Kokkos::abs(f);
     }
     return sum;
   }
 
   KOKKOS_FUNCTION int first_piece(double s) const {      // the number of knots below s
-    int low = 0, high = int(knots.extent(0));
+    int low = 0, high = int(table.knots.extent(0));
     while (low < high) {
       const int middle = (low + high) / 2;
-      if (knots(middle) < s) low = middle + 1; else high = middle;
+      if (table.knots(middle) < s) low = middle + 1; else high = middle;
     }
     return low;
   }
@@ -109,17 +105,15 @@ Amorphous::Amorphous(const std::vector<std::pair<double, double>>& table, double
   for (int i = 0; i <= n; ++i)
     pieces.push_back(piece_through(table, std::max(i - 2, 0), std::min(i + 2, n), knots[std::clamp(i - 1, 0, n - 1)]));
   on_device_ = std::make_shared<OnDevice>();
-  on_device_->knots = to_device("nanobragg::background::knots", knots);
-  on_device_->pieces = to_device("nanobragg::background::pieces", pieces);
+  on_device_->table.knots = to_device("nanobragg::background::knots", knots);
+  on_device_->table.pieces = to_device("nanobragg::background::pieces", pieces);
 }
 
 void add_background(Image& image, const Detector& detector, const Sources& sources, const Amorphous& amorphous) {
   start();
   if (image.size() != detector.n_pixels()) throw std::invalid_argument("the image does not have the detector's pixels");
-  const auto& s = sources.on_device();
-  const auto& table = amorphous.on_device();
-  const AddBackground kernel{image.on_device().pixels, PixelRays(detector.on_device()), s.directions, s.wavenumber, s.weight,
-                             s.polarized, s.kahn_factor, table.knots, table.pieces,
+  const AddBackground kernel{image.on_device().pixels, detector.on_device().table, sources.on_device().table,
+                             amorphous.on_device().table,
                              thomson_cross_section * sources.fluence() * amorphous.molecules()};
   Kokkos::parallel_for("nanobragg::background",
                        Kokkos::RangePolicy<ExecutionSpace, Kokkos::IndexType<std::int64_t>>(0, std::int64_t(image.size())), kernel);

@@ -18,7 +18,7 @@ Crystal::Crystal(std::vector<Mat3> orientations, std::array<int, 3> cells, Shape
     if (n < 1) throw std::invalid_argument("the number of cells along each axis must be at least 1");
   if (!(scale >= 0 && std::isfinite(scale))) throw std::invalid_argument("the scale of the crystal must not be negative");
   on_device_ = std::make_shared<OnDevice>();
-  on_device_->orientations = to_device("nanobragg::crystal::orientations", orientations);
+  on_device_->table = to_device("nanobragg::crystal::orientations", orientations);
 }
 
 std::vector<Mat3> orientations(const Mat3& cell, const std::vector<Mat3>& blocks, Vec3 axis, double start, double step,

@@ -4,14 +4,10 @@
 
 #include "crystal.h"
 #include "device_array.h"
-#include "runtime.h"
 
 namespace nanobragg {
 
-struct Crystal::OnDevice : Resident {
-  DeviceArray<Mat3> orientations;
-  void release() noexcept override { orientations = {}; }
-};
+struct Crystal::OnDevice : Kept<DeviceArray<Mat3>> {};      // the cell vectors of each block
 
 }  // namespace nanobragg
 #endif

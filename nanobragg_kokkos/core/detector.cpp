@@ -54,10 +54,11 @@ Detector::Detector(std::vector<Panel> panels, Sampling sampling, const std::vect
     d.n_fast = p.n_fast;
     device_panels.push_back(d);
   }
-  on_device_->panels = to_device("nanobragg::detector::panels", device_panels);
-  on_device_->mask = to_device("nanobragg::detector::mask", mask);
-  on_device_->sampling = sampling_;
-  on_device_->n_pixels = std::int64_t(n_pixels());
+  PixelTable& table = on_device_->table;
+  table.panels = to_device("nanobragg::detector::panels", device_panels);
+  table.mask = to_device("nanobragg::detector::mask", mask);
+  table.oversample = sampling_.oversample;
+  table.point_pixel = sampling_.point_pixel;
 }
 
 }  // namespace nanobragg

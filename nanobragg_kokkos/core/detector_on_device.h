@@ -6,7 +6,6 @@
 
 #include "detector.h"
 #include "device_array.h"
-#include "runtime.h"
 
 namespace nanobragg {
 
@@ -23,21 +22,13 @@ struct DevicePanel {
   int n_fast;
 };
 
-struct Detector::OnDevice : Resident {
+struct PixelTable {
   DeviceArray<DevicePanel> panels;
   DeviceArray<std::uint8_t> mask;      // empty: all pixels
-  Sampling sampling;
-  std::int64_t n_pixels = 0;
-  void release() noexcept override { panels = {}; mask = {}; n_pixels = 0; }
-};
+  int oversample = 1;
+  bool point_pixel = false;
 
-// What a kernel captures: Views and numbers only.
-class PixelRays {
- public:
-  explicit PixelRays(const Detector::OnDevice& d)
-      : panels_(d.panels), mask_(d.mask), sampling_(d.sampling), masked_(d.mask.extent(0) > 0) {}
-
-  KOKKOS_INLINE_FUNCTION bool active(std::int64_t pixel) const { return !masked_ || mask_(pixel); }
+  KOKKOS_INLINE_FUNCTION bool active(std::int64_t pixel) const { return mask.extent(0) == 0 || mask(pixel); }
 
   // Calls visit(direction, weight) for each sub-pixel and layer; direction is the unit vector from the sample,
   // weight the solid angle (steradian) times the fraction of photons that this layer absorbs, divided by the number of
@@ -45,10 +36,10 @@ class PixelRays {
   // close_distance / r.
   template <class Visit>
   KOKKOS_INLINE_FUNCTION void for_each(std::int64_t pixel, const Visit& visit) const {
-    const DevicePanel& panel = panels_(panel_of(pixel));
+    const DevicePanel& panel = panels(panel_of(pixel));
     const std::int64_t in_panel = pixel - panel.first_pixel;
     const double slow = double(in_panel / panel.n_fast), fast = double(in_panel % panel.n_fast);
-    const int n = sampling_.oversample;
+    const int n = oversample;
     const double share = 1.0 / (double(n) * n);
     for (int layer = 0; layer < panel.layers; ++layer) {
       const double depth = layer * panel.layer_thickness;
@@ -60,7 +51,7 @@ class PixelRays {
           if (r == 0) continue;          // the sample itself lies in this sub-pixel: nothing is defined there
           const Vec3 direction = (1 / r) * position;
           double weight = share / r2;
-          if (!sampling_.point_pixel) weight *= panel.pixel_area * panel.close_distance / r;
+          if (!point_pixel) weight *= panel.pixel_area * panel.close_distance / r;
           if (panel.absorption > 0) {
             const double per_depth = panel.absorption / dot(direction, panel.normal);
             weight *= std::exp(-depth * per_depth) - std::exp(-(depth + panel.layer_thickness) * per_depth);
@@ -72,19 +63,16 @@ class PixelRays {
 
  private:
   KOKKOS_INLINE_FUNCTION std::int64_t panel_of(std::int64_t pixel) const {
-    std::int64_t low = 0, high = std::int64_t(panels_.extent(0));   // first_pixel(low) <= pixel < first_pixel(high)
+    std::int64_t low = 0, high = std::int64_t(panels.extent(0));   // first_pixel(low) <= pixel < first_pixel(high)
     while (high - low > 1) {
       const std::int64_t middle = (low + high) / 2;
-      if (panels_(middle).first_pixel <= pixel) low = middle; else high = middle;
+      if (panels(middle).first_pixel <= pixel) low = middle; else high = middle;
     }
     return low;
   }
-
-  DeviceArray<DevicePanel> panels_;
-  DeviceArray<std::uint8_t> mask_;
-  Sampling sampling_;
-  bool masked_;
 };
+
+struct Detector::OnDevice : Kept<PixelTable> {};
 
 }  // namespace nanobragg
 #endif

@@ -1,4 +1,4 @@
-// Arrays on the device: what the kernels read.
+// What the kernels read: arrays on the device, and small tables of them that a kernel captures by value.
 #ifndef NANOBRAGG_KOKKOS_CORE_DEVICE_ARRAY_H
 #define NANOBRAGG_KOKKOS_CORE_DEVICE_ARRAY_H
 
@@ -6,6 +6,8 @@
 
 #include <string>
 #include <vector>
+
+#include "runtime.h"
 
 namespace nanobragg {
 
@@ -22,6 +24,13 @@ DeviceArray<T> to_device(const std::string& label, const std::vector<T>& values)
   Kokkos::deep_copy(device, host);
   return device;
 }
+
+// A table that is let go before Kokkos ends.
+template <class Table>
+struct Kept : Resident {
+  Table table;
+  void release() noexcept override { table = Table(); }
+};
 
 }  // namespace nanobragg
 #endif

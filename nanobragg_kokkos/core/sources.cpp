@@ -51,12 +51,13 @@ Sources::Sources(const std::vector<Source>& sources, const Polarization& polariz
     directions.push_back(d);
   }
   on_device_ = std::make_shared<OnDevice>();
-  on_device_->directions = to_device("nanobragg::sources::directions", directions);
-  on_device_->wavenumber = to_device("nanobragg::sources::wavenumber", wavenumber);
-  on_device_->weight = to_device("nanobragg::sources::weight", weight);
-  on_device_->channel = to_device("nanobragg::sources::channel", channel);
-  on_device_->polarized = polarization.on;
-  on_device_->kahn_factor = polarization.kahn_factor;
+  SourceTable& table = on_device_->table;
+  table.directions = to_device("nanobragg::sources::directions", directions);
+  table.wavenumber = to_device("nanobragg::sources::wavenumber", wavenumber);
+  table.weight = to_device("nanobragg::sources::weight", weight);
+  table.channel = to_device("nanobragg::sources::channel", channel);
+  table.polarized = polarization.on;
+  table.kahn_factor = polarization.kahn_factor;
 }
 
 }  // namespace nanobragg

@@ -4,7 +4,6 @@
 #define NANOBRAGG_KOKKOS_CORE_SOURCES_ON_DEVICE_H
 
 #include "device_array.h"
-#include "runtime.h"
 #include "sources.h"
 
 namespace nanobragg {
@@ -15,23 +14,25 @@ struct Direction {
   int begin, end;              // its sources
 };
 
-struct Sources::OnDevice : Resident {
+struct SourceTable {
   DeviceArray<Direction> directions;
   DeviceArray<double> wavenumber;      // 1 / wavelength, 1/m, ascending within a direction
   DeviceArray<double> weight;          // sums to 1 over all directions
   DeviceArray<int> channel;
   bool polarized = true;
   double kahn_factor = 0;
-  void release() noexcept override { directions = {}; wavenumber = {}; weight = {}; channel = {}; }
+
+  // Kahn et al., J. Appl. Cryst. 15, 330 (1982): (1 + cos^2 2theta - K cos 2psi sin^2 2theta) / 2.  With the components
+  // of the diffracted unit vector along electric and magnetic vector, cos 2psi sin^2 2theta is e^2 - m^2.
+  KOKKOS_INLINE_FUNCTION double polarization(const Direction& source, Vec3 diffracted) const {
+    if (!polarized) return 1;
+    const double c = dot(diffracted, source.incident), e = dot(diffracted, source.electric),
+                 m = dot(diffracted, source.magnetic);
+    return 0.5 * (1 + c * c - kahn_factor * (e * e - m * m));
+  }
 };
 
-// Kahn et al., J. Appl. Cryst. 15, 330 (1982): (1 + cos^2 2theta - K cos 2psi sin^2 2theta) / 2.  With the components of
-// the diffracted unit vector along electric and magnetic vector, cos 2psi sin^2 2theta is e^2 - m^2.
-KOKKOS_INLINE_FUNCTION double polarization_factor(const Direction& source, Vec3 diffracted, double kahn_factor) {
-  const double c = dot(diffracted, source.incident), e = dot(diffracted, source.electric),
-               m = dot(diffracted, source.magnetic);
-  return 0.5 * (1 + c * c - kahn_factor * (e * e - m * m));
-}
+struct Sources::OnDevice : Kept<SourceTable> {};
 
 }  // namespace nanobragg
 #endif

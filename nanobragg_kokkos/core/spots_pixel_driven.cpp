@@ -16,13 +16,9 @@ namespace {
 template <Shape shape, Interpolation interpolation>
 struct AddSpots {
   Kokkos::View<double*, DeviceSpace> image;
-  PixelRays rays;
-  DeviceArray<Direction> directions;
-  DeviceArray<double> wavenumber, source_weight;
-  DeviceArray<int> channel;
-  bool polarized;
-  double kahn_factor;
-  DeviceArray<Mat3> orientations;
+  PixelTable rays;
+  SourceTable sources;
+  DeviceArray<Mat3> blocks;
   Cells cells;
   AmplitudeTable amplitude;
   double scale;
@@ -31,11 +27,10 @@ struct AddSpots {
     if (!rays.active(pixel)) return;
     double sum = 0;
     rays.for_each(pixel, [&](Vec3 diffracted, double weight) {
-      for (std::size_t i = 0; i < directions.extent(0); ++i) {
-        const Direction& direction = directions(i);
+      for (std::size_t i = 0; i < sources.directions.extent(0); ++i) {
+        const Direction& direction = sources.directions(i);
         const double from_crystal = over_blocks(diffracted - direction.incident, direction.begin, direction.end);
-        if (from_crystal == 0) continue;
-        sum += from_crystal * weight * (polarized ? polarization_factor(direction, diffracted, kahn_factor) : 1.0);
+        if (from_crystal != 0) sum += from_crystal * weight * sources.polarization(direction, diffracted);
       }
     });
     image(pixel) += scale * sum;
@@ -45,8 +40,8 @@ struct AddSpots {
   // vectors is done once for all wavelengths of a direction.
   KOKKOS_FUNCTION double over_blocks(Vec3 scattering, int begin, int end) const {
     double sum = 0;
-    for (std::size_t block = 0; block < orientations.extent(0); ++block) {
-      const Vec3 index = orientations(block) * scattering;
+    for (std::size_t block = 0; block < blocks.extent(0); ++block) {
+      const Vec3 index = blocks(block) * scattering;
       if (any_reached(index, begin, end)) sum += over_wavelengths(index, begin, end);
     }
     return sum;
@@ -55,13 +50,13 @@ struct AddSpots {
   KOKKOS_FUNCTION double over_wavelengths(Vec3 index, int begin, int end) const {
     double sum = 0;
     for (int i = begin; i < end; ++i) {
-      const double h = index.x * wavenumber(i), k = index.y * wavenumber(i), l = index.z * wavenumber(i);
+      const double h = index.x * sources.wavenumber(i), k = index.y * sources.wavenumber(i), l = index.z * sources.wavenumber(i);
       const double h0 = nearest_index(h), k0 = nearest_index(k), l0 = nearest_index(l);
       const double dh = h - h0, dk = k - k0, dl = l - l0;
       if (reach2<shape>() >= 0 && reduced_distance2(dh, dk, dl, cells) >= reach2<shape>()) continue;
-      const double f = interpolation == Interpolation::nearest ? amplitude(int(h0), int(k0), int(l0), channel(i))
-                                                               : amplitude.tricubic(h, k, l, channel(i));
-      if (f != 0) sum += source_weight(i) * f * f * lattice_intensity<shape>(dh, dk, dl, cells);
+      const double f = interpolation == Interpolation::nearest ? amplitude(int(h0), int(k0), int(l0), sources.channel(i))
+                                                               : amplitude.tricubic(h, k, l, sources.channel(i));
+      if (f != 0) sum += sources.weight(i) * f * f * lattice_intensity<shape>(dh, dk, dl, cells);
     }
     return sum;
   }
@@ -72,7 +67,7 @@ struct AddSpots {
     KOKKOS_IF_ON_HOST((
       if constexpr (reach2<shape>() >= 0) {
         int reached = 0;
-        const double* x = wavenumber.data();
+        const double* x = sources.wavenumber.data();
         for (int i = begin; i < end; ++i) {
           const double h = index.x * x[i], k = index.y * x[i], l = index.z * x[i];
           reached += reduced_distance2(h - nearest_index(h), k - nearest_index(k), l - nearest_index(l), cells) <
@@ -87,12 +82,11 @@ struct AddSpots {
 template <Shape shape, Interpolation interpolation>
 void run(Image& image, const Detector& detector, const Sources& sources, const Crystal& crystal,
          const StructureFactors& structure_factors) {
-  const auto& s = sources.on_device();
-  const auto& blocks = crystal.on_device().orientations;
+  const auto& blocks = crystal.on_device().table;
   const auto& n = crystal.cells();
   const AddSpots<shape, interpolation> kernel{
-      image.on_device().pixels, PixelRays(detector.on_device()), s.directions, s.wavenumber, s.weight, s.channel, s.polarized,
-      s.kahn_factor, blocks, Cells{double(n[0]), double(n[1]), double(n[2])}, AmplitudeTable(structure_factors.on_device()),
+      image.on_device().pixels, detector.on_device().table, sources.on_device().table, blocks,
+      Cells{double(n[0]), double(n[1]), double(n[2])}, structure_factors.on_device().table,
       thomson_cross_section * sources.fluence() * crystal.scale() / double(blocks.extent(0))};
   // Dynamic: masked or dark regions take no time, others a lot.
   Kokkos::parallel_for("nanobragg::spots::pixel_driven",

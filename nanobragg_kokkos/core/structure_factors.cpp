@@ -30,7 +30,7 @@ StructureFactors::StructureFactors(const std::vector<std::vector<Amplitude>>& ch
     throw std::invalid_argument("the Miller indices and channels span more than 2^31 amplitudes");
 
   on_device_ = std::make_shared<OnDevice>();
-  OnDevice& d = *on_device_;
+  AmplitudeTable& d = on_device_->table;
   d.channels = n_channels_;
   d.default_amplitude = default_amplitude;
   for (int i = 0; i < 3; ++i) d.low[i] = low[i], d.size[i] = high[i] - low[i] + 1;

@@ -6,30 +6,20 @@
 #include <cstdint>
 
 #include "device_array.h"
-#include "runtime.h"
 #include "structure_factors.h"
 
 namespace nanobragg {
 
-struct StructureFactors::OnDevice : Resident {
+struct AmplitudeTable {
   DeviceArray<double> amplitude;
   int low[3] = {0, 0, 0}, size[3] = {0, 0, 0};
   int channels = 0;
   double default_amplitude = 0;
-  void release() noexcept override { amplitude = {}; }
-};
-
-class AmplitudeTable {
- public:
-  explicit AmplitudeTable(const StructureFactors::OnDevice& f)
-      : amplitude_(f.amplitude), channels_(f.channels), default_(f.default_amplitude) {
-    for (int i = 0; i < 3; ++i) low_[i] = f.low[i], size_[i] = f.size[i];
-  }
 
   KOKKOS_INLINE_FUNCTION double operator()(int h, int k, int l, int channel) const {
-    h -= low_[0], k -= low_[1], l -= low_[2];
-    if (h < 0 || k < 0 || l < 0 || h >= size_[0] || k >= size_[1] || l >= size_[2]) return default_;
-    return amplitude_(((std::int64_t(h) * size_[1] + k) * size_[2] + l) * channels_ + channel);
+    h -= low[0], k -= low[1], l -= low[2];
+    if (h < 0 || k < 0 || l < 0 || h >= size[0] || k >= size[1] || l >= size[2]) return default_amplitude;
+    return amplitude(((std::int64_t(h) * size[1] + k) * size[2] + l) * channels + channel);
   }
 
   // Between the lattice points: the cubic polynomials through four points a side (Lagrange).
@@ -56,12 +46,9 @@ class AmplitudeTable {
     weight[3] = (t + 1) * t * (t - 1) / 6;
     return int(base) - 1;
   }
-
-  DeviceArray<double> amplitude_;
-  int low_[3], size_[3];
-  int channels_;
-  double default_;
 };
+
+struct StructureFactors::OnDevice : Kept<AmplitudeTable> {};
 
 }  // namespace nanobragg
 #endif

@@ -1,0 +1,64 @@
+"""The pieces that NeXus files are made of, written so that equal contents give equal bytes."""
+
+from __future__ import annotations
+
+from typing import Any, Sequence
+
+import h5py
+import hdf5plugin
+import numpy as np
+
+# dxtbx's frame (x along the rotation axis, z to the source) to that of NeXus (z along the beam); y stays.
+IMGCIF_TO_MCSTAS = np.diag([-1.0, 1.0, -1.0])
+
+
+def group(parent: h5py.Group, name: str, nx_class: str, **attributes: str) -> h5py.Group:
+    """A new group of a NeXus class."""
+    made = parent.create_group(name)
+    made.attrs["NX_class"] = nx_class
+    made.attrs.update(attributes)
+    return made
+
+
+def field(parent: h5py.Group, name: str, value: Any) -> h5py.Dataset:
+    """A new dataset, without the time stamp that HDF5 would give it."""
+    return parent.create_dataset(name, data=value, track_times=False)
+
+
+def quantity(parent: h5py.Group, name: str, value: Any, units: str, **attributes: Any) -> h5py.Dataset:
+    """Real numbers with a unit."""
+    dataset = field(parent, name, np.asarray(value, np.float64))
+    dataset.attrs["units"] = units
+    dataset.attrs.update(attributes)
+    return dataset
+
+
+def axis(
+    parent: h5py.Group,
+    name: str,
+    kind: str,
+    value: Any,
+    vector: Sequence[float],
+    depends_on: str,
+    offset_mm: Sequence[float] = (0.0, 0.0, 0.0),
+) -> str:
+    """Write one transformation (`kind` rotation: degrees; translation: mm); returns its path."""
+    dataset = quantity(
+        parent,
+        name,
+        np.atleast_1d(value),
+        "deg" if kind == "rotation" else "mm",
+        transformation_type=kind,
+        vector=np.asarray(vector, np.float64),
+        offset=np.asarray(offset_mm, np.float64),
+        offset_units="mm",
+        depends_on=depends_on,
+    )
+    return dataset.name
+
+
+def compression() -> dict[str, Any]:
+    """Bitshuffle with LZ4; gzip, which every HDF5 library has, where that filter is not installed."""
+    if h5py.h5z.filter_avail(hdf5plugin.BSHUF_ID):
+        return dict(hdf5plugin.Bitshuffle())
+    return {"compression": "gzip", "compression_opts": 1, "shuffle": True}

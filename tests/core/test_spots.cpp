@@ -1,0 +1,180 @@
+// Bragg spots against the sum written out term by term, for every shape, on whatever device the kernels run.
+#include <algorithm>
+#include <random>
+#include <stdexcept>
+
+#include "../../nanobragg_kokkos/core/constants.h"
+#include "../../nanobragg_kokkos/core/image.h"
+#include "../../nanobragg_kokkos/core/spots_pixel_driven.h"
+#include "check.h"
+#include "experiment.h"
+
+using namespace nanobragg;
+
+namespace {
+
+const double fluence = 1e25, kahn = 0.6;
+const int oversample = 2, layers = 2, range = 6;
+const std::array<int, 3> cells{5, 4, 6};
+const Vec3 field{1, 0.2, 0};
+
+struct Experiment {
+  std::vector<Panel> panels;
+  std::vector<Source> sources;
+  std::vector<Mat3> blocks;
+  std::vector<std::vector<Amplitude>> amplitudes;
+
+  Experiment() {
+    for (double shift : {-4e-3, 5e-3}) {
+      Panel p = flat_panel(13, 9, 2e-3);
+      p.pixel_slow = 1.5e-3;
+      p.origin = p.origin + Vec3{shift, 2e-3, shift};
+      p.fast = unit({1, 0.1, shift * 50});
+      p.slow = unit(cross(cross(p.fast, {0, -1, 0}), p.fast));
+      p.sensor_thickness = 4e-4;
+      p.attenuation_length = 3e-4;
+      panels.push_back(p);
+    }
+    sources = {{{0, 0, -1}, 1.00e-10, 1, 0}, {{0.003, 0, -2}, 1.05e-10, 2, 1}, {{0, 0, -1}, 0.97e-10, 0.5, 1}};
+    Mat3 cell;
+    cell.row[0] = {20e-10, 3e-10, 1e-10};
+    cell.row[1] = {-2e-10, 25e-10, 2e-10};
+    cell.row[2] = {1e-10, -3e-10, 30e-10};
+    Mat3 tilt;
+    for (int i = 0; i < 3; ++i) {
+      Vec3 axis{double(i == 0), double(i == 1), double(i == 2)};
+      axis = rotated(axis, unit({1, 1, 0}), 0.004);
+      (&tilt.row[0].x)[i] = axis.x, (&tilt.row[1].x)[i] = axis.y, (&tilt.row[2].x)[i] = axis.z;
+    }
+    blocks = orientations(cell, {Mat3{}, tilt}, {0, 1, 0}, 0.3, 0.002, 2);
+    std::mt19937 random(1);
+    amplitudes.resize(2);
+    for (auto& channel : amplitudes)
+      for (int h = -range; h <= range; ++h)
+        for (int k = -range; k <= range; ++k)
+          for (int l = -range; l <= range; ++l) channel.push_back({{h, k, l}, 1 + random() % 100 / 10.0});
+  }
+
+  double amplitude(int channel, double h, double k, double l) const {
+    const double default_amplitude = 2;
+    if (h == 0 && k == 0 && l == 0) return 0;
+    if (std::max({std::abs(h), std::abs(k), std::abs(l)}) > range) return default_amplitude;
+    const int side = 2 * range + 1;
+    return amplitudes[channel][((int(h) + range) * side + int(k) + range) * side + int(l) + range].value;
+  }
+
+  double interpolated(int channel, Vec3 hkl) const {
+    const double at[3] = {hkl.x, hkl.y, hkl.z};
+    double weight[3][4], sum = 0;
+    for (int axis = 0; axis < 3; ++axis)
+      for (int i = 0; i < 4; ++i) {
+        weight[axis][i] = 1;
+        const double base = std::floor(at[axis]) - 1;
+        for (int j = 0; j < 4; ++j)
+          if (j != i) weight[axis][i] *= (at[axis] - (base + j)) / (i - j);
+      }
+    for (int a = 0; a < 64; ++a)
+      sum += weight[0][a / 16] * weight[1][a / 4 % 4] * weight[2][a % 4] *
+             amplitude(channel, std::floor(at[0]) - 1 + a / 16, std::floor(at[1]) - 1 + a / 4 % 4, std::floor(at[2]) - 1 + a % 4);
+    return sum;
+  }
+};
+
+double profile(Shape shape, Vec3 hkl) {
+  const double h[3] = {hkl.x, hkl.y, hkl.z};
+  double product = 1, r2 = 0, volume = 1;
+  for (int i = 0; i < 3; ++i) {
+    const double d = h[i] - std::ceil(h[i] - 0.5), x = M_PI * d, n = cells[i];
+    product *= d == 0 ? n : std::sin(n * x) / std::sin(x);
+    r2 += d * d * n * n;
+    volume *= n;
+  }
+  const double x = M_PI * std::sqrt(r2);
+  switch (shape) {
+    case Shape::square: return product;
+    case Shape::round: return volume * 0.723601254558268 * 3 * (std::sin(x) / x - std::cos(x)) / (x * x);
+    case Shape::gauss: return volume * std::exp(-r2 / 0.63);
+    case Shape::gauss_argchk: return r2 / 0.63 < 35 ? volume * std::exp(-r2 / 0.63) : 0;
+    case Shape::tophat: return r2 < 0.3969 ? volume : 0;
+  }
+  return NAN;
+}
+
+std::vector<double> expected(const Experiment& e, Shape shape, Interpolation interpolation) {
+  std::vector<double> image;
+  double total_weight = 0;
+  for (const Source& s : e.sources) total_weight += s.weight;
+  for (const Panel& p : e.panels) {
+    Vec3 normal = unit(cross(p.fast, p.slow));
+    if (dot(normal, p.origin) < 0) normal = -normal;
+    const double layer = p.sensor_thickness / layers;
+    for (int slow = 0; slow < p.n_slow; ++slow)
+      for (int fast = 0; fast < p.n_fast; ++fast) {
+        double sum = 0;
+        for (int step = 0; step < oversample * oversample * layers; ++step) {
+          const int depth = step / (oversample * oversample);
+          const double f = (fast + (step % oversample + 0.5) / oversample) * p.pixel_fast;
+          const double s = (slow + (step / oversample % oversample + 0.5) / oversample) * p.pixel_slow;
+          const Vec3 position = p.origin + f * p.fast + s * p.slow + depth * layer * normal;
+          const Vec3 d = unit(position);
+          const double r = norm(position), per_depth = 1 / p.attenuation_length / dot(d, normal);
+          const double solid_angle = p.pixel_fast * p.pixel_slow / (r * r) * dot(normal, p.origin) / r;
+          const double absorbed = std::exp(-depth * layer * per_depth) - std::exp(-(depth + 1) * layer * per_depth);
+          for (const Source& source : e.sources) {
+            const Vec3 incident = unit(source.direction), b = unit(cross(field, incident)), electric = cross(incident, b);
+            const double cosine = dot(d, incident), psi = std::atan2(dot(d, b), dot(d, electric));
+            const double polarization = 0.5 * (1 + cosine * cosine - kahn * std::cos(2 * psi) * (1 - cosine * cosine));
+            for (const Mat3& block : e.blocks) {
+              const Vec3 hkl = (1 / source.wavelength) * (block * (d - incident));
+              const double F = interpolation == Interpolation::tricubic
+                                   ? e.interpolated(source.channel, hkl)
+                                   : e.amplitude(source.channel, std::ceil(hkl.x - 0.5), std::ceil(hkl.y - 0.5), std::ceil(hkl.z - 0.5));
+              const double amplitude = F * profile(shape, hkl);
+              sum += source.weight / total_weight * solid_angle * absorbed * polarization * amplitude * amplitude;
+            }
+          }
+        }
+        image.push_back(thomson_cross_section * fluence * 7.0 * sum / (oversample * oversample) / double(e.blocks.size()));
+      }
+  }
+  return image;
+}
+
+}  // namespace
+
+TEST(spots_are_the_sum_over_all_terms) {
+  const Experiment e;
+  const Detector detector(e.panels, {oversample, layers, false});
+  const Sources sources(e.sources, {true, kahn, field}, fluence);
+  const StructureFactors structure_factors(e.amplitudes, 2, 0);
+  for (Shape shape : {Shape::square, Shape::round, Shape::gauss, Shape::gauss_argchk, Shape::tophat})
+    for (Interpolation interpolation : {Interpolation::nearest, Interpolation::tricubic}) {
+      Image image(detector.n_pixels());
+      add_spots_pixel_driven(image, detector, sources, Crystal(e.blocks, cells, shape, 7), structure_factors, interpolation);
+      const auto want = expected(e, shape, interpolation);
+      const auto got = image.on_host();
+      const double brightest = *std::max_element(want.begin(), want.end());
+      CHECK(brightest > 0);
+      for (std::size_t i = 0; i < want.size(); ++i) CHECK_CLOSE(got.get()[i], want[i], 1e-12 * brightest);
+    }
+}
+
+TEST(masked_pixels_are_left_alone) {
+  const Experiment e;
+  std::vector<std::uint8_t> mask(2 * 13 * 9, 1);
+  mask[5] = mask[120] = 0;
+  const Detector detector(e.panels, {1, 1, false}, mask);
+  Image image(detector.n_pixels());
+  add_spots_pixel_driven(image, detector, Sources(e.sources, {true, kahn, field}, fluence),
+                         Crystal(e.blocks, cells, Shape::square), StructureFactors(e.amplitudes, 2, 0), Interpolation::nearest);
+  for (std::size_t i = 0; i < mask.size(); ++i) CHECK((image.on_host().get()[i] != 0) == bool(mask[i]));
+}
+
+TEST(a_channel_that_is_not_there_is_refused) {
+  const Experiment e;
+  const Detector detector(e.panels, {});
+  Image image(detector.n_pixels());
+  CHECK_THROWS(add_spots_pixel_driven(image, detector, Sources(e.sources, {true, kahn, field}, fluence),
+                                      Crystal(e.blocks, cells, Shape::square), StructureFactors({e.amplitudes[0]}, 2, 0),
+                                      Interpolation::nearest), std::invalid_argument);
+}
