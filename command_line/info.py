@@ -13,8 +13,8 @@ def run(args: list[str]) -> None:
     """Prints the information; raises Sorry if the compiled extension is missing."""
     parser = argparse.ArgumentParser(
         prog="nanobragg_kokkos.info",
-        description="Shows the versions of this module and of what it stands on, the backend, device and threads that "
-        "it computes with, and how it was built.",
+        description="Shows the versions of this module and of what it stands on, the backend, device and "
+        "threads that it computes with, and how it was built.",
     )
     parser.add_argument("--json", action="store_true", help="write JSON instead of lines for people")
     options = parser.parse_args(args)

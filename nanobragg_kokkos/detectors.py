@@ -23,6 +23,9 @@ PHOSPHOR_THICKNESS_MM = 0.04
 PHOSPHOR_DENSITY_GCM3 = 3.7
 PHOSPHOR_MASS_FRACTIONS = {"Gd": 0.831, "S": 0.085, "O": 0.084}
 
+# NXmx files must name some thickness; those of detectors without a known sensor have one near 0.
+THINNEST_SENSOR_MM = 1e-3
+
 
 def rayonix_mx340(distance_mm: float = RAYONIX_DISTANCE_MM) -> Detector:
     """A Rayonix MX340-HS in its 2 x 2 binning: 3840 x 3840 pixels of 0.088 mm, 16 bit, the beam in its middle.
@@ -111,7 +114,7 @@ def sensor_layers(detector: Detector, wavelength: float, layers: int | None = No
     thickness, material, mu = sensors.pop()
     if material in attenuation_coefficient.nist_elements().symbol_list():
         mu = attenuation_coefficient.get_table(material).mu_at_angstrom(wavelength) / 10.0
-    if thickness <= 0 or mu <= 0:
+    if thickness < THINNEST_SENSOR_MM or mu <= 0:
         return None
     if layers is None:
         layers = math.ceil(2 * thickness / min(detector[0].get_pixel_size()))

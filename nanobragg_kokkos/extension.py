@@ -12,5 +12,7 @@ except ModuleNotFoundError as error:
         "the extension nanobragg_kokkos_ext is not built, or this Python does not know where: "
         "run ./bootstrap build, then use build/bin/libtbx.python"
     ) from error
+except ImportError as error:
+    raise ImportError(f"the extension nanobragg_kokkos_ext cannot be loaded on this machine: {error}") from error
 
 __all__ = ["ext"]

@@ -1,4 +1,4 @@
-"""What an installation consists of: versions, backend, device, threads and build options, as text or as values."""
+"""What an installation consists of: versions, backend, device, threads and build options."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import nanobragg_kokkos
 
 
 def build_record() -> dict:
-    """What SConscript wrote down about the build: request, kokkos, compiler, host_compiler, core_flags, ext_flags.
+    """What SConscript noted on the build: request, kokkos, compiler, host_compiler, core_flags, ext_flags.
 
     Empty if this installation was not built by SConscript.
     """

@@ -94,6 +94,8 @@ def run(comm: Any, arguments: list[str]) -> str:
     working, common = ranks.on_first(comm, lambda: _prepare(arguments))
     params = working.extract()
     files = Files(params.output.directory, params.output.prefix)
+    if comm.rank == 0:
+        print(_announcement(params, common, comm.size), flush=True)
 
     ranks.on_first(comm, lambda: _make_room(files))
     simulate = ranks.on_all(comm, lambda: _Images(common, params.noise, files))
@@ -136,6 +138,20 @@ def _prepare(arguments: list[str]) -> tuple[libtbx.phil.scope, Experiment]:
     params = working.extract()
     parameters.validate(params)
     return working, experiment(params)
+
+
+def _announcement(params: libtbx.phil.scope_extract, common: Experiment, n_ranks: int) -> str:
+    symmetry = common.amplitudes.crystal_symmetry()
+    cell = " ".join(f"{x:g}" for x in symmetry.unit_cell().parameters())
+    pixels = sum(fast * slow for fast, slow in (panel.get_image_size() for panel in common.detector))
+    lines = [
+        f"{params.n_images} images of {pixels} pixels in {len(common.detector)} panel(s), by {n_ranks} process(es)",
+        f"Crystal: {symmetry.space_group_info()}, {cell}; {common.amplitudes.size()} amplitudes "
+        f"to {common.amplitudes.d_min():.2f} angstrom",
+    ]
+    if params.attenuation and common.sensor is None:
+        lines.append("detector.reference says nothing of the sensor: attenuation=True has no effect")
+    return "\n".join(lines)
 
 
 def _make_room(files: Files) -> None:

@@ -115,6 +115,8 @@ def write_master(
     """
     path = os.path.abspath(os.fspath(path))
     data_files = [os.path.abspath(os.fspath(name)) for name in data_files]
+    if not data_files:
+        raise ValueError("data_files: expected at least one.")
     n_images = len(data_files)
     beams = _one_an_image("beam", beam, Beam, n_images)
     spectra = None if spectrum is None else _one_an_image("spectrum", spectrum, Spectrum, n_images)
@@ -181,14 +183,12 @@ def _chunk(panels: Sequence[np.ndarray], slow: int, fast: int) -> tuple[int, int
 
 def _one_an_image(name: str, value: Any, kind: type | tuple[type, ...], n_images: int) -> list:
     values = [value] * n_images if isinstance(value, kind) else list(value)
-    if len(values) != n_images or not values:
+    if len(values) != n_images:
         raise ValueError(f"{name}: expected one or {n_images} (the number of images), got {len(values)}.")
     return values
 
 
 def _check_data_files(data_files: Sequence[str], shape: tuple[int, int]) -> None:
-    if not data_files:
-        raise ValueError("data_files: expected at least one.")
     for name in data_files:
         if not os.path.isfile(name):
             raise Sorry(f"data_files: {name} does not exist.")

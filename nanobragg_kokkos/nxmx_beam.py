@@ -23,8 +23,8 @@ def write_beam(
 ) -> None:
     """Fill the NXbeam `group`; beams, spectra and photons: one an image; rotation: see `frame`."""
     wavelengths = [beam.get_wavelength() for beam in beams]
-    one = len(set(wavelengths)) == 1
-    wavelength = nexus.quantity(group, "incident_wavelength", wavelengths[0] if one else wavelengths, "angstrom")
+    shown = wavelengths[0] if len(set(wavelengths)) == 1 else wavelengths
+    wavelength = nexus.quantity(group, "incident_wavelength", shown, "angstrom")
     if spectra is not None:
         name = "incident_wavelength_1Dspectrum"
         wavelength.attrs["variant"] = name

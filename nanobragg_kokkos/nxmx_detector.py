@@ -1,4 +1,4 @@
-"""The detector of an NXmx file: where its panels are, which counts and pixels are good, what its sensor is."""
+"""An NXmx file's detector: where its panels are, what its sensor is, which counts and pixels are good."""
 
 from __future__ import annotations
 
@@ -97,7 +97,8 @@ def write_detector(group: h5py.Group, detector: Detector, rows: Sequence[int], w
         nexus.field(module, "data_size", np.array([slow_size, fast_size], np.int64))
         to_parent = np.linalg.inv(parent_frame)
         origin = to_parent @ np.append(nexus.IMGCIF_TO_MCSTAS @ np.array(panel.get_origin()), 1.0)
-        offset = nexus.axis(module, "module_offset", "translation", *_length_and_direction(origin[:3]), parent)
+        length, direction = _length_and_direction(origin[:3])
+        offset = nexus.axis(module, "module_offset", "translation", length, direction, parent)
         for name, size, vector in (
             ("fast_pixel_direction", panel.get_pixel_size()[0], panel.get_fast_axis()),
             ("slow_pixel_direction", panel.get_pixel_size()[1], panel.get_slow_axis()),

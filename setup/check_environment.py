@@ -1,4 +1,4 @@
-"""Says in one line each what an environment lacks, and how to get it; the exit code is 1 if it lacks anything.
+"""Says in one line each what an environment lacks and how to get it; the exit code is 1 if it lacks anything.
 
     python check_environment.py building|testing
 
@@ -15,9 +15,10 @@ from pathlib import Path
 
 # What is looked for, and the conda-forge package that has it.
 MODULES = {
-    "building": {"libtbx": "cctbx-base", "cctbx": "cctbx-base", "dxtbx": "dxtbx", "SCons": "scons", "numpy": "numpy",
-                 "h5py": "h5py", "hdf5plugin": "hdf5plugin", "mpi4py": "mpi4py", "tqdm": "tqdm",
-                 "matplotlib": "matplotlib-base", "setuptools": "setuptools", "future": "future"},
+    "building": {"libtbx": "cctbx-base", "cctbx": "cctbx-base", "dxtbx": "dxtbx", "SCons": "scons",
+                 "numpy": "numpy", "h5py": "h5py", "hdf5plugin": "hdf5plugin", "mpi4py": "mpi4py",
+                 "tqdm": "tqdm", "matplotlib": "matplotlib-base", "setuptools": "setuptools",
+                 "future": "future"},
     "testing": {"pytest": "pytest", "hypothesis": "hypothesis", "scipy": "scipy", "dials": "dials"},
 }
 HEADERS = {"boost/python.hpp": "libboost-python-devel", "cctbx/miller.h": "cctbx-base",

@@ -1,7 +1,7 @@
 // Included before everything else where Kokkos is compiled by CUDA 13 or later.
 //
-// CUDA 13 gave two functions new signatures; Kokkos 4.7.0 calls them by the old ones. These overloads take the old
-// arguments and pass them on. They change nothing for other versions of either.
+// CUDA 13 gave two functions new signatures; Kokkos 4.7.0 calls them by the old ones. These overloads take
+// the old arguments and pass them on. They change nothing for other versions of either.
 #ifndef NANOBRAGG_KOKKOS_SETUP_CUDA13_H
 #define NANOBRAGG_KOKKOS_SETUP_CUDA13_H
 
@@ -11,8 +11,8 @@
 #if CUDART_VERSION >= 13000
 
 // No data comes with the dependencies: that is what the old function meant.
-inline cudaError_t cudaGraphAddDependencies(cudaGraph_t graph, const cudaGraphNode_t* from, const cudaGraphNode_t* to,
-                                            size_t count) {
+inline cudaError_t cudaGraphAddDependencies(cudaGraph_t graph, const cudaGraphNode_t* from,
+                                            const cudaGraphNode_t* to, size_t count) {
   return cudaGraphAddDependencies(graph, from, to, static_cast<const cudaGraphEdgeData*>(nullptr), count);
 }
 

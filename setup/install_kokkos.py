@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 """Installs Kokkos under a folder and says where; does nothing if it is there already.
 
-    install_kokkos.py ROOT     Kokkos goes to ROOT/DEVICES-ARCH, see which_kokkos.py for the variables that it reads
+    install_kokkos.py ROOT     Kokkos goes to ROOT/DEVICES-ARCH; which_kokkos.py lists what decides on these
 
-Unless the environment names the user's own Kokkos, it is Kokkos 4.7.0 from the source archive of another package,
-which the user's pip fetches from wherever it is configured to look, or which the user puts into ROOT himself.
+Unless the environment names the user's own Kokkos, it is Kokkos 4.7.0 from the source archive of another
+package, which pip fetches from wherever it is configured to look, or which the user puts into ROOT himself.
 """
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ INSIDE = "pygenten-0.1.5/tpls/kokkos/"
 
 
 def settings(request: Request, root: Path, log) -> dict:
-    """What a build against the requested Kokkos needs to know; installs Kokkos under root if it is not there yet.
+    """What a build against the requested Kokkos needs to know; installs it under root if it is not there yet.
 
     Returns a dict: prefix, version, devices and arch (as Kokkos names them), compiler, host_compiler,
     compile_flags, link_flags. It is kept in root/NAME/settings.json.
@@ -40,12 +40,14 @@ def settings(request: Request, root: Path, log) -> dict:
     if kept.is_file():
         found = json.loads(kept.read_text())
         header = Path(found["config_header"])
-        if found["folder"] == str(folder) and header.is_file() and header.stat().st_mtime <= kept.stat().st_mtime:
+        unchanged = header.is_file() and header.stat().st_mtime <= kept.stat().st_mtime
+        if unchanged and found["folder"] == str(folder):
+            check_own(request, found)
             return found
     folder.mkdir(parents=True, exist_ok=True)
     if request.installed:
         found = query(request.installed, folder / "flags", log)
-        check_devices(request, found)
+        check_own(request, found)
         found["prefix"] = str(request.installed)
     else:
         with kokkos_source(request, root, log) as source:
@@ -59,7 +61,14 @@ def settings(request: Request, root: Path, log) -> dict:
     return found
 
 
-def check_devices(request: Request, found: dict) -> None:
+def check_own(request: Request, found: dict) -> None:
+    """Raises Failure if the user's installed Kokkos cannot be used."""
+    if not request.installed:
+        return
+    if any(re.search(r"libkokkoscore\.(so|dylib)", flag) for flag in found["link_flags"]):
+        # A shared one would call cctbx's OpenMP stubs (libomptbx) and return wrong numbers.
+        raise Failure(f"the Kokkos in {request.installed} is a shared library: one built with "
+                      "-DBUILD_SHARED_LIBS=OFF -DCMAKE_POSITION_INDEPENDENT_CODE=ON is needed")
     asked = {device.upper() for device in request.devices} if os.environ.get("KOKKOS_DEVICES") else set()
     lacking = asked - set(found["devices"])
     if lacking:
@@ -92,13 +101,14 @@ def fetch(root: Path, log) -> Path:
             # install a build system. The one in pip_without_build answers at once.
             environment = dict(os.environ, PYTHONPATH=str(HERE / "pip_without_build"))
             try:
-                run([sys.executable, "-m", "pip", "download", "--no-deps", "--no-binary=:all:", "--no-build-isolation",
-                     "--disable-pip-version-check", "--dest", folder, "-r", str(requirement)], log, env=environment)
+                run([sys.executable, "-m", "pip", "download", "--disable-pip-version-check", "--no-deps",
+                     "--no-binary=:all:", "--no-build-isolation", "--dest", folder, "-r", str(requirement)],
+                    log, env=environment)
                 (Path(folder) / ARCHIVE).replace(archive)
             except (Failure, OSError):
                 raise Failure(
-                    f"the archive of Kokkos could not be fetched: let {sys.executable} -m pip reach a package index, "
-                    f"or put {ARCHIVE} into {root}, or name a Kokkos of your own by KOKKOS_PATH") from None
+                    f"the archive of Kokkos could not be fetched: let {sys.executable} -m pip reach a package"
+                    f" index, or put {ARCHIVE} into {root}, or set KOKKOS_PATH to your own Kokkos") from None
     if hashlib.sha256(archive.read_bytes()).hexdigest() != SHA256:
         archive.unlink()
         raise Failure(f"{archive} had the wrong checksum and was removed: try again")
@@ -122,9 +132,10 @@ def install(request: Request, source: Path, prefix: Path, log) -> dict:
 
     with tempfile.TemporaryDirectory(prefix="build-", dir=prefix) as build:
         run(["cmake", "-S", str(source), "-B", build, "-G", "Unix Makefiles",
-             f"-DCMAKE_INSTALL_PREFIX={prefix}", "-DCMAKE_INSTALL_LIBDIR=lib", f"-DCMAKE_CXX_COMPILER={compiler}",
+             f"-DCMAKE_INSTALL_PREFIX={prefix}", "-DCMAKE_INSTALL_LIBDIR=lib",
+             f"-DCMAKE_CXX_COMPILER={compiler}", f"-DCMAKE_CXX_FLAGS={' '.join(build_flags)}",
              "-DCMAKE_BUILD_TYPE=Release", "-DCMAKE_POSITION_INDEPENDENT_CODE=ON", "-DBUILD_SHARED_LIBS=OFF",
-             "-DCMAKE_CXX_STANDARD=17", "-DCMAKE_CXX_EXTENSIONS=OFF", f"-DCMAKE_CXX_FLAGS={' '.join(build_flags)}",
+             "-DCMAKE_CXX_STANDARD=17", "-DCMAKE_CXX_EXTENSIONS=OFF",
              *[f"-DKokkos_ENABLE_{device.upper()}=ON" for device in request.devices],
              *[f"-DKokkos_ARCH_{arch.upper()}=ON" for arch in request.arch], *options], log)
         run(["cmake", "--build", build, "--parallel", str(len(os.sched_getaffinity(0)))], log)
@@ -150,12 +161,13 @@ def prepare_cuda(request: Request, source: Path, prefix: Path, log) -> tuple[str
     """
     nvcc = find_program("nvcc", "the CUDA toolkit")
 
-    # nvcc_wrapper's own default may be an architecture that CUDA no longer knows, and CMake tries the compiler
-    # before it hears of any other.
+    # nvcc_wrapper's own default may be an architecture that CUDA no longer knows, and CMake tries the
+    # compiler before it hears of any other.
     wrapper = prefix / "bin/nvcc_wrapper"
     wrapper.parent.mkdir(parents=True)
     text = (source / "bin/nvcc_wrapper").read_text()
-    wrapper.write_text(re.sub(r'^default_arch=.*$', f'default_arch="{cuda_architecture(request)}"', text, flags=re.M))
+    default = f'default_arch="{cuda_architecture(request)}"'
+    wrapper.write_text(re.sub(r"^default_arch=.*$", default, text, flags=re.M))
     wrapper.chmod(0o755)
 
     header = prefix / "include/nanobragg_cuda13.h"
@@ -181,7 +193,7 @@ def cuda_architecture(request: Request) -> str:
         answer = subprocess.run(["nvidia-smi", "--query-gpu=compute_cap", "--format=csv,noheader"],
                                 capture_output=True, text=True, check=True).stdout
         return "sm_" + answer.split()[0].replace(".", "")
-    raise Failure("no GPU in this machine to find the architecture from: set KOKKOS_ARCH, e.g. KOKKOS_ARCH=HOPPER90")
+    raise Failure("no GPU in this machine to tell the architecture: set KOKKOS_ARCH, for example to HOPPER90")
 
 
 def has_driver_library(nvcc: str) -> bool:
@@ -195,7 +207,8 @@ def has_driver_library(nvcc: str) -> bool:
 
 def nvcc_home(nvcc: str) -> str:
     """The toolkit's folder as nvcc itself sees it: the program on PATH may be a link or a script."""
-    answer = subprocess.run([nvcc, "--dryrun", "-E", "-x", "cu", "/dev/null"], capture_output=True, text=True).stderr
+    command = [nvcc, "--dryrun", "-E", "-x", "cu", "/dev/null"]
+    answer = subprocess.run(command, capture_output=True, text=True).stderr
     match = re.search(r"^#\$ TOP=(.*)$", answer, flags=re.M)
     return match[1] if match else str(Path(nvcc).resolve().parent.parent)
 

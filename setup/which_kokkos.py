@@ -2,7 +2,7 @@
 
 The environment decides, by the variables that simtbx reads:
 
-KOKKOS_DEVICES   OpenMP (default), Serial, Threads, Cuda, HIP or SYCL; several separated by commas or semicolons
+KOKKOS_DEVICES   OpenMP (default), Serial, Threads, Cuda, HIP or SYCL; several with commas or semicolons
 KOKKOS_ARCH      native (default) or Kokkos's own names, e.g. HOPPER90 or ZEN3,AMPERE80; upper or lower case
 KOKKOS_PATH      Kokkos of the user: its source tree (built here) or a place where it is installed
 Kokkos_ROOT      a place where the user's Kokkos is installed, as CMake understands it
@@ -46,10 +46,9 @@ class Request:
     def name(self) -> str:
         """Name of the folder that keeps this configuration apart from the others."""
         name = "_".join(self.devices) + "-" + "_".join(self.arch)
-        own = self.source or self.installed
-        if own:
-            name += "-" + hashlib.sha256(str(own).encode()).hexdigest()[:8]
-        return name
+        if self.source:
+            name += "-" + short_hash(self.source)
+        return "own-" + short_hash(self.installed) if self.installed else name
 
     @property
     def is_default(self) -> bool:
@@ -62,6 +61,10 @@ class Request:
             "KOKKOS_ARCH": ",".join(self.arch),
             "KOKKOS_PATH": str(self.source or self.installed or ""),
         }
+
+
+def short_hash(path: Path) -> str:
+    return hashlib.sha256(str(path).encode()).hexdigest()[:8]
 
 
 def words(text: str) -> list[str]:
@@ -110,7 +113,8 @@ def run(command: list[str], log, **keywords) -> None:
     """Runs a command with its output in the log; raises Failure naming the program if it fails."""
     print("$", shlex.join(map(str, command)), file=log, flush=True)
     try:
-        subprocess.run(command, stdout=log, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, check=True, **keywords)
+        subprocess.run(command, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, check=True,
+                       **keywords)
     except FileNotFoundError:
         raise Failure(f"{command[0]} is not installed") from None
     except subprocess.CalledProcessError as error:
@@ -120,8 +124,8 @@ def run(command: list[str], log, **keywords) -> None:
 def query(prefix: Path, folder: Path, log, compiler: str | None = None, options: list[str] = ()) -> dict:
     """Compiler, version and flags of an installed Kokkos.
 
-    A CMake project of one empty file that uses Kokkos says how CMake would compile and link it: that is right for
-    every backend, version and way of installing, which reading Kokkos's own files would not be.
+    A CMake project of one empty file that uses Kokkos says how CMake would compile and link it: that is right
+    for every backend, version and way of installing, which reading Kokkos's own files would not be.
     """
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
@@ -158,7 +162,7 @@ def with_library_folders(flags: list[str]) -> list[str]:
     CMake leaves out those which the compiler searches by itself, though the dynamic linker may not know them.
     """
     kept = [flag for flag in flags if not flag.startswith("-Wl,-rpath")]
-    folders = [str(Path(flag).parent) for flag in flags if flag.startswith("/") and re.search(r"\.so(\.\d+)*$", flag)]
+    folders = [str(Path(flag).parent) for flag in flags if re.search(r"^/.*\.so(\.\d+)*$", flag)]
     for folder in dict.fromkeys(folders):
         if not re.match(r"/(usr/)?lib", folder) and not folder.endswith("/stubs"):
             kept.append(f"-Wl,-rpath,{folder}")

@@ -69,6 +69,13 @@ def test_silicon_absorbs_as_tabulated():
     assert detectors.sensor_layers(small_detector(), 1.5) is None
 
 
+def test_phosphor_stops_nearly_all():
+    sensor = detectors.phosphor(1.3)
+    assert 0.95 < 1 - np.exp(-sensor.thickness_mm / sensor.attenuation_length_mm) < 0.999
+    params = parameters.parse(["attenuation=False"]).extract()
+    assert models.experiment(params).sensor is None
+
+
 def test_spectrum_has_its_mean_and_width():
     energies, weights = models.gaussian_spectrum(9500, 201, 1, 40)
     assert weights.sum() == pytest.approx(1)

@@ -70,7 +70,7 @@ DAMAGED_FILES = {
     "empty.expt": ("", "detector.reference={}", "expected a dxtbx model file"),
     "cut.expt": ('{"__id__": "ExperimentList", "expe', "detector.reference={}", "expected a dxtbx model file"),
     "hollow.expt": ('{"__id__": "ExperimentList", "experiment": []}', "detector.reference={}", "model of a detector"),
-    "no_image": ("not an image", "detector.reference={}", "expected a dxtbx model file"),
+    "no_image": ("not an image", "detector.reference={}", "model of a detector"),
 }  # fmt: skip
 
 

@@ -166,7 +166,7 @@ TEST(masked_pixels_are_left_alone) {
   const Detector detector(e.panels, {1, 1, false}, mask);
   Image image(detector.n_pixels());
   add_spots_pixel_driven(image, detector, Sources(e.sources, {true, kahn, field}, fluence),
-                         Crystal(e.blocks, cells, Shape::square), StructureFactors(e.amplitudes, 2, 0), Interpolation::nearest);
+                         Crystal(e.blocks, cells, Shape::square), StructureFactors(e.amplitudes, 2, 5), Interpolation::nearest);
   for (std::size_t i = 0; i < mask.size(); ++i) CHECK((image.on_host().get()[i] != 0) == bool(mask[i]));
 }
 
