@@ -123,8 +123,8 @@ def _symmetry(
     room = unit_cell.volume() / space_group.group().order_z()
     if room < n_atoms * ANGSTROM3_AN_ATOM:
         raise Sorry(
-            f"crystal.unit_cell={cell}: expected a cell with room for the {n_atoms} atoms of {name}, but in space group "
-            f"{space_group} each has {room / n_atoms:.2g} angstrom^3"
+            f"crystal.unit_cell={cell}: expected a cell with room for the {n_atoms} atoms of {name}, "
+            f"but in space group {space_group} each has {room / n_atoms:.2g} angstrom^3"
         )
     return crystal.symmetry(unit_cell=unit_cell, space_group_info=space_group)
 

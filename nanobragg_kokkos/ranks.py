@@ -45,16 +45,18 @@ def world() -> Any:
     MPI is left alone in a process that no launcher started: on some clusters merely importing it would end the process.
 
     Raises:
-        Failed: there are several processes, but mpi4py cannot be imported.
+        Failed: there are several processes, but mpi4py cannot be imported, or does not let them see each other; all of
+            them would write the same files.
     """
-    size, rank = max((_launched(*names) for names in LAUNCHERS))
+    size, rank = max(_launched(*names) for names in LAUNCHERS)
     if size == 1:
         return OneRank()
     try:
         from mpi4py import MPI
     except ImportError as error:
-        # Without MPI only this tells who is to speak for all.
-        raise Failed("" if rank else f"Sorry: {size} processes were started, but mpi4py is not there ({error})") from error
+        raise _apart(size, rank, f"mpi4py is not there ({error})") from error
+    if MPI.COMM_WORLD.size == 1:
+        raise _apart(size, rank, "mpi4py belongs to another MPI than what started them: each sees itself only")
     return MPI.COMM_WORLD
 
 
@@ -81,6 +83,11 @@ def on_all(comm: Any, action: Callable[[], T]) -> T:
     if failures:
         raise Failed(failures[0])
     return result
+
+
+def _apart(size: int, rank: int, reason: str) -> Failed:
+    # There is no MPI to agree on it, but the first rank alone is to speak.
+    return Failed("" if rank else f"Sorry: {size} processes were started, but {reason}")
 
 
 def _launched(size: str, rank: str) -> tuple[int, int]:

@@ -32,7 +32,7 @@ WRONG_ARGUMENTS = {
     "unknown_shape": ("crystal.shape=cube", "Not a possible choice for crystal.shape: cube"),
     "negative_spread": ("crystal.mosaic_spread_deg=-0.1", "crystal.mosaic_spread_deg=-0.1: expected 0 to 180 degrees"),
     "no_domain": ("crystal.mosaic_domains=0", "crystal.mosaic_domains=0: expected a whole number"),
-    "impossible_cell": ("crystal.unit_cell=34,35,44,90,90,200", "crystal.unit_cell=34,35,44,90,90,200: expected a unit cell"),
+    "impossible_cell": ("crystal.unit_cell=34,35,44,90,90,200", "=34,35,44,90,90,200: expected a unit cell"),
     "tiny_cell": ("crystal.unit_cell=3,4,5,90,90,90", "expected a cell with room for the 975 atoms"),
     "wrong_cell_for_group": ("crystal.space_group=P61", "has the symmetry of space group P 61"),
     "no_such_group": ("crystal.space_group=P9", "crystal.space_group=P9: expected the symbol"),
@@ -43,7 +43,7 @@ WRONG_ARGUMENTS = {
     "negative_distance": ("detector.distance_mm=-1", "detector.distance_mm=-1.0: expected more than 0 mm"),
     "no_layer": ("detector.layers=0", "detector.layers=0: expected a whole number"),
     "prefix_with_directory": ("output.prefix=a/b", "output.prefix=a/b: expected no '/'"),
-    "misspelt": ("beam.mean_enrgy=9500", "beam.mean_enrgy: there is no such parameter. Did you mean beam.mean_energy?"),
+    "misspelt": ("beam.mean_enrgy=9500", "there is no such parameter. Did you mean beam.mean_energy?"),
     "misspelt_without_scope": ("nimages=3", "nimages: there is no such parameter. Did you mean n_images?"),
     "ambiguous": ("beam=3", "Ambiguous parameter definition: beam = 3"),
     "missing_parameters": ("missing.phil", "missing.phil: expected name=value or a file of parameters"),
@@ -52,6 +52,8 @@ WRONG_ARGUMENTS = {
 
 # Contents of a file, the argument that names it ({}), and what the message has to say.
 PDB = Path(protein.default_coordinates()).read_text()
+CELL = "34.123   34.874   43.683"
+DUMMY_CELL = " 1.000    1.000    1.000"
 DAMAGED_FILES = {
     "misspelt": ("n_images = 3\nbeam { mean_enrgy = 9500 }\n", "{}", "line 2). Did you mean beam.mean_energy?"),
     "unclosed": ("n_images = 3\nbeam {\n", "{}", 'no matching "}"'),
@@ -64,7 +66,7 @@ DAMAGED_FILES = {
     "bad_element": (PDB.replace("10.44           N", "10.44          Qq"), "crystal.pdb.file={}", "Unknown chemical element"),
     "bad_cell": (PDB.replace("34.123", "  abcd"), "crystal.pdb.file={}", "Corrupt unit cell parameters"),
     "zero_cell": (PDB.replace("34.123", " 0.000"), "crystal.pdb.file={}", "reading it failed"),
-    "dummy_cell": (PDB.replace("34.123   34.874   43.683", " 1.000    1.000    1.000"), "crystal.pdb.file={}", "expected a cell with room"),
+    "dummy_cell": (PDB.replace(CELL, DUMMY_CELL), "crystal.pdb.file={}", "expected a cell with room"),
     "no_cell": (PDB.replace("CRYST1", "REMARK"), "crystal.pdb.file={}", "expected a unit cell (a CRYST1 record)"),
     "no_space_group": (PDB.replace("P 21 21 21", "P 9 9 9   "), "crystal.pdb.file={}", "expected a space group"),
     "empty.expt": ("", "detector.reference={}", "expected a dxtbx model file"),

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <stdexcept>
 
+#include "arithmetic.h"
 #include "constants.h"
 #include "detector_on_device.h"
 #include "image_on_device.h"
@@ -111,6 +112,7 @@ Amorphous::Amorphous(const std::vector<std::pair<double, double>>& table, double
 
 void add_background(Image& image, const Detector& detector, const Sources& sources, const Amorphous& amorphous) {
   start();
+  const StandardArithmetic standard;
   if (image.size() != detector.n_pixels()) throw std::invalid_argument("the image does not have the detector's pixels");
   const AddBackground kernel{image.on_device().pixels, detector.on_device().table, sources.on_device().table,
                              amorphous.on_device().table,

@@ -4,6 +4,7 @@
 #include <new>
 #include <stdexcept>
 
+#include "arithmetic.h"
 #include "image_on_device.h"
 
 namespace nanobragg {
@@ -40,6 +41,8 @@ Image::Image(std::size_t n_pixels) : size_(n_pixels), on_device_(std::make_share
 void Image::clear() { Kokkos::deep_copy(pixels(*on_device_, size_), 0.0); }
 
 void Image::scale(double factor) {
+  start();
+  const StandardArithmetic standard;
   const auto image = pixels(*on_device_, size_);
   Kokkos::parallel_for("nanobragg::image::scale", Kokkos::RangePolicy<ExecutionSpace>(0, size_),
                        KOKKOS_LAMBDA(const std::int64_t i) { image(i) *= factor; });
@@ -48,6 +51,8 @@ void Image::scale(double factor) {
 
 void Image::add(const Image& other) {
   if (other.size() != size_) throw std::invalid_argument("images of different sizes cannot be added");
+  start();
+  const StandardArithmetic standard;
   const auto image = pixels(*on_device_, size_), more = pixels(*other.on_device_, size_);
   Kokkos::parallel_for("nanobragg::image::add", Kokkos::RangePolicy<ExecutionSpace>(0, size_),
                        KOKKOS_LAMBDA(const std::int64_t i) { image(i) += more(i); });

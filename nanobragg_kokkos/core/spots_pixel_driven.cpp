@@ -2,6 +2,7 @@
 
 #include <stdexcept>
 
+#include "arithmetic.h"
 #include "constants.h"
 #include "crystal_on_device.h"
 #include "detector_on_device.h"
@@ -109,6 +110,7 @@ void run(Image& image, const Detector& detector, const Sources& sources, const C
 void add_spots_pixel_driven(Image& image, const Detector& detector, const Sources& sources, const Crystal& crystal,
                             const StructureFactors& structure_factors, Interpolation interpolation) {
   start();
+  const StandardArithmetic standard;
   if (image.size() != detector.n_pixels()) throw std::invalid_argument("the image does not have the detector's pixels");
   if (sources.n_channels() > structure_factors.n_channels())
     throw std::invalid_argument("a source uses channel " + std::to_string(sources.n_channels() - 1) + " but there are only " +
