@@ -65,9 +65,10 @@ def check_own(request: Request, found: dict) -> None:
     """Raises Failure if the user's installed Kokkos cannot be used."""
     if not request.installed:
         return
-    if any(re.search(r"libkokkoscore\.(so|dylib)", flag) for flag in found["link_flags"]):
-        # A shared one would call cctbx's OpenMP stubs (libomptbx) and return wrong numbers.
-        raise Failure(f"the Kokkos in {request.installed} is a shared library: one built with "
+    shared = any(re.search(r"libkokkoscore\.(so|dylib)", flag) for flag in found["link_flags"])
+    if shared and "OPENMP" in found["devices"]:
+        # It would call cctbx's OpenMP stubs (libomptbx) and return wrong numbers.
+        raise Failure(f"the Kokkos in {request.installed} is a shared library with OpenMP: one built with "
                       "-DBUILD_SHARED_LIBS=OFF -DCMAKE_POSITION_INDEPENDENT_CODE=ON is needed")
     asked = {device.upper() for device in request.devices} if os.environ.get("KOKKOS_DEVICES") else set()
     lacking = asked - set(found["devices"])
