@@ -10,10 +10,12 @@
 #include <scitbx/mat3.h>
 #include <scitbx/vec3.h>
 
-#include <algorithm>
 #include <array>
+#include <atomic>
+#include <chrono>
 #include <stdexcept>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -23,7 +25,7 @@
 #include "../nanobragg_kokkos/core/image.h"
 #include "../nanobragg_kokkos/core/runtime.h"
 #include "../nanobragg_kokkos/core/sources.h"
-#include "../nanobragg_kokkos/core/spots_pixel_driven.h"
+#include "../nanobragg_kokkos/core/spots.h"
 #include "../nanobragg_kokkos/core/structure_factors.h"
 
 namespace bp = boost::python;
@@ -35,17 +37,36 @@ namespace {
 constexpr double mm = 1e-3, angstrom = 1e-10;
 const double degree = scitbx::constants::pi / 180;
 
-// Lets other Python threads run while the core computes.
+// Lets other Python threads run while the core computes.  Once the interpreter has begun to exit there is no such time.
 class WithoutGIL {
  public:
-  WithoutGIL() : state_(PyEval_SaveThread()) {}
-  ~WithoutGIL() { PyEval_RestoreThread(state_); }
+  WithoutGIL() {
+    if (exiting) throw std::runtime_error("the Kokkos runtime has ended: the interpreter is exiting");
+    ++away;
+    state_ = PyEval_SaveThread();
+  }
+  ~WithoutGIL() {
+    PyEval_RestoreThread(state_);
+    --away;
+  }
   WithoutGIL(const WithoutGIL&) = delete;
   WithoutGIL& operator=(const WithoutGIL&) = delete;
+
+  static inline bool exiting = false;            // changed with the GIL held
+  static inline std::atomic<int> away{0};        // threads that compute, or wait to come back
 
  private:
   PyThreadState* state_;
 };
+
+// Ends Kokkos.  Threads that still compute are let come back first: an interpreter that exits would end them inside C++.
+void stop() {
+  WithoutGIL::exiting = true;
+  PyThreadState* const state = PyEval_SaveThread();
+  while (WithoutGIL::away > 0) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  PyEval_RestoreThread(state);
+  nb::stop();
+}
 
 nb::Vec3 vector(const scitbx::vec3<double>& v) { return {v[0], v[1], v[2]}; }
 
@@ -157,6 +178,7 @@ struct HostPixels {
 };
 
 HostPixels on_host(const nb::Image& image) {
+  if (WithoutGIL::exiting) return {image.on_host(), image.size()};      // where they are on the host anyway
   WithoutGIL released;
   return {image.on_host(), image.size()};
 }
@@ -166,23 +188,37 @@ void clear(nb::Image& image) {
   image.clear();
 }
 
-void scale(nb::Image& image, double factor) {
-  WithoutGIL released;
-  image.scale(factor);
-}
-
 void add(nb::Image& image, const nb::Image& other) {
   WithoutGIL released;
   image.add(other);
 }
 
-void add_spots(nb::Image& image, const nb::Detector& detector, const nb::Sources& sources, const nb::Crystal& crystal,
-               const nb::StructureFactors& structure_factors, const std::string& interpolation) {
+nb::Interpolation named_interpolation(const std::string& name) {
   using nb::Interpolation;
-  const auto how = named<Interpolation>(
-      interpolation, {{"nearest", Interpolation::nearest}, {"tricubic", Interpolation::tricubic}}, "interpolation");
+  return named<Interpolation>(name, {{"nearest", Interpolation::nearest}, {"tricubic", Interpolation::tricubic}},
+                              "interpolation");
+}
+
+void add_spots(nb::Image& image, const nb::Detector& detector, const nb::Sources& sources, const nb::Crystal& crystal,
+               const nb::StructureFactors& structure_factors, const std::string& interpolation, const std::string& engine) {
+  const nb::Interpolation how = named_interpolation(interpolation);
+  using Engine = decltype(&nb::add_spots_pixel_driven);
+  const auto add = named<Engine>(
+      engine, {{"pixel", nb::add_spots_pixel_driven}, {"reflection", nb::add_spots_reflection_driven}}, "engine");
   WithoutGIL released;
-  nb::add_spots_pixel_driven(image, detector, sources, crystal, structure_factors, how);
+  add(image, detector, sources, crystal, structure_factors, how);
+}
+
+bp::tuple engine_work(const nb::Detector& detector, const nb::Sources& sources, const nb::Crystal& crystal,
+                      const nb::StructureFactors& structure_factors, const std::string& interpolation) {
+  const nb::Interpolation how = named_interpolation(interpolation);
+  double pixel, reflection;
+  {
+    WithoutGIL released;
+    pixel = nb::pixel_driven_work(detector, sources, crystal);
+    reflection = nb::reflection_driven_work(detector, sources, crystal, structure_factors, how);
+  }
+  return bp::make_tuple(pixel, reflection);
 }
 
 void add_background(nb::Image& image, const nb::Detector& detector, const nb::Sources& sources,
@@ -221,8 +257,7 @@ BOOST_PYTHON_MODULE(nanobragg_kokkos_ext) {
                                          arg("steps"), arg("n_cells"), arg("shape"), arg("scale"))));
   class_<nb::StructureFactors>("StructureFactors", no_init)
       .def("__init__", make_constructor(make_structure_factors, default_call_policies(),
-                                        (arg("channels"), arg("default_amplitude"), arg("F000"))))
-      .add_property("n_channels", &nb::StructureFactors::n_channels);
+                                        (arg("channels"), arg("default_amplitude"), arg("F000"))));
   class_<nb::Amorphous>("Amorphous", no_init)
       .def("__init__", make_constructor(make_amorphous, default_call_policies(),
                                         (arg("stol"), arg("amplitude"), arg("molecules"))));
@@ -230,12 +265,13 @@ BOOST_PYTHON_MODULE(nanobragg_kokkos_ext) {
   class_<nb::Image>("Image", init<std::size_t>(arg("n_pixels")))
       .def("__len__", &nb::Image::size)
       .def("clear", clear)
-      .def("scale", scale, arg("factor"))
       .def("add", add, arg("other"))
       .def("on_host", on_host);
   def("add_spots", add_spots, (arg("image"), arg("detector"), arg("sources"), arg("crystal"), arg("structure_factors"),
-                               arg("interpolation")));
+                               arg("interpolation"), arg("engine")));
+  def("engine_work", engine_work,
+      (arg("detector"), arg("sources"), arg("crystal"), arg("structure_factors"), arg("interpolation")));
   def("add_background", add_background, (arg("image"), arg("detector"), arg("sources"), arg("amorphous")));
   def("backend", backend);
-  def("stop", nb::stop);
+  def("stop", stop);
 }

@@ -8,6 +8,7 @@ from typing import Sequence
 import numpy as np
 from scitbx.array_family import flex
 
+from nanobragg_kokkos.checks import finite
 from nanobragg_kokkos.extension import ext
 
 AVOGADRO = 6.02214179e23  # 1/mol (CODATA 2006), as in the core
@@ -25,7 +26,8 @@ class Amorphous:
         molecular_weight_Da: of one molecule.
 
     Raises:
-        ValueError: arrays of different lengths, thickness or density negative, molecular weight not positive.
+        ValueError: a table that is empty, not finite or does not ascend, arrays of different lengths, thickness or density
+            negative, molecular weight not positive.
     """
 
     stol: Sequence[float]
@@ -35,14 +37,19 @@ class Amorphous:
     molecular_weight_Da: float
 
     def __post_init__(self) -> None:
+        for name in ("stol", "amplitude"):
+            array = np.array(getattr(self, name), float)
+            if array.ndim != 1 or len(array) == 0 or not np.isfinite(array).all():
+                raise ValueError(f"{name} must be one or more finite numbers in a row")
+            array.flags.writeable = False
+            object.__setattr__(self, name, array)
         if len(self.stol) != len(self.amplitude):
             raise ValueError(f"stol has {len(self.stol)} values, but amplitude {len(self.amplitude)}")
-        if not self.thickness_mm >= 0:
-            raise ValueError(f"thickness_mm must not be negative, but is {self.thickness_mm}")
-        if not self.density_gcm3 >= 0:
-            raise ValueError(f"density_gcm3 must not be negative, but is {self.density_gcm3}")
-        if not self.molecular_weight_Da > 0:
-            raise ValueError(f"molecular_weight_Da must be positive, but is {self.molecular_weight_Da}")
+        if not (np.diff(self.stol) > 0).all():
+            raise ValueError("stol must ascend")
+        finite("thickness_mm", self.thickness_mm, least=0)
+        finite("density_gcm3", self.density_gcm3, least=0)
+        finite("molecular_weight_Da", self.molecular_weight_Da, above=0)
 
     def molecules(self, beam_size_mm: float) -> float:
         """Number of molecules in a beam of square cross-section with the side beam_size_mm."""
@@ -52,8 +59,8 @@ class Amorphous:
     def on_device(self, beam_size_mm: float) -> ext.Amorphous:
         """The core's amorphous sample."""
         return ext.Amorphous(
-            stol=flex.double(np.array(self.stol, float)),
-            amplitude=flex.double(np.array(self.amplitude, float)),
+            stol=flex.double(self.stol),
+            amplitude=flex.double(self.amplitude),
             molecules=self.molecules(beam_size_mm),
         )
 

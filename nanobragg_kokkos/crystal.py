@@ -9,9 +9,11 @@ from typing import Sequence
 import numpy as np
 from scitbx.array_family import flex
 
+from nanobragg_kokkos.checks import finite, vector, whole
 from nanobragg_kokkos.extension import ext
 
 SHAPES = ("square", "round", "gauss", "gauss_argchk", "tophat")
+INTERPOLATIONS = ("nearest", "tricubic")
 
 
 @dataclass(frozen=True)
@@ -23,12 +25,23 @@ class Rotation:
         start_deg: first angle, degrees.
         width_deg: what the exposure covers, degrees.
         steps: number of angles.
+
+    Raises:
+        ValueError: an axis that is not three numbers or zero, angles that are not finite, less than one step.
     """
 
     axis: Sequence[float] = (1.0, 0.0, 0.0)
     start_deg: float = 0.0
     width_deg: float = 0.0
     steps: int = 1
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "axis", vector("axis of the rotation", self.axis))
+        if not any(self.axis):
+            raise ValueError("axis of the rotation must not be zero")
+        object.__setattr__(self, "start_deg", finite("start_deg", self.start_deg))
+        object.__setattr__(self, "width_deg", finite("width_deg", self.width_deg))
+        object.__setattr__(self, "steps", whole("steps of the rotation", self.steps))
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,7 +60,8 @@ class Crystal:
         interpolation: of the amplitudes between the reflections: nearest, or tricubic.
 
     Raises:
-        ValueError: n_cells that are not three positive integers, an unknown shape, matrices that are not rotations.
+        ValueError: n_cells that are not three positive integers, an unknown shape or interpolation, matrices
+            that are not rotations, a volume that is not positive.
     """
 
     model: object
@@ -68,8 +82,10 @@ class Crystal:
         object.__setattr__(self, "n_cells", n_cells)
         if self.shape not in SHAPES:
             raise ValueError(f"shape must be one of {', '.join(SHAPES)}, not '{self.shape}'")
-        if self.volume_mm3 is not None and not self.volume_mm3 > 0:
-            raise ValueError(f"volume_mm3 must be positive, not {self.volume_mm3}")
+        if self.interpolation not in INTERPOLATIONS:
+            raise ValueError(f"interpolation must be one of {', '.join(INTERPOLATIONS)}, not '{self.interpolation}'")
+        if self.volume_mm3 is not None:
+            finite("volume_mm3", self.volume_mm3, above=0)
         blocks = np.eye(3)[None] if self.mosaic_blocks is None else np.array(self.mosaic_blocks, float)
         if blocks.ndim != 3 or blocks.shape[0] < 1 or blocks.shape[1:] != (3, 3):
             raise ValueError(f"mosaic_blocks must have the shape (n, 3, 3), not {blocks.shape}")
@@ -92,9 +108,9 @@ class Crystal:
         return ext.Crystal(
             model=self.model,
             mosaic_blocks=flex.double(self.mosaic_blocks.ravel()),
-            axis=tuple(float(x) for x in rotation.axis),
+            axis=rotation.axis,
             start_deg=rotation.start_deg,
-            step_deg=rotation.width_deg / rotation.steps if rotation.steps else 0.0,
+            step_deg=rotation.width_deg / rotation.steps,
             steps=rotation.steps,
             n_cells=self.n_cells,
             shape=self.shape,

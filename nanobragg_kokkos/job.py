@@ -98,7 +98,9 @@ def run(comm: Any, arguments: list[str]) -> str:
         print(_announcement(params, common, comm.size), flush=True)
 
     ranks.on_first(comm, lambda: _make_room(files))
-    simulate = ranks.on_all(comm, lambda: _Images(common, params.noise, files))
+    simulate = ranks.on_all(comm, lambda: _Images(common, params.noise, params.engine, files))
+    if comm.rank == 0:
+        print(simulate.engine_line(), flush=True)
     with progress(params.n_images, show=comm.rank == 0) as report:
         for first in range(0, params.n_images, comm.size):
             ranks.on_all(comm, lambda: simulate(first + comm.rank) if first + comm.rank < params.n_images else None)
@@ -109,9 +111,10 @@ def run(comm: Any, arguments: list[str]) -> str:
 class _Images:
     """Simulates images one after the other, and keeps what they have in common."""
 
-    def __init__(self, common: Experiment, noise: bool, files: Files) -> None:
+    def __init__(self, common: Experiment, noise: bool, engine: str, files: Files) -> None:
         self.common = common
         self.noise = noise
+        self.engine = engine
         self.files = files
         self.structure_factors = StructureFactors(common.amplitudes)
         self.saturation = [panel.get_trusted_range()[1] for panel in common.detector]
@@ -121,11 +124,18 @@ class _Images:
             self.background.add_background(amorphous)
         self.first_image: list[np.ndarray] | None = None
 
+    def engine_line(self) -> str:
+        """Says which engine computes the spots of the first image, and why."""
+        if self.engine != "auto":
+            return f"Spots: {self.engine} engine, as asked for"
+        choice = self.image.choose_engine(self.common.crystal(0), self.structure_factors)
+        return f"Spots: {choice.engine} engine, {choice.reason}"
+
     def __call__(self, index: int) -> None:
         self.image.clear()
         if self.background:
             self.image.add(self.background)
-        self.image.add_spots(self.common.crystal(index), self.structure_factors)
+        self.image.add_spots(self.common.crystal(index), self.structure_factors, self.engine)
         generator = stream(self.common.seed, "noise", index) if self.noise else None
         panels = [read_out(*panel, generator) for panel in zip(self.image.image, self.saturation)]
         write_image(self.files.image(index), panels)

@@ -23,6 +23,10 @@ seed = 1
 oversample = 1
   .type = int
   .help = "Sub-pixels along each side of a pixel."
+engine = *auto pixel reflection
+  .type = choice
+  .help = "How the Bragg spots are computed: pixel by pixel, for every crystal.shape, or reflection by reflection, for"
+          "gauss, gauss_argchk and tophat. auto: whichever has less to do. The photons are the same."
 noise = True
   .type = bool
   .help = "Draw the photons of every pixel from the Poisson distribution. False: expected photons, rounded."
@@ -207,6 +211,8 @@ def validate(params: libtbx.phil.scope_extract) -> None:
             f"spectrum.nchannels={spectrum.nchannels}: expected a spectrum above 0 eV, but with "
             f"spectrum.channel_width={spectrum.channel_width:g} it begins at {lowest:g} eV"
         )
+    if params.engine == "reflection" and crystal.shape in ("square", "round"):
+        raise Sorry(f"engine=reflection: expected auto or pixel with crystal.shape={crystal.shape}, which has no end")
     if crystal.Deff_A > 1e4 * crystal.length_um:
         raise Sorry(
             f"crystal.Deff_A={crystal.Deff_A:g}: expected mosaic domains no larger than the crystal, "
@@ -308,6 +314,7 @@ _RULES = {
     "n_images": _whole(1),
     "seed": _whole(0),
     "oversample": _whole(1),
+    "engine": _given("auto, pixel or reflection"),
     "noise": _given("True or False"),
     "attenuation": _given("True or False"),
     "beam.mean_energy": _above_0("eV"),

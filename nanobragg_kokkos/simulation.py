@@ -9,6 +9,7 @@ import numpy as np
 from scitbx.array_family import flex
 
 from nanobragg_kokkos.amorphous import Amorphous
+from nanobragg_kokkos.checks import finite, whole
 from nanobragg_kokkos.crystal import Crystal
 from nanobragg_kokkos.extension import ext
 from nanobragg_kokkos.sources import Sources
@@ -30,16 +31,24 @@ class SensorLayers:
     layers: int = 1
 
     def __post_init__(self) -> None:
-        if not self.thickness_mm > 0:
-            raise ValueError(f"thickness_mm of a sensor must be positive, not {self.thickness_mm}")
-        if not self.attenuation_length_mm > 0:
-            raise ValueError(f"attenuation_length_mm of a sensor must be positive, not {self.attenuation_length_mm}")
-        if self.layers < 1:
-            raise ValueError(f"layers of a sensor must be at least 1, not {self.layers}")
+        finite("thickness_mm of the sensor", self.thickness_mm, above=0)
+        finite("attenuation_length_mm of the sensor", self.attenuation_length_mm, above=0)
+        whole("layers of the sensor", self.layers)
+
+
+@dataclass(frozen=True)
+class EngineChoice:
+    """An engine for the Bragg spots, "pixel" or "reflection", and why it was chosen."""
+
+    engine: str
+    reason: str
 
 
 class Simulation:
     """An image of expected photons: starts dark, and adds up what is asked for.
+
+    It belongs to the process that made it: it cannot be pickled or copied (its models can), and not be used in a process
+    that was forked from it.  Ctrl-C takes effect when a calculation is done.
 
     Args:
         detector: dxtbx Detector; any number of panels, each in a plane of its own.
@@ -48,7 +57,7 @@ class Simulation:
         beam_size_mm: side of the beam's square cross-section; needed for backgrounds only.
         oversample: sub-pixels along each axis of a pixel.
         sensor: SensorLayers of every panel.  Default: every photon is absorbed at the surface.
-        mask: bool array (slow, fast) for each panel; pixels where it is False stay dark and take no time.
+        mask: bool array (slow, fast), NumPy or flex, for each panel; pixels where it is False stay dark and take no time.
         point_pixel: 1/r² (1/m²) in place of the solid angle of a pixel.
         polarized: False leaves out the polarization factor altogether.
 
@@ -69,31 +78,56 @@ class Simulation:
         point_pixel: bool = False,
         polarized: bool = True,
     ) -> None:
-        if beam_size_mm is not None and not beam_size_mm > 0:
-            raise ValueError(f"beam_size_mm must be positive, not {beam_size_mm}")
-        self.detector = detector
-        self.sources = sources
-        self.fluence = fluence
-        self.beam_size_mm = beam_size_mm
+        if beam_size_mm is not None:
+            beam_size_mm = finite("beam_size_mm", beam_size_mm, above=0)
+        fluence = finite("fluence", fluence, least=0)
+        self._given = (detector, sources, fluence, beam_size_mm)
         self._shapes = [tuple(reversed(panel.get_image_size())) for panel in detector]
-        self._sources = sources.on_device(fluence, polarized)
+        self._sources = sources.on_device(fluence, bool(polarized))
         self._detector = ext.Detector(
             detector=detector,
-            oversample=oversample,
-            point_pixel=point_pixel,
-            sensor_layers=sensor.layers if sensor else 1,
-            thickness_mm=sensor.thickness_mm if sensor else 0.0,
-            attenuation_length_mm=sensor.attenuation_length_mm if sensor else 0.0,
+            oversample=whole("oversample", oversample),
+            point_pixel=bool(point_pixel),
+            sensor_layers=int(sensor.layers) if sensor else 1,
+            thickness_mm=float(sensor.thickness_mm) if sensor else 0.0,
+            attenuation_length_mm=float(sensor.attenuation_length_mm) if sensor else 0.0,
             mask=flex.bool() if mask is None else self._flat_mask(mask),
         )
         self._image = ext.Image(self._detector.n_pixels)
 
-    def add_spots(self, crystal: Crystal, structure_factors: StructureFactors) -> None:
+    @property
+    def detector(self):
+        """The dxtbx Detector, as it was given."""
+        return self._given[0]
+
+    @property
+    def sources(self) -> Sources:
+        """The incident beam."""
+        return self._given[1]
+
+    @property
+    def fluence(self) -> float:
+        """Photons/mm² of the exposure."""
+        return self._given[2]
+
+    @property
+    def beam_size_mm(self) -> float | None:
+        """Side of the beam's square cross-section, mm."""
+        return self._given[3]
+
+    def add_spots(self, crystal: Crystal, structure_factors: StructureFactors, engine: str = "auto") -> None:
         """Adds the Bragg spots of a crystal.
 
+        Args:
+            engine: "pixel" asks every pixel what it receives, for every shape; "reflection" starts from the reflections,
+                for the shapes gauss, gauss_argchk and tophat; both add up the same terms, in another order.  "auto" takes
+                whichever has less to do, see choose_engine.
+
         Raises:
-            ValueError: a source asks for a structure-factor channel that is not there.
+            ValueError: a source asks for a structure-factor channel that is not there, or the engine cannot do the shape.
         """
+        if engine == "auto":
+            engine = self.choose_engine(crystal, structure_factors).engine
         ext.add_spots(
             image=self._image,
             detector=self._detector,
@@ -101,7 +135,22 @@ class Simulation:
             crystal=crystal.on_device(),
             structure_factors=structure_factors.on_device,
             interpolation=crystal.interpolation,
+            engine=engine,
         )
+
+    def choose_engine(self, crystal: Crystal, structure_factors: StructureFactors) -> EngineChoice:
+        """The engine that has less to do for a crystal, by an estimate from the models."""
+        pixel, reflection = ext.engine_work(
+            detector=self._detector,
+            sources=self._sources,
+            crystal=crystal.on_device(),
+            structure_factors=structure_factors.on_device,
+            interpolation=crystal.interpolation,
+        )
+        if reflection == float("inf"):
+            return EngineChoice("pixel", f"the shape {crystal.shape} or its reach leaves no pixel out")
+        engine, ratio = ("reflection", pixel / reflection) if reflection < pixel else ("pixel", reflection / pixel)
+        return EngineChoice(engine, f"an estimated {ratio:.2g} times less to do than for the other engine")
 
     def add_background(self, amorphous: Amorphous) -> None:
         """Adds the diffuse scattering of an amorphous sample.
@@ -151,8 +200,10 @@ class Simulation:
         return tuple(flex.double(panel) for panel in self.image)
 
     def _flat_mask(self, mask: Sequence[np.ndarray]) -> flex.bool:
-        arrays = [np.asarray(panel, bool) for panel in mask]
+        arrays = [panel.as_numpy_array() if isinstance(panel, flex.bool) else np.asarray(panel) for panel in mask]
         shapes = [array.shape for array in arrays]
-        if shapes != self._shapes:
-            raise ValueError(f"mask must have the shapes {self._shapes} of the detector's panels, not {shapes}")
+        if shapes != self._shapes or any(array.dtype != bool for array in arrays):
+            raise ValueError(
+                f"mask must be {len(self._shapes)} bool array(s) with the shapes (slow, fast) of the detector's panels"
+            )
         return flex.bool(np.concatenate([array.ravel() for array in arrays]))

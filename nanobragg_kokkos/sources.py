@@ -9,6 +9,7 @@ import numpy as np
 from cctbx import factor_ev_angstrom
 from scitbx.array_family import flex
 
+from nanobragg_kokkos.checks import finite, vector
 from nanobragg_kokkos.extension import ext
 
 
@@ -27,7 +28,8 @@ class Sources:
             Kahn factor is twice this minus 1 (Kahn et al., J. Appl. Cryst. 15, 330 (1982)).
 
     Raises:
-        ValueError: arrays of different lengths, a wavelength that is not positive, a fraction outside 0…1.
+        ValueError: no source, arrays of different lengths, a wavelength that is not positive, channels that are not whole
+            numbers, a fraction outside 0…1.
     """
 
     wavelengths: np.ndarray
@@ -38,28 +40,31 @@ class Sources:
     polarization_fraction: float = 0.999
 
     def __post_init__(self) -> None:
-        wavelengths = np.atleast_1d(np.asarray(self.wavelengths, float))
+        wavelengths = np.array(self.wavelengths, float, ndmin=1)
         n = len(wavelengths)
-        weights = np.atleast_1d(np.asarray(self.weights, float))
-        directions = np.asarray((0.0, 0.0, 1.0) if self.directions is None else self.directions, float)
+        directions = np.array((0.0, 0.0, 1.0) if self.directions is None else self.directions, float)
         if directions.shape == (3,):
             directions = np.tile(directions, (n, 1))
-        channels = np.zeros(n, np.int32) if self.channels is None else np.asarray(self.channels, np.int32)
-        for name, array, shape in (
-            ("wavelengths", wavelengths, (n,)),
-            ("weights", weights, (n,)),
-            ("directions", directions, (n, 3)),
-            ("channels", channels, (n,)),
-        ):
-            if array.shape != shape:
-                raise ValueError(f"{name} of the sources must have the shape {shape}, not {array.shape}")
-            array = array.copy()
+        channels = np.zeros(n, int) if self.channels is None else np.array(self.channels, ndmin=1)
+        arrays = {
+            "wavelengths": (wavelengths, (n,)),
+            "weights": (np.array(self.weights, float, ndmin=1), (n,)),
+            "directions": (directions, (n, 3)),
+            "channels": (channels, (n,)),
+        }
+        for name, (array, shape) in arrays.items():
+            if array.shape != shape or n == 0:
+                raise ValueError(f"{name} of the sources must have the shape {shape if n else '(n,)'}, not {array.shape}")
             array.flags.writeable = False
             object.__setattr__(self, name, array)
-        if not (wavelengths > 0).all():
-            raise ValueError("wavelengths of the sources must be positive (angstrom)")
-        if not 0 <= self.polarization_fraction <= 1:
-            raise ValueError(f"polarization_fraction must lie between 0 and 1, not {self.polarization_fraction}")
+        if not ((wavelengths > 0) & np.isfinite(wavelengths)).all():
+            raise ValueError("wavelengths of the sources must be positive and finite (angstrom)")
+        if channels.dtype.kind not in "iu" or channels.min() < 0 or channels.max() >= 2**31 - 1:
+            raise ValueError("channels of the sources must be whole numbers, 0 or more")
+        object.__setattr__(self, "electric_vector", vector("electric_vector", self.electric_vector))
+        fraction = finite("polarization_fraction", self.polarization_fraction)
+        if not 0 <= fraction <= 1:
+            raise ValueError(f"polarization_fraction must lie between 0 and 1, not {fraction}")
 
     def __len__(self) -> int:
         return len(self.wavelengths)
@@ -95,9 +100,9 @@ class Sources:
             directions=flex.double(self.directions.ravel()),
             wavelengths=flex.double(self.wavelengths),
             weights=flex.double(self.weights),
-            channels=flex.int(self.channels),
+            channels=flex.int(self.channels.astype(np.int32)),
             polarized=polarized,
-            kahn_factor=2 * self.polarization_fraction - 1,
-            electric_vector=tuple(float(x) for x in self.electric_vector),
+            kahn_factor=2 * float(self.polarization_fraction) - 1,
+            electric_vector=self.electric_vector,
             fluence=fluence,
         )

@@ -16,11 +16,11 @@ class StructureFactors:
     Args:
         amplitudes: cctbx Miller array of amplitudes (or of complex structure factors, whose absolute value counts), in any
             space group, with Bijvoet mates or without; or a list of them, one a channel.  Expanded to P1 here.
-        default_amplitude: of every reflection that is not given.
+        default_amplitude: of every reflection that is not given, those that a centred lattice forbids included.
         F000: of the direct beam, 0, 0, 0; a value that the array may have for it does not count.
 
     Raises:
-        ValueError: intensities, or several values for one reflection.
+        ValueError: intensities, several values for one reflection, or no unit cell or space group.
     """
 
     def __init__(
@@ -48,6 +48,8 @@ class StructureFactors:
 
 
 def _p1_amplitudes(array: miller.array) -> miller.array:
+    if array.unit_cell() is None or array.space_group() is None:
+        raise ValueError("structure factors must come with a unit cell and a space group")
     if array.is_xray_intensity_array():
         raise ValueError("structure factors must be amplitudes, not intensities")
     if array.is_complex_array():

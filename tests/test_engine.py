@@ -44,7 +44,11 @@ import numpy as np
 from conftest import small_beam, small_crystal, small_detector, small_structure_factors
 from nanobragg_kokkos import Simulation, Sources, air, water
 simulation = Simulation(small_detector(), Sources.from_beam(small_beam()), fluence=1e12, beam_size_mm=0.01, oversample=2)
-simulation.add_spots(small_crystal(n_cells=(30, 25, 25)), small_structure_factors())
+simulation.add_spots(small_crystal(n_cells=(30, 25, 25)), small_structure_factors(), engine="pixel")
+simulation.add_spots(small_crystal(n_cells=(30, 25, 25)), small_structure_factors(), engine="reflection")
+
+def small_simulation():
+    return Simulation(small_detector(), Sources.from_beam(small_beam()), fluence=1e12)
 """
 
 EVERYTHING = """
@@ -126,12 +130,32 @@ class TestInterpreterExit:
             "kept = simulation.image; del simulation",
             "sys.exit(0)",
             "import threading; t = threading.Thread(target=lambda: simulation.add_background(air(1))); t.start()",
+            "import threading\ndef work():\n  try:\n    while True: simulation.add_background(air(1))\n  except RuntimeError: pass\n"
+            "threading.Thread(target=work, daemon=True).start()",
         ],
-        ids=["plain", "builtins", "destructor", "atexit", "view_alone", "sys_exit", "thread"],
+        ids=["plain", "builtins", "destructor", "atexit", "view_alone", "sys_exit", "thread", "daemon"],
     )
     def test_is_clean_whatever_is_kept(self, run_python, ending):
         done = run_python(SIMULATE + ending)
         assert (done.returncode, done.stderr) == (0, "")
+
+    def test_a_forked_process_is_told_and_ends(self, run_python):
+        done = run_python(
+            SIMULATE + "import os\n"
+            "if os.fork() == 0:\n"
+            "    for use in (simulation.clear, lambda: simulation.add_background(air(1)), small_simulation):\n"
+            "        try: use()\n"
+            "        except RuntimeError as error: print('forked' in str(error), flush=True)\n"
+            "    sys.exit(0)\n"
+            "assert os.wait()[1] == 0\n"
+            "simulation.clear()\n"
+        )
+        assert (done.returncode, done.stdout.split()) == (0, ["True"] * 3), done.stderr
+
+    def test_an_unreadable_number_of_threads_is_an_error(self, run_python):
+        done = run_python(SIMULATE, KOKKOS_NUM_THREADS="many")
+        assert done.returncode == 1
+        assert "ValueError: KOKKOS_NUM_THREADS must be a positive whole number, not 'many'" in done.stderr
 
     def test_use_after_the_end_raises(self, run_python):
         done = run_python(
@@ -274,16 +298,34 @@ class TestErrors:
             (lambda: Amorphous([0], [1], -1, 1, 1), "thickness_mm"),
             (lambda: Amorphous([0], [1], 1, -1, 1), "density_gcm3"),
             (lambda: Amorphous([0], [1], 1, 1, 0), "molecular_weight_Da"),
+            (lambda: Sources([], []), "wavelengths"),
+            (lambda: Sources([float("inf")], [1]), "wavelengths"),
+            (lambda: Sources([1.0], [1], channels=[2**31 - 1]), "channels"),
+            (lambda: Sources([1.0], [1], channels=[2**32]), "channels"),
+            (lambda: Sources([1.0], [1], channels=[0.9]), "channels"),
+            (lambda: Sources([1.0], [1], electric_vector=(1, 0)), "electric_vector"),
+            (lambda: Rotation(axis=(0, 0, 0)), "axis"),
+            (lambda: Rotation(axis=(0, 1)), "axis"),
+            (lambda: Rotation(start_deg=float("nan")), "start_deg"),
+            (lambda: Rotation(steps=0), "steps"),
+            (lambda: small_crystal(volume_mm3=float("inf")), "volume_mm3"),
+            (lambda: SensorLayers(0.3, float("inf")), "attenuation_length_mm"),
+            (lambda: SensorLayers("thick", 1), "thickness_mm"),
+            (lambda: Amorphous([], [], 1, 1, 1), "stol"),
+            (lambda: Amorphous([[0, 1]], [[1, 2]], 1, 1, 1), "stol"),
+            (lambda: Amorphous([1, 0], [1, 1], 1, 1, 1), "ascend"),
             (lambda: small_simulation(oversample=0), "oversample"),
+            (lambda: small_simulation(oversample=None), "oversample"),
             (lambda: small_simulation(fluence=-1), "fluence"),
             (lambda: small_simulation(fluence=float("nan")), "fluence"),
             (lambda: small_simulation(beam_size_mm=0), "beam_size_mm"),
             (lambda: small_simulation(mask=[np.ones((95, 96), bool)]), "mask"),
             (lambda: small_simulation(beam_size_mm=None).add_background(water(1)), "beam_size_mm"),
-            (lambda: small_simulation().add_background(Amorphous([1, 0], [1, 1], 1, 1, 1)), "ascend"),
-            (lambda: small_simulation().add_spots(small_crystal(interpolation="linear"), small_structure_factors()), "interpolation"),
-            (lambda: small_simulation().add_spots(small_crystal(rotation=Rotation(steps=0)), small_structure_factors()), "steps"),
-            (lambda: small_simulation().add_spots(small_crystal(rotation=Rotation((0, 0, 0), 1, 1)), small_structure_factors()), "axis"),
+            (lambda: small_simulation(mask=[np.ones((96, 96))]), "mask"),
+            (lambda: small_simulation(mask=np.ones((96, 96), bool)), "mask"),
+            (lambda: small_simulation().add_background(Amorphous([0, 1, 1 + 1e-15], [1, 1, 2], 1, 1, 1)), "1e-9 of its range"),
+            (lambda: small_crystal(interpolation="linear"), "interpolation"),
+            (lambda: StructureFactors(random_amplitudes().customized_copy(crystal_symmetry=None, unit_cell=None, space_group_info=None)), "unit cell"),
             (lambda: StructureFactors(random_amplitudes().set_observation_type_xray_amplitude().as_intensity_array()), "not intensities"),
             (lambda: StructureFactors(random_amplitudes().concatenate(random_amplitudes())), "several values"),
             (lambda: StructureFactors([]).on_device, "no channel"),
@@ -293,6 +335,30 @@ class TestErrors:
     def test_say_what_is_wrong(self, make, message):
         with pytest.raises(ValueError, match=message):
             make()
+
+    def test_numpy_scalars_and_flex_masks_are_welcome(self):
+        simulation = Simulation(
+            small_detector(),
+            Sources.from_beam(small_beam()),
+            fluence=np.float32(1e12),
+            oversample=np.int64(2),
+            sensor=SensorLayers(np.float32(0.3), 1, np.int64(2)),
+            mask=[flex.bool(flex.grid(96, 96), True)],
+        )
+        crystal = small_crystal(rotation=Rotation(np.array([0, 1, 0]), np.float32(1), 1, np.int64(2)))
+        simulation.add_spots(crystal, small_structure_factors())
+        assert simulation.image[0].max() > 0
+
+    def test_a_panel_whose_plane_holds_the_sample_stays_finite(self):
+        detector = small_detector()
+        for origin in ((0.0, 5.0, -10.0), (1e-12, -5.0, 3.0), (0.0, -20.0, -20.0)):
+            detector[0].set_frame((0, 0, 1), (0, 1, 0), origin)
+            simulation = Simulation(
+                detector, Sources.from_beam(small_beam()), fluence=1e12, beam_size_mm=1, sensor=SensorLayers(0.3, 0.2, 3)
+            )
+            simulation.add_spots(small_crystal(), small_structure_factors())
+            simulation.add_background(water(0.1))
+            assert np.isfinite(simulation.image[0]).all()
 
     def test_a_missing_channel(self):
         simulation = Simulation(small_detector(), Sources([1.3, 1.31], [1, 1], channels=[0, 4]), fluence=1)

@@ -71,7 +71,8 @@ struct AddBackground {
       while (piece < n && table.knots(piece) < s) ++piece;
       const Piece& p = table.pieces(piece);
       const double t = s - p.start;
-      const double f = p.coefficient[0] + t * (p.coefficient[1] + t * (p.coefficient[2] + t * p.coefficient[3]));
+      const double f = Kokkos::fma(Kokkos::fma(Kokkos::fma(p.coefficient[3], t, p.coefficient[2]), t, p.coefficient[1]), t,
+                                   p.coefficient[0]);
       sum += sources.weight(i) * f * Kokkos::abs(f);
     }
     return sum;
@@ -92,12 +93,12 @@ struct AddBackground {
 Amorphous::Amorphous(const std::vector<std::pair<double, double>>& table, double molecules) : molecules_(molecules) {
   if (table.empty()) throw std::invalid_argument("the table of a background has no point");
   if (!(molecules >= 0 && std::isfinite(molecules)))
-    throw std::invalid_argument("the number of molecules of a background must not be negative");
+    throw std::invalid_argument("the number of molecules of a background must be finite and not negative");
   for (std::size_t i = 0; i < table.size(); ++i) {
     if (!std::isfinite(table[i].first) || !std::isfinite(table[i].second))
       throw std::invalid_argument("the table of a background must be finite");
-    if (i > 0 && !(table[i].first > table[i - 1].first))
-      throw std::invalid_argument("the table of a background must ascend in sin(theta)/lambda");
+    if (i > 0 && !(table[i].first - table[i - 1].first > 1e-9 * (table.back().first - table.front().first)))
+      throw std::invalid_argument("the table of a background must ascend in sin(theta)/lambda, by 1e-9 of its range or more");
   }
   const int n = int(table.size());
   std::vector<double> knots;
@@ -105,6 +106,9 @@ Amorphous::Amorphous(const std::vector<std::pair<double, double>>& table, double
   for (const auto& point : table) knots.push_back(point.first);
   for (int i = 0; i <= n; ++i)
     pieces.push_back(piece_through(table, std::max(i - 2, 0), std::min(i + 2, n), knots[std::clamp(i - 1, 0, n - 1)]));
+  for (const Piece& piece : pieces)
+    for (double c : piece.coefficient)
+      if (!std::isfinite(c)) throw std::invalid_argument("the points of a background's table are too close to each other, or too large");
   on_device_ = std::make_shared<OnDevice>();
   on_device_->table.knots = to_device("nanobragg::background::knots", knots);
   on_device_->table.pieces = to_device("nanobragg::background::pieces", pieces);

@@ -7,7 +7,7 @@
 namespace nanobragg {
 
 Crystal::Crystal(std::vector<Mat3> orientations, std::array<int, 3> cells, Shape shape, double scale)
-    : cells_(cells), shape_(shape), scale_(scale) {
+    : cells_(cells), shape_(shape), scale_(scale), n_blocks_(orientations.size()) {
   if (orientations.empty()) throw std::invalid_argument("the crystal has no mosaic block");
   for (const Mat3& m : orientations) {
     const double volume = std::abs(dot(m.row[0], cross(m.row[1], m.row[2])));
@@ -16,7 +16,8 @@ Crystal::Crystal(std::vector<Mat3> orientations, std::array<int, 3> cells, Shape
   }
   for (int n : cells)
     if (n < 1) throw std::invalid_argument("the number of cells along each axis must be at least 1");
-  if (!(scale >= 0 && std::isfinite(scale))) throw std::invalid_argument("the scale of the crystal must not be negative");
+  if (!(scale >= 0 && std::isfinite(scale))) throw std::invalid_argument("the scale of the crystal must be finite and not negative");
+  cell_ = orientations.front();
   on_device_ = std::make_shared<OnDevice>();
   on_device_->table = to_device("nanobragg::crystal::orientations", orientations);
 }
@@ -25,7 +26,9 @@ std::vector<Mat3> orientations(const Mat3& cell, const std::vector<Mat3>& blocks
                                int steps) {
   if (steps < 1) throw std::invalid_argument("the number of rotation steps must be at least 1");
   const bool turns = start != 0 || (steps > 1 && step != 0);
-  if (turns && !(norm(axis) > 0)) throw std::invalid_argument("the rotation axis must not be zero");
+  if (!std::isfinite(start) || !std::isfinite(step)) throw std::invalid_argument("the rotation's angles must be finite");
+  if (turns && !(norm(axis) > 0 && std::isfinite(norm(axis))))
+    throw std::invalid_argument("the rotation axis must be finite and not zero");
   std::vector<Mat3> result;
   for (int k = 0; k < steps; ++k) {
     const double angle = start + k * step;

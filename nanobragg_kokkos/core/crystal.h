@@ -3,6 +3,7 @@
 #define NANOBRAGG_KOKKOS_CORE_CRYSTAL_H
 
 #include <array>
+#include <cstddef>
 #include <memory>
 #include <vector>
 
@@ -25,6 +26,8 @@ class Crystal {
   Shape shape() const { return shape_; }
   const std::array<int, 3>& cells() const { return cells_; }
   double scale() const { return scale_; }
+  std::size_t n_blocks() const { return n_blocks_; }
+  const Mat3& cell() const { return cell_; }       // of the first block
 
   struct OnDevice;
   const OnDevice& on_device() const { return *on_device_; }
@@ -33,11 +36,14 @@ class Crystal {
   std::array<int, 3> cells_;
   Shape shape_;
   double scale_;
+  std::size_t n_blocks_;
+  Mat3 cell_;
   std::shared_ptr<OnDevice> on_device_;
 };
 
 // The orientations of a crystal with the cell vectors `cell`, turned about `axis` to the angles start + k * step
 // (radians, k = 0 … steps - 1), and then by each of the rotation matrices in `blocks`.
+// Throws std::invalid_argument for less than one step, angles that are not finite, an axis of length zero.
 std::vector<Mat3> orientations(const Mat3& cell, const std::vector<Mat3>& blocks, Vec3 axis, double start, double step,
                                int steps);
 

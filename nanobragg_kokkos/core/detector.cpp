@@ -8,16 +8,20 @@
 namespace nanobragg {
 namespace {
 
+bool positive(double x) { return x > 0 && std::isfinite(x); }
+
 void check(const Panel& p, std::size_t index) {
   const std::string name = "panel " + std::to_string(index) + ": ";
   if (p.n_fast < 1 || p.n_slow < 1) throw std::invalid_argument(name + "the image size must be at least 1 x 1 pixel");
-  if (!(p.pixel_fast > 0) || !(p.pixel_slow > 0)) throw std::invalid_argument(name + "the pixel size must be positive");
+  if (!positive(p.pixel_fast) || !positive(p.pixel_slow))
+    throw std::invalid_argument(name + "the pixel size must be positive and finite");
   if (!(std::abs(norm(p.fast) - 1) < 1e-3 && std::abs(norm(p.slow) - 1) < 1e-3 && std::abs(dot(p.fast, p.slow)) < 1e-3))
     throw std::invalid_argument(name + "fast and slow axis must be unit vectors at right angles");
   if (!std::isfinite(norm(p.origin))) throw std::invalid_argument(name + "the origin must be finite");
-  if (!(p.sensor_thickness >= 0)) throw std::invalid_argument(name + "the sensor's thickness must not be negative");
-  if (p.sensor_thickness > 0 && !(p.attenuation_length > 0))
-    throw std::invalid_argument(name + "a sensor with a thickness needs a positive attenuation length");
+  if (p.sensor_thickness != 0 && !positive(p.sensor_thickness))
+    throw std::invalid_argument(name + "the sensor's thickness must be finite and not negative");
+  if (p.sensor_thickness > 0 && !(positive(p.attenuation_length) && std::isfinite(1 / p.attenuation_length)))
+    throw std::invalid_argument(name + "a sensor with a thickness needs a positive and finite attenuation length");
 }
 
 }  // namespace
@@ -37,6 +41,7 @@ Detector::Detector(std::vector<Panel> panels, Sampling sampling, const std::vect
 
   on_device_ = std::make_shared<OnDevice>();
   std::vector<DevicePanel> device_panels;
+  int n_tiles = 0;
   for (std::size_t i = 0; i < panels_.size(); ++i) {
     const Panel& p = panels_[i];
     DevicePanel d;
@@ -45,19 +50,27 @@ Detector::Detector(std::vector<Panel> panels, Sampling sampling, const std::vect
     d.step_slow = p.pixel_slow * p.slow;
     d.normal = unit(cross(p.fast, p.slow));
     if (dot(d.normal, p.origin) < 0) d.normal = -d.normal;
-    d.close_distance = dot(d.normal, p.origin);
+    d.close_distance = std::abs(dot(d.normal, p.origin));
     d.pixel_area = p.pixel_fast * p.pixel_slow;
     d.layers = p.sensor_thickness > 0 ? sampling_.sensor_layers : 1;
     d.layer_thickness = p.sensor_thickness / d.layers;
     d.absorption = p.sensor_thickness > 0 ? 1 / p.attenuation_length : 0;
     d.first_pixel = std::int64_t(first_pixel_[i]);
     d.n_fast = p.n_fast;
+    d.n_slow = p.n_slow;
+    d.first_tile = n_tiles;
+    d.tiles_fast = (p.n_fast + tile_side - 1) / tile_side;
+    n_tiles += d.tiles_fast * ((p.n_slow + tile_side - 1) / tile_side);
+    const Vec3 across = cross(d.step_fast, d.step_slow);
+    d.dual_fast = (1 / dot(across, across)) * cross(d.step_slow, across);
+    d.dual_slow = (1 / dot(across, across)) * cross(across, d.step_fast);
     device_panels.push_back(d);
   }
   PixelTable& table = on_device_->table;
   table.panels = to_device("nanobragg::detector::panels", device_panels);
   table.mask = to_device("nanobragg::detector::mask", mask);
   table.oversample = sampling_.oversample;
+  table.n_tiles = n_tiles;
   table.point_pixel = sampling_.point_pixel;
 }
 

@@ -38,15 +38,9 @@ Image::Image(std::size_t n_pixels) : size_(n_pixels), on_device_(std::make_share
   clear();
 }
 
-void Image::clear() { Kokkos::deep_copy(pixels(*on_device_, size_), 0.0); }
-
-void Image::scale(double factor) {
+void Image::clear() {
   start();
-  const StandardArithmetic standard;
-  const auto image = pixels(*on_device_, size_);
-  Kokkos::parallel_for("nanobragg::image::scale", Kokkos::RangePolicy<ExecutionSpace>(0, size_),
-                       KOKKOS_LAMBDA(const std::int64_t i) { image(i) *= factor; });
-  Kokkos::fence("nanobragg::image::scale");
+  Kokkos::deep_copy(pixels(*on_device_, size_), 0.0);
 }
 
 void Image::add(const Image& other) {
@@ -54,18 +48,14 @@ void Image::add(const Image& other) {
   start();
   const StandardArithmetic standard;
   const auto image = pixels(*on_device_, size_), more = pixels(*other.on_device_, size_);
-  Kokkos::parallel_for("nanobragg::image::add", Kokkos::RangePolicy<ExecutionSpace>(0, size_),
+  Kokkos::parallel_for("nanobragg::image::add", Kokkos::RangePolicy<ExecutionSpace, Kokkos::IndexType<std::int64_t>>(0, std::int64_t(size_)),
                        KOKKOS_LAMBDA(const std::int64_t i) { image(i) += more(i); });
   Kokkos::fence("nanobragg::image::add");
 }
 
-void Image::copy_from(const double* values) {
-  Kokkos::deep_copy(pixels(*on_device_, size_),
-                    Kokkos::View<const double*, Kokkos::HostSpace, Kokkos::MemoryUnmanaged>(values, size_));
-}
-
 std::shared_ptr<double> Image::on_host() const {
   if constexpr (!host_is_device) {
+    start();
     const auto device = pixels(*on_device_, size_);
     if (!on_device_->host) on_device_->host = host_memory(size_);
     Kokkos::deep_copy(Kokkos::View<double*, Kokkos::HostSpace, Kokkos::MemoryUnmanaged>(on_device_->host.get(), size_), device);

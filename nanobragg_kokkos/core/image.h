@@ -13,9 +13,7 @@ class Image {
 
   std::size_t size() const { return size_; }
   void clear();
-  void scale(double factor);
   void add(const Image& other);                // throws std::invalid_argument for another size
-  void copy_from(const double* values);        // size() values
 
   // The pixels in memory of the host.  Where the device is the host this is the image itself and stays in step with it;
   // otherwise a copy, refreshed by each call.  The memory lives as long as the pointer, Kokkos or no Kokkos.

@@ -21,13 +21,13 @@ struct Cells {
   KOKKOS_INLINE_FUNCTION double volume() const { return a * b * c; }
 };
 
-// Fractional Miller index relative to the nearest reflection; a half belongs to the lower one.
+// The reflection nearest to a fractional Miller index; a half belongs to the lower one.
 KOKKOS_INLINE_FUNCTION double nearest_index(double h) { return Kokkos::ceil(h - 0.5); }
 
 // The square of the distance from the nearest reflection, in units of the width 1/N along each axis.
 KOKKOS_INLINE_FUNCTION double reduced_distance2(double dh, double dk, double dl, const Cells& n) {
   const double x = dh * n.a, y = dk * n.b, z = dl * n.c;
-  return x * x + y * y + z * z;
+  return Kokkos::fma(x, x, Kokkos::fma(y, y, z * z));
 }
 
 // Where a shape is zero, or too small for double precision to tell from zero (below exp(-708) of the peak).

@@ -1,8 +1,10 @@
 #include "runtime.h"
 
 #include <Kokkos_Core.hpp>
+#include <unistd.h>
 
 #include <algorithm>
+#include <cstdlib>
 #include <mutex>
 #include <stdexcept>
 #include <vector>
@@ -17,6 +19,7 @@ enum class State { not_started, running, ended };
 struct Runtime {
   std::recursive_mutex mutex;
   State state = State::not_started;
+  pid_t process = 0;               // in which Kokkos was started: its threads do not survive a fork
   bool owner = false;              // false: the program had started Kokkos itself and will end it
   std::vector<Resident*> residents;
 };
@@ -40,32 +43,53 @@ void check_that_loops_run_once() {
         "functions of the OpenMP runtime");
 }
 
+// Before the mutex is touched: another thread may have held it when the process was forked.
+void require_no_fork(const Runtime& r) {
+  if (r.process != 0 && r.process != getpid())
+    throw std::runtime_error(
+        "this process was forked after Kokkos had started, and Kokkos's threads did not come along: start processes by "
+        "'spawn', or fork before the first simulation");
+}
+
+// Kokkos ends the process if it cannot read its variable.
+void check_number_of_threads() {
+  const char* text = std::getenv("KOKKOS_NUM_THREADS");
+  if (!text) return;
+  char* end = nullptr;
+  const long n = std::strtol(text, &end, 10);
+  if (end == text || *end != 0 || n < 1)
+    throw std::invalid_argument(std::string("KOKKOS_NUM_THREADS must be a positive whole number, not '") + text + "'");
+}
+
 }  // namespace
 
 void start() {
   Runtime& r = runtime();
+  require_no_fork(r);
   std::lock_guard<std::recursive_mutex> lock(r.mutex);
   if (r.state == State::running) return;
   if (r.state == State::ended || Kokkos::is_finalized())
     throw std::runtime_error("the Kokkos runtime has ended: no simulation can be done after the interpreter's exit began");
   bind_openmp_symbols();
   if (!Kokkos::is_initialized()) {
+    check_number_of_threads();
     Kokkos::InitializationSettings settings;
     settings.set_disable_warnings(true);  // OMP_PROC_BIND is the user's to choose
+    r.process = getpid();
     Kokkos::initialize(settings);
     r.owner = true;
   }
-  r.state = State::running;
+  r.process = getpid();
   check_that_loops_run_once();
+  r.state = State::running;
 }
 
 void stop() noexcept {
   Runtime& r = runtime();
+  if (r.process != 0 && r.process != getpid()) return;     // the parent ends it
   std::lock_guard<std::recursive_mutex> lock(r.mutex);
-  if (r.state == State::running) {
-    for (Resident* resident : r.residents) resident->release();
-    if (r.owner && !Kokkos::is_finalized()) Kokkos::finalize();
-  }
+  for (Resident* resident : r.residents) resident->release();
+  if (r.owner && !Kokkos::is_finalized()) Kokkos::finalize();
   r.state = State::ended;
 }
 

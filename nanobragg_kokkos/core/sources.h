@@ -2,6 +2,7 @@
 #ifndef NANOBRAGG_KOKKOS_CORE_SOURCES_H
 #define NANOBRAGG_KOKKOS_CORE_SOURCES_H
 
+#include <cstddef>
 #include <memory>
 #include <vector>
 
@@ -31,6 +32,9 @@ class Sources {
   Sources(const std::vector<Source>& sources, const Polarization& polarization, double fluence);
 
   double fluence() const { return fluence_; }
+  std::size_t size() const { return size_; }
+  std::size_t n_directions() const { return n_directions_; }
+  double largest_wavenumber() const { return largest_wavenumber_; }   // 1/m
   int n_channels() const { return n_channels_; }   // the largest channel, plus one
 
   struct OnDevice;
@@ -38,6 +42,8 @@ class Sources {
 
  private:
   double fluence_;
+  std::size_t size_, n_directions_ = 0;
+  double largest_wavenumber_ = 0;
   int n_channels_ = 0;
   std::shared_ptr<OnDevice> on_device_;
 };

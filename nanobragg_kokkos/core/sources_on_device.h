@@ -10,8 +10,9 @@ namespace nanobragg {
 
 struct Direction {
   Vec3 incident;               // unit vector of flight
-  Vec3 electric, magnetic;     // unit vectors; right-handed system (electric, incident, magnetic) up to sign
+  Vec3 electric, magnetic;     // unit vectors; (electric, incident, magnetic) is right-handed; zero if nothing is polarized
   int begin, end;              // its sources
+  double per_wavenumber;       // number of sources per wavenumber if they are evenly spaced, else 0
 };
 
 struct SourceTable {

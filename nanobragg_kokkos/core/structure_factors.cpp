@@ -27,7 +27,10 @@ StructureFactors::StructureFactors(const std::vector<std::vector<Amplitude>>& ch
   double n = n_channels_;
   for (int i = 0; i < 3; ++i) n *= double(high[i]) - low[i] + 1;
   if (n > double(std::numeric_limits<std::int32_t>::max()))
-    throw std::invalid_argument("the Miller indices and channels span more than 2^31 amplitudes");
+    throw std::invalid_argument("the Miller indices span too many amplitudes (2^31 or more with all channels): h from " +
+                                std::to_string(low[0]) + " to " + std::to_string(high[0]) + ", k from " +
+                                std::to_string(low[1]) + " to " + std::to_string(high[1]) + ", l from " +
+                                std::to_string(low[2]) + " to " + std::to_string(high[2]));
 
   on_device_ = std::make_shared<OnDevice>();
   AmplitudeTable& d = on_device_->table;

@@ -17,8 +17,8 @@ class StructureFactors {
  public:
   // channels: for each channel the amplitudes that are known; all others are default_amplitude, and that of (0, 0, 0)
   // is F000 in every channel, since what the direct beam does is not for the crystal's data to say.
-  // Throws std::invalid_argument without a channel, for amplitudes that are not finite, or indices that span more than
-  // 2^31 amplitudes.
+  // Throws std::invalid_argument without a channel, for amplitudes that are not finite, or indices that span 2^31
+  // amplitudes or more.
   StructureFactors(const std::vector<std::vector<Amplitude>>& channels, double default_amplitude, double F000);
 
   int n_channels() const { return n_channels_; }

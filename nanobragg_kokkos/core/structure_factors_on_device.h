@@ -16,10 +16,16 @@ struct AmplitudeTable {
   int channels = 0;
   double default_amplitude = 0;
 
-  KOKKOS_INLINE_FUNCTION double operator()(int h, int k, int l, int channel) const {
+  // The amplitudes of a reflection in all channels; null if they are the default.
+  KOKKOS_INLINE_FUNCTION const double* at(int h, int k, int l) const {
     h -= low[0], k -= low[1], l -= low[2];
-    if (h < 0 || k < 0 || l < 0 || h >= size[0] || k >= size[1] || l >= size[2]) return default_amplitude;
-    return amplitude(((std::int64_t(h) * size[1] + k) * size[2] + l) * channels + channel);
+    if (h < 0 || k < 0 || l < 0 || h >= size[0] || k >= size[1] || l >= size[2]) return nullptr;
+    return amplitude.data() + ((std::int64_t(h) * size[1] + k) * size[2] + l) * channels;
+  }
+
+  KOKKOS_INLINE_FUNCTION double operator()(int h, int k, int l, int channel) const {
+    const double* const all = at(h, k, l);
+    return all ? all[channel] : default_amplitude;
   }
 
   // Between the lattice points: the cubic polynomials through four points a side (Lagrange).

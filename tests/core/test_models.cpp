@@ -108,6 +108,8 @@ TEST(models_refuse_what_cannot_be) {
   CHECK_THROWS(Detector({panel}, {}, std::vector<std::uint8_t>(11)), invalid_argument);
   panel.sensor_thickness = 1e-4;
   CHECK_THROWS(Detector({panel}, {}), invalid_argument);
+  panel.attenuation_length = INFINITY;
+  CHECK_THROWS(Detector({panel}, {}), invalid_argument);
   panel = flat_panel(4, 3);
   panel.slow = panel.fast;
   CHECK_THROWS(Detector({panel}, {}), invalid_argument);
@@ -123,9 +125,14 @@ TEST(models_refuse_what_cannot_be) {
   CHECK_THROWS(sources([](Source& s) { s.weight = 0; }), invalid_argument);
   CHECK_THROWS(sources([](Source& s) { s.channel = -1; }), invalid_argument);
   CHECK_THROWS(sources([](Source& s) { s.direction = {0, 0, 0}; }), invalid_argument);
-  CHECK_THROWS(Sources({good}, {true, 0, {0, 0, 1}}, 1), invalid_argument);
+  CHECK_THROWS(Sources({good}, {true, 0.5, {0, 0, 1}}, 1), invalid_argument);
+  Sources({good}, {true, 0, {0, 0, 1}}, 1);      // not polarized: no field to be along the beam
   CHECK_THROWS(Sources({good}, {true, 1.5, {0, 1, 0}}, 1), invalid_argument);
   CHECK_THROWS(Sources({good}, {}, -1), invalid_argument);
+  CHECK_THROWS(Sources({good}, {}, INFINITY), invalid_argument);
+  CHECK_THROWS(sources([](Source& s) { s.channel = 2147483647; }), invalid_argument);
+  CHECK_THROWS(sources([](Source& s) { s.direction = {0, 1e300, 0}; }), invalid_argument);
+  CHECK_THROWS(sources([](Source& s) { s.wavelength = 1e-315; }), invalid_argument);
 
   const Mat3 flat{{{1, 0, 0}, {0, 1, 0}, {1, 1, 0}}};
   CHECK_THROWS(Crystal({}, {1, 1, 1}, Shape::gauss), invalid_argument);
@@ -134,11 +141,14 @@ TEST(models_refuse_what_cannot_be) {
   CHECK_THROWS(Crystal({Mat3{}}, {1, 1, 1}, Shape::gauss, -1), invalid_argument);
   CHECK_THROWS(orientations(Mat3{}, {Mat3{}}, {1, 0, 0}, 0, 1, 0), invalid_argument);
   CHECK_THROWS(orientations(Mat3{}, {Mat3{}}, {0, 0, 0}, 1, 0, 1), invalid_argument);
+  CHECK_THROWS(orientations(Mat3{}, {Mat3{}}, {0, 1e300, 0}, 1, 0, 1), invalid_argument);
+  CHECK_THROWS(orientations(Mat3{}, {Mat3{}}, {0, 1, 0}, NAN, 0, 1), invalid_argument);
 
   CHECK_THROWS(StructureFactors({}, 0, 0), invalid_argument);
   CHECK_THROWS(StructureFactors({{{{1, 0, 0}, NAN}}}, 0, 0), invalid_argument);
   CHECK_THROWS(StructureFactors({{{{100000, 100000, 100000}, 1}}}, 0, 0), invalid_argument);
   CHECK_THROWS(Amorphous({}, 1), invalid_argument);
   CHECK_THROWS(Amorphous({{1, 1}, {1, 2}}, 1), invalid_argument);
+  CHECK_THROWS(Amorphous({{0, 1}, {1, 1}, {1 + 1e-15, 2}}, 1), invalid_argument);
   CHECK_THROWS(Amorphous({{1, 1}}, -1), invalid_argument);
 }

@@ -5,7 +5,7 @@
 
 #include "../../nanobragg_kokkos/core/constants.h"
 #include "../../nanobragg_kokkos/core/image.h"
-#include "../../nanobragg_kokkos/core/spots_pixel_driven.h"
+#include "../../nanobragg_kokkos/core/spots.h"
 #include "check.h"
 #include "experiment.h"
 

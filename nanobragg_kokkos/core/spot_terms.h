@@ -1,0 +1,48 @@
+// What one source and one block contribute to one ray: the innermost term of every engine.
+#ifndef NANOBRAGG_KOKKOS_CORE_SPOT_TERMS_H
+#define NANOBRAGG_KOKKOS_CORE_SPOT_TERMS_H
+
+#include "constants.h"
+#include "crystal_on_device.h"
+#include "lattice_shapes.h"
+#include "sources_on_device.h"
+#include "spots.h"
+#include "structure_factors_on_device.h"
+
+namespace nanobragg {
+
+template <Shape shape, Interpolation interpolation>
+struct SpotTerms {
+  SourceTable sources;
+  DeviceArray<Mat3> blocks;
+  Cells cells;
+  AmplitudeTable amplitude;
+  double scale;                        // from the sum of terms, weighted by the rays, to photons
+
+  SpotTerms(const Sources& s, const Crystal& crystal, const StructureFactors& structure_factors)
+      : sources(s.on_device().table), blocks(crystal.on_device().table),
+        cells{double(crystal.cells()[0]), double(crystal.cells()[1]), double(crystal.cells()[2])},
+        amplitude(structure_factors.on_device().table),
+        scale(thomson_cross_section * s.fluence() * crystal.scale() / double(blocks.extent(0))) {}
+
+  // A fractional Miller index, that at wavenumber 1 times the wavenumber, taken apart into the nearest reflection and the
+  // rest.
+  struct Index {
+    double nearest, rest;
+    KOKKOS_INLINE_FUNCTION Index(double at_one, double wavenumber)
+        : nearest(nearest_index(at_one * wavenumber)), rest(Kokkos::fma(at_one, wavenumber, -nearest)) {}
+    KOKKOS_INLINE_FUNCTION double whole() const { return nearest + rest; }
+  };
+
+  // Weight × F^2 × F_latt^2 of source i, for the Miller indices that the ray has at its wavelength.
+  KOKKOS_INLINE_FUNCTION double operator()(const Index& h, const Index& k, const Index& l, int i) const {
+    if (reach2<shape>() >= 0 && reduced_distance2(h.rest, k.rest, l.rest, cells) >= reach2<shape>()) return 0;
+    const double f = interpolation == Interpolation::nearest
+                         ? amplitude(int(h.nearest), int(k.nearest), int(l.nearest), sources.channel(i))
+                         : amplitude.tricubic(h.whole(), k.whole(), l.whole(), sources.channel(i));
+    return f == 0 ? 0 : sources.weight(i) * f * f * lattice_intensity<shape>(h.rest, k.rest, l.rest, cells);
+  }
+};
+
+}  // namespace nanobragg
+#endif
