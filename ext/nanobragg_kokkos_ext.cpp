@@ -87,7 +87,8 @@ Value named(const std::string& name, const std::vector<std::pair<const char*, Va
 }
 
 nb::Detector* make_detector(const dxtbx::model::Detector& detector, int oversample, bool point_pixel, int sensor_layers,
-                            double thickness_mm, double attenuation_length_mm, const af::const_ref<bool>& mask) {
+                            double layer_placement, double thickness_mm, double attenuation_length_mm,
+                            const af::const_ref<bool>& mask) {
   std::vector<nb::Panel> panels;
   for (std::size_t i = 0; i < detector.size(); ++i) {
     const dxtbx::model::Panel& p = detector[i];
@@ -103,7 +104,7 @@ nb::Detector* make_detector(const dxtbx::model::Detector& detector, int oversamp
     panel.attenuation_length = mm * attenuation_length_mm;
     panels.push_back(panel);
   }
-  return new nb::Detector(panels, {oversample, sensor_layers, point_pixel},
+  return new nb::Detector(panels, {oversample, sensor_layers, layer_placement, point_pixel},
                           std::vector<std::uint8_t>(mask.begin(), mask.end()));
 }
 
@@ -245,7 +246,7 @@ BOOST_PYTHON_MODULE(nanobragg_kokkos_ext) {
   class_<nb::Detector>("Detector", no_init)
       .def("__init__", make_constructor(make_detector, default_call_policies(),
                                         (arg("detector"), arg("oversample"), arg("point_pixel"), arg("sensor_layers"),
-                                         arg("thickness_mm"), arg("attenuation_length_mm"), arg("mask"))))
+                                         arg("layer_placement"), arg("thickness_mm"), arg("attenuation_length_mm"), arg("mask"))))
       .add_property("n_pixels", &nb::Detector::n_pixels);
   class_<nb::Sources>("Sources", no_init)
       .def("__init__", make_constructor(make_sources, default_call_policies(),

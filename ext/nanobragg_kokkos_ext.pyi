@@ -13,6 +13,7 @@ class Detector:
         oversample: int,
         point_pixel: bool,
         sensor_layers: int,
+        layer_placement: float,
         thickness_mm: float,
         attenuation_length_mm: float,
         mask: flex.bool,

@@ -11,6 +11,11 @@ from scitbx.array_family import flex
 from nanobragg_kokkos.checks import finite
 from nanobragg_kokkos.extension import ext
 
+# sin(theta)/lambda (1/angstrom) and structure factors of independent atoms beyond the end of the measured tables.
+TAIL_STOL = (0.6, 0.8, 1.0, 1.3, 1.7, 2.2, 3.0, 4.0, 6.0)
+WATER_TAIL = (2.637, 2.121, 1.864, 1.55, 1.16, 0.771, 0.396, 0.182, 0.051)
+AIR_TAIL = (3.689, 3.162, 2.762, 2.182, 1.524, 0.947, 0.443, 0.19, 0.047)
+
 AVOGADRO = 6.02214179e23  # 1/mol (CODATA 2006), as in the core
 
 
@@ -66,10 +71,15 @@ class Amorphous:
 
 
 def water(thickness_mm: float) -> Amorphous:
-    """Liquid water, with the structure factor that nanoBragg's examples use (James Holton, from measured scattering)."""
+    """Liquid water.
+
+    To sin(theta)/lambda = 0.5 the structure factor that nanoBragg's examples use (James Holton, from measured scattering);
+    beyond, where there is no order left, that of the independent atoms (Waasmaier & Kirfel 1995, Acta Cryst. A51,
+    416-431), scaled to join on.
+    """
     return Amorphous(
-        stol=(0, 0.0365, 0.07, 0.12, 0.162, 0.18, 0.2, 0.216, 0.236, 0.28, 0.3, 0.345, 0.436, 0.5),
-        amplitude=(2.57, 2.58, 2.8, 5, 8, 7.32, 6.75, 6.75, 6.5, 4.5, 4.3, 4.36, 3.77, 3.17),
+        stol=(0, 0.0365, 0.07, 0.12, 0.162, 0.18, 0.2, 0.216, 0.236, 0.28, 0.3, 0.345, 0.436, 0.5, *TAIL_STOL),
+        amplitude=(2.57, 2.58, 2.8, 5, 8, 7.32, 6.75, 6.75, 6.5, 4.5, 4.3, 4.36, 3.77, 3.17, *WATER_TAIL),
         thickness_mm=thickness_mm,
         density_gcm3=1.0,
         molecular_weight_Da=18.0,
@@ -77,10 +87,10 @@ def water(thickness_mm: float) -> Amorphous:
 
 
 def air(thickness_mm: float) -> Amorphous:
-    """Air at room temperature, taken as nitrogen, with the structure factor that nanoBragg's examples use."""
+    """Air at room temperature, taken as nitrogen: nanoBragg's examples and independent atoms, as for water."""
     return Amorphous(
-        stol=(0, 0.045, 0.174, 0.35, 0.5),
-        amplitude=(14.1, 13.5, 8.35, 4.78, 4.22),
+        stol=(0, 0.045, 0.174, 0.35, 0.5, *TAIL_STOL),
+        amplitude=(14.1, 13.5, 8.35, 4.78, 4.22, *AIR_TAIL),
         thickness_mm=thickness_mm,
         density_gcm3=1.2e-3,
         molecular_weight_Da=28.0,

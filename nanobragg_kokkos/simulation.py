@@ -23,17 +23,25 @@ class SensorLayers:
     Args:
         thickness_mm: of the sensor.
         attenuation_length_mm: after which 1/e of the photons are left.
-        layers: number of equal layers; all the photons of a layer are placed at the depth of its front face.
+        layers: number of equal layers.
+        placement: where in its layer a photon is put: 0 the front face (as nanoBragg does), 0.5 the middle, which follows
+            parallax with few layers, 1 the back.
+
+    Raises:
+        ValueError: a length that is not positive and finite, less than one layer, a placement outside 0…1.
     """
 
     thickness_mm: float
     attenuation_length_mm: float
     layers: int = 1
+    placement: float = 0.0
 
     def __post_init__(self) -> None:
         finite("thickness_mm of the sensor", self.thickness_mm, above=0)
         finite("attenuation_length_mm of the sensor", self.attenuation_length_mm, above=0)
         whole("layers of the sensor", self.layers)
+        if not 0 <= finite("placement in the sensor's layers", self.placement) <= 1:
+            raise ValueError(f"placement in the sensor's layers must lie between 0 and 1, not {self.placement}")
 
 
 @dataclass(frozen=True)
@@ -89,6 +97,7 @@ class Simulation:
             oversample=whole("oversample", oversample),
             point_pixel=bool(point_pixel),
             sensor_layers=int(sensor.layers) if sensor else 1,
+            layer_placement=float(sensor.placement) if sensor else 0.0,
             thickness_mm=float(sensor.thickness_mm) if sensor else 0.0,
             attenuation_length_mm=float(sensor.attenuation_length_mm) if sensor else 0.0,
             mask=flex.bool() if mask is None else self._flat_mask(mask),

@@ -271,6 +271,18 @@ class TestModels:
             images.append(simulation.image[0])
         np.testing.assert_array_equal(images[1], np.where(mask, images[0], 0))
 
+    @pytest.mark.parametrize("amorphous", [water(1), air(1)], ids=["water", "air"])
+    def test_backgrounds_stay_positive(self, amorphous):
+        for wavelength in (2.0, 1.0, 0.4, 0.2, 0.12):  # to 100 keV
+            simulation = Simulation(
+                small_detector(pixels=200, pixel_mm=4.0),
+                Sources.from_beam(small_beam(wavelength)),
+                fluence=1e12,
+                beam_size_mm=0.01,
+            )
+            simulation.add_background(amorphous)
+            assert simulation.image[0].min() > 0
+
     def test_molecules_of_water(self):
         # A cube of 1 mm of water weighs 1 mg: 3.35e19 molecules
         assert water(1.0).molecules(1.0) == pytest.approx(3.3456e19, rel=1e-4)
@@ -311,6 +323,7 @@ class TestErrors:
             (lambda: small_crystal(volume_mm3=float("inf")), "volume_mm3"),
             (lambda: SensorLayers(0.3, float("inf")), "attenuation_length_mm"),
             (lambda: SensorLayers("thick", 1), "thickness_mm"),
+            (lambda: SensorLayers(1, 1, 1, placement=1.5), "placement"),
             (lambda: Amorphous([], [], 1, 1, 1), "stol"),
             (lambda: Amorphous([[0, 1]], [[1, 2]], 1, 1, 1), "stol"),
             (lambda: Amorphous([1, 0], [1, 1], 1, 1, 1), "ascend"),

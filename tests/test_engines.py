@@ -133,12 +133,15 @@ def experiment_of(draw: Draw) -> tuple[Simulation, Crystal, StructureFactors]:
         interpolation=draw.interpolation,
     )
     mask = [random.random(tuple(reversed(panel.get_image_size()))) < 0.7 for panel in detector]
+    sensor = None
+    if draw.layers:
+        sensor = SensorLayers(*random.uniform(0.1, 1, 2), draw.layers, placement=random.choice([0.0, 0.5]))
     simulation = Simulation(
         detector,
         sources,
         fluence=1e12,
         oversample=draw.oversample,
-        sensor=SensorLayers(random.uniform(0.1, 1), random.uniform(0.1, 1), draw.layers) if draw.layers else None,
+        sensor=sensor,
         mask=mask if draw.masked else None,
     )
     return simulation, crystal, StructureFactors(amplitudes, draw.default_amplitude, F000=random.choice([0.0, 30.0]))

@@ -31,6 +31,8 @@ Detector::Detector(std::vector<Panel> panels, Sampling sampling, const std::vect
   if (panels_.empty()) throw std::invalid_argument("the detector has no panel");
   if (sampling_.oversample < 1) throw std::invalid_argument("oversample must be at least 1");
   if (sampling_.sensor_layers < 1) throw std::invalid_argument("the number of sensor layers must be at least 1");
+  if (!(sampling_.layer_placement >= 0 && sampling_.layer_placement <= 1))
+    throw std::invalid_argument("the placement in a sensor layer must lie between 0 and 1");
   for (std::size_t i = 0; i < panels_.size(); ++i) {
     check(panels_[i], i);
     first_pixel_.push_back(first_pixel_.back() + std::size_t(panels_[i].n_fast) * panels_[i].n_slow);
@@ -54,6 +56,7 @@ Detector::Detector(std::vector<Panel> panels, Sampling sampling, const std::vect
     d.pixel_area = p.pixel_fast * p.pixel_slow;
     d.layers = p.sensor_thickness > 0 ? sampling_.sensor_layers : 1;
     d.layer_thickness = p.sensor_thickness / d.layers;
+    d.first_depth = sampling_.layer_placement * d.layer_thickness;
     d.absorption = p.sensor_thickness > 0 ? 1 / p.attenuation_length : 0;
     d.first_pixel = std::int64_t(first_pixel_[i]);
     d.n_fast = p.n_fast;

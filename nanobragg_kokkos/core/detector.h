@@ -24,6 +24,7 @@ struct Panel {
 struct Sampling {
   int oversample = 1;                // sub-pixels along each axis of a pixel
   int sensor_layers = 1;             // steps through the depth of a sensor
+  double layer_placement = 0;        // where in its layer a photon is put: 0 the front face, 1 the back
   bool point_pixel = false;          // 1/r^2 (per square metre) instead of the solid angle of a pixel
 };
 
@@ -32,7 +33,8 @@ class Detector {
  public:
   // mask: empty, or one value a pixel; pixels with 0 are left out of every calculation.
   // Throws std::invalid_argument for panels without pixels, non-positive sizes, axes that are not unit vectors at right
-  // angles (to 1e-3), a mask of another size, less than one sub-pixel or layer.
+  // angles (to 1e-3), a mask of another size, less than one sub-pixel or layer, a
+  // placement outside 0…1.
   Detector(std::vector<Panel> panels, Sampling sampling, const std::vector<std::uint8_t>& mask = {});
 
   const std::vector<Panel>& panels() const { return panels_; }

@@ -20,6 +20,7 @@ struct DevicePanel {
   double pixel_area;            // m^2
   Vec3 dual_fast, dual_slow;    // what a vector in the plane is multiplied with to count pixels, 1/m
   double layer_thickness;       // m
+  double first_depth;           // where the photons of the first layer are put, m
   double absorption;            // 1/m; 0: everything is absorbed at the surface
   int layers;
   std::int64_t first_pixel;
@@ -52,7 +53,7 @@ struct PixelTable {
     const int n = oversample;
     const double share = 1.0 / (double(n) * n);
     for (int layer = 0; layer < panel.layers; ++layer) {
-      const double depth = layer * panel.layer_thickness;
+      const double front = layer * panel.layer_thickness, depth = front + panel.first_depth;
       const Vec3 corner = along(panel.origin, depth, panel.normal);
       for (int i = 0; i < n; ++i)
         for (int j = 0; j < n; ++j) {
@@ -67,7 +68,7 @@ struct PixelTable {
             const double cosine = (panel.close_distance + depth) / r;
             if (cosine == 0) continue;   // the ray runs within the surface
             const double per_depth = panel.absorption / cosine;
-            weight *= std::exp(-depth * per_depth) - std::exp(-(depth + panel.layer_thickness) * per_depth);
+            weight *= std::exp(-front * per_depth) - std::exp(-(front + panel.layer_thickness) * per_depth);
           }
           visit(direction, weight);
         }

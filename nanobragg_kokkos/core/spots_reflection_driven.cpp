@@ -166,7 +166,7 @@ struct Rows {
     // A direction off by the angle meets the panel off by at most `spread`; a layer at a depth z shifts it by z times the
     // tangent of the obliquity.
     const Vec3 t1 = (1 / n1) * e1, t2 = (1 / n2) * e2;
-    const double depth = (panel.layers - 1) * panel.layer_thickness;
+    const double depth = (panel.layers - 1) * panel.layer_thickness + panel.first_depth;
     const double tangent = Kokkos::sqrt(Kokkos::max(0.0, Kokkos::max(dot(t1, t1), dot(t2, t2)) - 1));
     const double spread = (panel.close_distance + depth) * angle / (cosine * cosine) + depth * tangent;
     const Vec3 at1 = panel.close_distance * t1 - panel.origin, at2 = panel.close_distance * t2 - panel.origin;

@@ -29,7 +29,7 @@ TEST(a_scatterer_of_one_electron_gives_the_solid_angle) {
   // in the distance d is 4 asin((w/2)^2 / ((w/2)^2 + d^2)).
   const int n = 400;
   const Panel panel = flat_panel(n, n, 1e-3);
-  const Detector detector({panel}, {4, 1, false});
+  const Detector detector({panel}, {4, 1, 0, false});
   Image image(detector.n_pixels());
   add_background(image, detector, Sources({along_z}, off, 1e30), Amorphous({{0, 1}}, 1));
   const double half = n * 1e-3 / 2, exact = 4 * std::asin(half * half / (half * half + 0.01));
@@ -50,7 +50,7 @@ TEST(unpolarized_light_scatters_into_two_thirds_of_the_sphere) {
       p.origin = (side * half) * axes[i] - half * p.fast - half * p.slow;
       faces.push_back(p);
     }
-  const Detector cube(faces, {2, 1, false});
+  const Detector cube(faces, {2, 1, 0, false});
   for (double kahn : {0.0, 1.0, -0.4}) {
     Image image(cube.n_pixels());
     add_background(image, cube, Sources({along_z}, {true, kahn, {1, 0, 0}}, 1e30), Amorphous({{0, 1}}, 1));
@@ -63,7 +63,7 @@ TEST(a_table_is_followed_exactly_by_a_cubic) {
   std::vector<std::pair<double, double>> table;
   for (double s : {0.0, 0.4, 1.0, 1.3, 2.2, 3.0, 4.0}) table.emplace_back(s * 1e9, cubic(s));
   Panel panel = flat_panel(200, 1, 1e-3);
-  const Detector detector({panel}, {1, 1, true});
+  const Detector detector({panel}, {1, 1, 0, true});
   Image image(detector.n_pixels());
   add_background(image, detector, Sources({along_z}, off, 1e30), Amorphous(table, 1));
   for (int i = 0; i < 200; ++i) {
@@ -81,13 +81,26 @@ TEST(a_thick_sensor_absorbs_the_same_in_few_layers_and_in_many) {
   panel.sensor_thickness = 3e-4;
   panel.attenuation_length = 2e-4;
   const auto photons = [&](int layers) {
-    const Detector detector({panel}, {1, layers, true});
+    const Detector detector({panel}, {1, layers, 0, true});
     Image image(1);
     add_background(image, detector, Sources({along_z}, off, 1e30), Amorphous({{0, 1}}, 1));
     return sum_of(image) / (thomson_cross_section * 1e30);
   };
   CHECK_CLOSE(photons(1), (1 - std::exp(-1.5)) / 0.01, 1e-8);
   CHECK_CLOSE(photons(200), (1 - std::exp(-1.5)) / 0.01, 0.5);          // 1/r^2 falls through the depth
+}
+
+TEST(photons_lie_where_they_are_put_in_a_layer) {
+  // One layer, one pixel: the solid angle is that of the depth, the absorption that of the whole sensor.
+  Panel panel = flat_panel(1, 1, 1e-6);
+  panel.sensor_thickness = 1e-2;
+  panel.attenuation_length = 2e-2;
+  for (double placement : {0.0, 0.5, 1.0}) {
+    Image image(1);
+    add_background(image, Detector({panel}, {1, 1, placement, true}), Sources({along_z}, off, 1e30), Amorphous({{0, 1}}, 1));
+    const double r = 0.1 + placement * 1e-2;
+    CHECK_CLOSE(sum_of(image) / (thomson_cross_section * 1e30), (1 - std::exp(-0.5)) / (r * r), 1e-6);
+  }
 }
 
 TEST(images_add_and_clear) {

@@ -103,8 +103,9 @@ TEST(models_refuse_what_cannot_be) {
   using std::invalid_argument;
   Panel panel = flat_panel(4, 3);
   CHECK_THROWS(Detector({}, {}), invalid_argument);
-  CHECK_THROWS(Detector({panel}, {0, 1, false}), invalid_argument);
-  CHECK_THROWS(Detector({panel}, {1, 0, false}), invalid_argument);
+  CHECK_THROWS(Detector({panel}, {0, 1, 0, false}), invalid_argument);
+  CHECK_THROWS(Detector({panel}, {1, 0, 0, false}), invalid_argument);
+  CHECK_THROWS(Detector({panel}, {1, 1, -0.1, false}), invalid_argument);
   CHECK_THROWS(Detector({panel}, {}, std::vector<std::uint8_t>(11)), invalid_argument);
   panel.sensor_thickness = 1e-4;
   CHECK_THROWS(Detector({panel}, {}), invalid_argument);

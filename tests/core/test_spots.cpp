@@ -144,7 +144,7 @@ std::vector<double> expected(const Experiment& e, Shape shape, Interpolation int
 
 TEST(spots_are_the_sum_over_all_terms) {
   const Experiment e;
-  const Detector detector(e.panels, {oversample, layers, false});
+  const Detector detector(e.panels, {oversample, layers, 0, false});
   const Sources sources(e.sources, {true, kahn, field}, fluence);
   const StructureFactors structure_factors(e.amplitudes, 2, 0);
   for (Shape shape : {Shape::square, Shape::round, Shape::gauss, Shape::gauss_argchk, Shape::tophat})
@@ -169,7 +169,7 @@ TEST(spots_are_the_sum_over_all_terms) {
 
 TEST(an_engine_gives_the_same_bits_every_time) {
   const Experiment e;
-  const Detector detector(e.panels, {oversample, layers, false});
+  const Detector detector(e.panels, {oversample, layers, 0, false});
   const Sources sources(e.sources, {true, kahn, field}, fluence);
   const StructureFactors structure_factors(e.amplitudes, 2, 0);
   const Crystal crystal(e.blocks, cells, Shape::gauss);
@@ -188,7 +188,7 @@ TEST(masked_pixels_are_left_alone) {
   const Experiment e;
   std::vector<std::uint8_t> mask(2 * 13 * 9, 1);
   mask[5] = mask[120] = 0;
-  const Detector detector(e.panels, {1, 1, false}, mask);
+  const Detector detector(e.panels, {1, 1, 0, false}, mask);
   Image image(detector.n_pixels());
   add_spots_pixel_driven(image, detector, Sources(e.sources, {true, kahn, field}, fluence),
                          Crystal(e.blocks, cells, Shape::square), StructureFactors(e.amplitudes, 2, 5), Interpolation::nearest);
