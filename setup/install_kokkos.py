@@ -20,7 +20,7 @@ import tarfile
 import tempfile
 from pathlib import Path
 
-from which_kokkos import HERE, Failure, Request, host_compiler, query, read_request, run
+from which_kokkos import HERE, Failure, Request, query, read_request, run
 
 VERSION = "4.7.0"
 PACKAGE = "pygenten==0.1.5"
@@ -37,24 +37,30 @@ def settings(request: Request, root: Path, log) -> dict:
     """
     folder = (root / request.name).resolve()
     kept = folder / "settings.json"
+    host_compiler = request.host_compiler()
     if kept.is_file():
         found = json.loads(kept.read_text())
         header = Path(found["config_header"])
         unchanged = header.is_file() and header.stat().st_mtime <= kept.stat().st_mtime
-        if unchanged and found["folder"] == str(folder):
+        if unchanged and found["folder"] == str(folder) and found["host_compiler"] == host_compiler:
             check_own(request, found)
             return found
-    folder.mkdir(parents=True, exist_ok=True)
-    if request.installed:
-        found = query(request.installed, folder / "flags", log)
-        check_own(request, found)
-        found["prefix"] = str(request.installed)
-    else:
-        with kokkos_source(request, root, log) as source:
-            found = install(request, source, folder, log)
-        found["prefix"] = str(folder)
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    try:
+        if request.installed:
+            found = query(request.installed, folder / "flags", log)
+            check_own(request, found)
+            found["prefix"] = str(request.installed)
+        else:
+            with kokkos_source(request, root, log) as source:
+                found = install(request, source, folder, log)
+            found["prefix"] = str(folder)
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
     found["folder"] = str(folder)
-    found["host_compiler"] = host_compiler()
+    found["host_compiler"] = host_compiler
     new = folder / "settings.new"
     new.write_text(json.dumps(found, indent=1) + "\n")
     new.replace(kept)
@@ -75,6 +81,16 @@ def check_own(request: Request, found: dict) -> None:
     if lacking:
         raise Failure(f"the Kokkos in {request.installed} was built for {', '.join(found['devices'])}, "
                       f"not for {', '.join(sorted(lacking))} as KOKKOS_DEVICES asks")
+    if os.environ.get("KOKKOS_ARCH"):
+        check_arch(request, found["arch"])
+
+
+def check_arch(request: Request, enabled: list[str]) -> None:
+    """Raises Failure for an architecture that Kokkos has not enabled: CMake only warns of an unknown name."""
+    lacking = [name for name in request.arch if name != "native" and name not in enabled]
+    if lacking:
+        raise Failure(f"KOKKOS_ARCH={','.join(lacking)}: not an architecture that Kokkos knows for "
+                      f"{', '.join(request.devices)}; expected native or, e.g., ZEN3, or HOPPER90 with Cuda")
 
 
 @contextlib.contextmanager
@@ -118,17 +134,15 @@ def fetch(root: Path, log) -> Path:
 
 def install(request: Request, source: Path, prefix: Path, log) -> dict:
     """Builds and installs Kokkos; returns what query() finds out about it."""
-    compiler = host_compiler()
-    for name in ("bin", "include", "lib"):
-        shutil.rmtree(prefix / name, ignore_errors=True)
+    compiler = request.host_compiler()
     options = []
     build_flags = []
     if "Cuda" in request.devices:
         compiler, options, build_flags = prepare_cuda(request, source, prefix, log)
     elif "HIP" in request.devices:
-        compiler = os.environ.get("CXX") or find_program("hipcc", "ROCm")
+        compiler = compiler if request.cxx else find_program("hipcc", "ROCm")
     elif "SYCL" in request.devices:
-        compiler = os.environ.get("CXX") or find_program("icpx", "Intel's oneAPI")
+        compiler = compiler if request.cxx else find_program("icpx", "Intel's oneAPI")
     wrapper = (prefix / "bin/nvcc_wrapper").read_bytes() if "Cuda" in request.devices else None
 
     with tempfile.TemporaryDirectory(prefix="build-", dir=prefix) as build:
@@ -139,6 +153,7 @@ def install(request: Request, source: Path, prefix: Path, log) -> dict:
              "-DCMAKE_CXX_STANDARD=17", "-DCMAKE_CXX_EXTENSIONS=OFF",
              *[f"-DKokkos_ENABLE_{device.upper()}=ON" for device in request.devices],
              *[f"-DKokkos_ARCH_{arch.upper()}=ON" for arch in request.arch], *options], log)
+        check_arch(request, configured_arch(Path(build)))
         run(["cmake", "--build", build, "--parallel", str(len(os.sched_getaffinity(0)))], log)
         run(["cmake", "--install", build], log)
     if wrapper:  # Kokkos has just installed its own in its place
@@ -146,6 +161,13 @@ def install(request: Request, source: Path, prefix: Path, log) -> dict:
     found = query(prefix, prefix / "flags", log, compiler=compiler, options=options)
     found["compile_flags"] += build_flags
     return found
+
+
+def configured_arch(build: Path) -> list[str]:
+    """The architectures that Kokkos has enabled in a folder that CMake has configured."""
+    text = (build / "KokkosConfigCommon.cmake").read_text()
+    match = re.search(r'^set\(Kokkos_ARCH "?([^")]*)"?\)$', text, flags=re.M | re.I)
+    return match[1].split(";") if match else []
 
 
 def find_program(name: str, product: str) -> str:
@@ -161,6 +183,8 @@ def prepare_cuda(request: Request, source: Path, prefix: Path, log) -> tuple[str
     Returns the compiler, options for CMake, and compiler flags for Kokkos and all that uses it.
     """
     nvcc = find_program("nvcc", "the CUDA toolkit")
+    if re.search(r"\s", f"{prefix}{source}"):
+        raise Failure(f"nvcc_wrapper cannot work in {prefix}: for Cuda, use a path without spaces")
 
     # nvcc_wrapper's own default may be an architecture that CUDA no longer knows, and CMake tries the
     # compiler before it hears of any other.
@@ -179,8 +203,8 @@ def prepare_cuda(request: Request, source: Path, prefix: Path, log) -> tuple[str
     if not has_driver_library(nvcc):
         stub = prefix / "lib/stubs/libcuda.so"
         stub.parent.mkdir(parents=True)
-        run([host_compiler(), "-shared", "-fPIC", "-x", "c", "-Wl,-soname,libcuda.so.1", "-o", str(stub),
-             str(HERE / "cuda_stub.c")], log)
+        run([request.host_compiler(), "-shared", "-fPIC", "-x", "c", "-Wl,-soname,libcuda.so.1",
+             "-o", str(stub), str(HERE / "cuda_stub.c")], log)
         options.append(f"-DCUDA_cuda_driver_LIBRARY={stub}")
     return str(wrapper), options, ["-include", str(header)]
 

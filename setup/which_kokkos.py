@@ -6,7 +6,7 @@ KOKKOS_DEVICES   OpenMP (default), Serial, Threads, Cuda, HIP or SYCL; several w
 KOKKOS_ARCH      native (default) or Kokkos's own names, e.g. HOPPER90 or ZEN3,AMPERE80; upper or lower case
 KOKKOS_PATH      Kokkos of the user: its source tree (built here) or a place where it is installed
 Kokkos_ROOT      a place where the user's Kokkos is installed, as CMake understands it
-CXX              the host compiler that Kokkos is built with
+CXX              the host compiler that Kokkos is built with (default g++)
 
 Without KOKKOS_PATH and Kokkos_ROOT, Kokkos comes from a pinned archive (see install_kokkos).
 """
@@ -41,6 +41,7 @@ class Request:
     arch: tuple[str, ...]
     source: Path | None = None
     installed: Path | None = None
+    cxx: str = dataclasses.field(default="", compare=False)  # not part of the name: one build a configuration
 
     @property
     def name(self) -> str:
@@ -60,7 +61,17 @@ class Request:
             "KOKKOS_DEVICES": ",".join(self.devices),
             "KOKKOS_ARCH": ",".join(self.arch),
             "KOKKOS_PATH": str(self.source or self.installed or ""),
+            "CXX": self.cxx,
         }
+
+    def host_compiler(self) -> str:
+        """Path of the C++ compiler for everything that is not a kernel."""
+        for name in [self.cxx] if self.cxx else ["g++", "c++", "clang++"]:
+            path = shutil.which(name)
+            if path:
+                return path
+        raise Failure(f"CXX={self.cxx}: expected one program that exists" if self.cxx else
+                      "no C++ compiler: install g++, or set CXX")
 
 
 def short_hash(path: Path) -> str:
@@ -83,6 +94,9 @@ def read_request(environment: dict[str, str]) -> Request:
         raise Failure(f"KOKKOS_DEVICES={','.join(devices)}: Kokkos serves one kind of GPU at a time")
     arch = [word.upper() for word in words(environment.get("KOKKOS_ARCH", ""))] or ["NATIVE"]
     arch = ["native" if word == "NATIVE" else word for word in arch]
+    for word in arch:  # whether Kokkos knows it, only Kokkos can tell (see check_arch in install_kokkos)
+        if not re.fullmatch(r"[A-Za-z0-9_]+", word):
+            raise Failure(f"KOKKOS_ARCH={word}: expected native or Kokkos's names, e.g. HOPPER90")
 
     source = installed = None
     if environment.get("KOKKOS_PATH"):
@@ -97,16 +111,10 @@ def read_request(environment: dict[str, str]) -> Request:
         installed = Path(environment["Kokkos_ROOT"]).expanduser().resolve()
         if not installed.is_dir():
             raise Failure(f"Kokkos_ROOT={installed}: no such folder")
-    return Request(tuple(devices), tuple(arch), source, installed)
-
-
-def host_compiler() -> str:
-    """Path of the C++ compiler for everything that is not a kernel."""
-    for name in shlex.split(os.environ.get("CXX", ""))[:1] or ["g++", "c++", "clang++"]:
-        path = shutil.which(name)
-        if path:
-            return path
-    raise Failure("no C++ compiler: install g++, or set CXX")
+    request = Request(tuple(devices), tuple(arch), source, installed, environment.get("CXX", "").strip())
+    if request.cxx:
+        request.host_compiler()
+    return request
 
 
 def run(command: list[str], log, **keywords) -> None:

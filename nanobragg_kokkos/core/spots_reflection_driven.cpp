@@ -525,7 +525,9 @@ double work(const Detector& detector, const Sources& sources, const Crystal& cry
   for (const Panel& panel : detector.panels()) thick = thick || panel.sensor_thickness > 0;
   const double rays = double(sampling.oversample) * sampling.oversample * (thick ? sampling.sensor_layers : 1);
   const double wavelengths = double(sources.size()) / double(sources.n_directions());
-  if (patches * double(blocks) / double(sample) > 1e8) return std::numeric_limits<double>::infinity();      // memory
+  // Where nearly everything is lit, the patches would need more memory than the image.
+  if (patches * double(blocks) / double(sample) * sizeof(Patch) > 8.0 * double(detector.n_pixels()) + 64e6)
+    return std::numeric_limits<double>::infinity();
   return double(blocks) / double(sample) *
          (double(sample * rows_of_block) * a_row + patches * a_patch + pixels * rays * (a_ray + a_wavelength * wavelengths));
 }
