@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 
 from nanobragg_kokkos.job import main
 
 if __name__ == "__main__":
+    # Launchers, batch systems and kill ask a process to stop by this signal: it ends as with Ctrl-C.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     sys.exit(main(sys.argv[1:]))

@@ -7,12 +7,15 @@ all images. Every image is a file of its own, which does not depend on how many 
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 from pathlib import Path
 from typing import Any
 
 import libtbx.phil
 import numpy as np
+from dxtbx import flumpy
+from dxtbx.model import Detector
 from libtbx.utils import Sorry
 
 from nanobragg_kokkos import parameters, ranks
@@ -21,7 +24,7 @@ from nanobragg_kokkos.models import Experiment, experiment
 from nanobragg_kokkos.noise import read_out
 from nanobragg_kokkos.nxmx import write_image, write_master
 from nanobragg_kokkos.picture import write_picture
-from nanobragg_kokkos.progress import progress
+from nanobragg_kokkos.progress import counted, progress
 from nanobragg_kokkos.streams import stream
 from nanobragg_kokkos.structure_factors import StructureFactors
 from nanobragg_kokkos.truth import write_amplitudes, write_experiments
@@ -71,7 +74,7 @@ def main(arguments: list[str]) -> int:
             text = parameters.help_text()
         elif {"-c", "--show-config"} & set(arguments):
             others = [argument for argument in arguments if argument not in ("-c", "--show-config")]
-            text = ranks.on_first(comm, lambda: parameters.parse(others).as_str())
+            text = ranks.on_first(comm, lambda: _parameters(others).as_str())
         else:
             text = run(comm, arguments)
         if comm.rank == 0:
@@ -83,6 +86,20 @@ def main(arguments: list[str]) -> int:
         # A launcher may end all processes as soon as one has ended with an error.
         comm.barrier()
         return 1
+    except KeyboardInterrupt:
+        if comm.rank == 0:
+            print("\nInterrupted", file=sys.stderr, flush=True)
+        return _left(comm, 130)
+    except BrokenPipeError:
+        # Whoever read the output (head, say) has seen enough; Python's last flush is not to complain either.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return _left(comm, 141)
+
+
+def _left(comm: Any, code: int) -> int:
+    """The exit code of a rank that ends of its own accord, for which the others are not to wait."""
+    comm.Abort(code)
+    return code
 
 
 def run(comm: Any, arguments: list[str]) -> str:
@@ -97,15 +114,17 @@ def run(comm: Any, arguments: list[str]) -> str:
     if comm.rank == 0:
         print(_announcement(params, common, comm.size), flush=True)
 
-    ranks.on_first(comm, lambda: _make_room(files))
     simulate = ranks.on_all(comm, lambda: _Images(common, params.noise, params.engine, files))
+    ranks.on_first(comm, lambda: _make_room(files))
     if comm.rank == 0:
         print(simulate.engine_line(), flush=True)
     with progress(params.n_images, show=comm.rank == 0) as report:
         for first in range(0, params.n_images, comm.size):
             ranks.on_all(comm, lambda: simulate(first + comm.rank) if first + comm.rank < params.n_images else None)
             report(min(first + comm.size, params.n_images))
-    return ranks.on_first(comm, lambda: _conclude(files, working, common, params.n_images, simulate.first_image))
+    return ranks.on_first(
+        comm, lambda: _conclude(files, working, common, params.n_images, simulate.first_image, simulate.masks)
+    )
 
 
 class _Images:
@@ -117,6 +136,7 @@ class _Images:
         self.engine = engine
         self.files = files
         self.structure_factors = StructureFactors(common.amplitudes)
+        self.masks = _masks(common.detector)
         self.saturation = [panel.get_trusted_range()[1] for panel in common.detector]
         self.image = common.simulation()
         self.background = common.simulation() if common.backgrounds else None
@@ -138,15 +158,27 @@ class _Images:
         self.image.add_spots(self.common.crystal(index), self.structure_factors, self.engine)
         generator = stream(self.common.seed, "noise", index) if self.noise else None
         panels = [read_out(*panel, generator) for panel in zip(self.image.image, self.saturation)]
-        write_image(self.files.image(index), panels)
+        write_image(self.files.image(index), panels, self.masks)
         if index == 0:
             self.first_image = panels
 
 
-def _prepare(arguments: list[str]) -> tuple[libtbx.phil.scope, Experiment]:
+def _masks(detector: Detector) -> list[np.ndarray] | None:
+    """Which pixels lie in none of the detector's untrusted rectangles, an array (slow, fast) a panel; None: all."""
+    masks = [flumpy.to_numpy(panel.get_untrusted_rectangle_mask()) for panel in detector]
+    return None if all(mask.all() for mask in masks) else masks
+
+
+def _parameters(arguments: list[str]) -> libtbx.phil.scope:
     working = parameters.parse(arguments)
+    parameters.validate(working.extract())
+    return working
+
+
+def _prepare(arguments: list[str]) -> tuple[libtbx.phil.scope, Experiment]:
+    working = _parameters(arguments)
     params = working.extract()
-    parameters.validate(params)
+    print(f"Calculating structure factors of {params.crystal.pdb.file or 'rubredoxin (PDB 1BRF)'}", flush=True)
     return working, experiment(params)
 
 
@@ -155,7 +187,8 @@ def _announcement(params: libtbx.phil.scope_extract, common: Experiment, n_ranks
     cell = " ".join(f"{x:g}" for x in symmetry.unit_cell().parameters())
     pixels = sum(fast * slow for fast, slow in (panel.get_image_size() for panel in common.detector))
     lines = [
-        f"{params.n_images} images of {pixels} pixels in {len(common.detector)} panel(s), by {n_ranks} process(es)",
+        f"{counted(params.n_images, 'image')} of {pixels} pixels in {counted(len(common.detector), 'panel')}, "
+        f"by {counted(n_ranks, 'process', 'processes')}",
         f"Crystal: {symmetry.space_group_info()}, {cell}; {common.amplitudes.size()} amplitudes "
         f"to {common.amplitudes.d_min():.2f} angstrom",
     ]
@@ -178,7 +211,12 @@ def _make_room(files: Files) -> None:
 
 
 def _conclude(
-    files: Files, working: libtbx.phil.scope, common: Experiment, n_images: int, first_image: list[np.ndarray]
+    files: Files,
+    working: libtbx.phil.scope,
+    common: Experiment,
+    n_images: int,
+    first_image: list[np.ndarray],
+    masks: list[np.ndarray] | None,
 ) -> str:
     """Writes what is about all images, the master last."""
     with whole_file(files.parameters) as temporary:
@@ -191,7 +229,7 @@ def _conclude(
         common.beam,
         [common.crystal_model(index) for index in range(n_images)],
     )
-    write_picture(files.picture, first_image, common.detector, common.beam)
+    write_picture(files.picture, first_image, common.detector, common.beam, masks)
     write_master(
         files.master,
         [files.image(index) for index in range(n_images)],
@@ -201,11 +239,12 @@ def _conclude(
         photons=common.photons,
         beam_size_mm=common.beam_size_mm,
     )
+    first, last = files.image(0).name, files.image(n_images - 1).name
     return f"""
 Written to {files.directory}:
-  {files.master.name:24} {n_images} images, {files.image(0).name} to {files.image(n_images - 1).name}
+  {files.master.name:24} {counted(n_images, "image")}, {first if n_images == 1 else f"{first} to {last}"}
   {files.true_models.name:24} the true models, one crystal an image
   {files.true_amplitudes.name:24} the true amplitudes
   {files.parameters.name:24} the parameters
   {files.picture.name:24} the first image
-Try: dials.import {files.master}"""
+Try: dials.import {shlex.quote(str(files.master))}"""

@@ -11,14 +11,20 @@ from cctbx import factor_ev_angstrom, miller, uctbx
 from dxtbx import flumpy
 from dxtbx.model import Beam, BeamFactory, Detector, Spectrum
 from dxtbx.model import Crystal as CrystalModel
+from libtbx.utils import Sorry
 
 from nanobragg_kokkos import detectors, protein
 from nanobragg_kokkos.amorphous import Amorphous, air, water
 from nanobragg_kokkos.crystal import Crystal
+from nanobragg_kokkos.nxmx_detector import as_stored
 from nanobragg_kokkos.orientation import mosaic_blocks, random_rotation
 from nanobragg_kokkos.simulation import SensorLayers, Simulation
 from nanobragg_kokkos.sources import Sources
 from nanobragg_kokkos.streams import stream
+
+
+# Of a whole sphere, in space group P 1; the Fourier transform that gives them takes some 100 bytes each.
+MOST_REFLECTIONS = 1e8
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,24 +102,24 @@ def experiment(params: libtbx.phil.scope_extract) -> Experiment:
     Raises:
         Sorry: a file is missing or damaged, or does not fit with the rest.
     """
+    detector, sensor = _detector(params)
     wavelength = factor_ev_angstrom / params.beam.mean_energy
     energies, weights = gaussian_spectrum(
         params.beam.mean_energy, params.spectrum.nchannels, params.spectrum.channel_width, params.spectrum.fwhm
     )
-    if params.detector.reference is None:
-        detector = detectors.rayonix_mx340(params.detector.distance_mm or detectors.RAYONIX_DISTANCE_MM)
-        sensor = detectors.phosphor(wavelength, params.detector.layers)
-    else:
-        detector = detectors.from_file(params.detector.reference)
-        sensor = detectors.sensor_layers(detector, wavelength, params.detector.layers)
-    detector = detectors.farther(detector, params.detector.offset_mm)
-
     structure = protein.read_coordinates(
         params.crystal.pdb.file or protein.default_coordinates(), params.crystal.unit_cell, params.crystal.space_group
     )
+    d_min = min(highest_resolution(detector, energies), protein.LEAST_RESOLUTION)
+    n_reflections = 4 / 3 * np.pi * structure.unit_cell().volume() / d_min**3
+    if n_reflections > MOST_REFLECTIONS:
+        raise Sorry(
+            f"beam.mean_energy={params.beam.mean_energy:g}: expected less, or a smaller detector: it reaches "
+            f"{d_min:.2g} angstrom, where the crystal has {n_reflections:.2g} reflections"
+        )
     amplitudes = protein.amplitudes(
         structure,
-        highest_resolution(detector, energies),
+        d_min,
         wavelength,
         params.crystal.anomalous,
         params.crystal.k_sol,
@@ -126,7 +132,7 @@ def experiment(params: libtbx.phil.scope_extract) -> Experiment:
         weights=weights,
         photons=params.beam.total_flux,
         beam_size_mm=params.beam.size_mm,
-        sensor=sensor if params.attenuation else None,
+        sensor=sensor,
         oversample=params.oversample,
         amplitudes=amplitudes,
         n_cells=cells_in_domain(structure.unit_cell(), params.crystal.Deff_A),
@@ -142,6 +148,26 @@ def experiment(params: libtbx.phil.scope_extract) -> Experiment:
         ),
         seed=params.seed,
     )
+
+
+def _detector(params: libtbx.phil.scope_extract) -> tuple[Detector, SensorLayers | None]:
+    """The detector, as its files will describe it, and its sensor."""
+    reference, layers = params.detector.reference, params.detector.layers
+    wavelength = factor_ev_angstrom / params.beam.mean_energy
+    sensor = None
+    if reference is None:
+        detector = detectors.rayonix_mx340(params.detector.distance_mm or detectors.RAYONIX_DISTANCE_MM)
+        if params.attenuation:
+            sensor = detectors.phosphor(wavelength, layers)
+    else:
+        detector = detectors.from_file(reference)
+        if params.attenuation:
+            sensor = detectors.sensor_layers(detector, wavelength, layers)
+    detector = detectors.with_sensor(detectors.farther(detector, params.detector.offset_mm), sensor)
+    try:
+        return as_stored(detector, wavelength), sensor
+    except Sorry as error:
+        raise Sorry(f"detector.reference={reference}: {error}") from error
 
 
 def gaussian_spectrum(

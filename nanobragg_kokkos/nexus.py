@@ -2,14 +2,34 @@
 
 from __future__ import annotations
 
-from typing import Any, Sequence
+import os
+from contextlib import contextmanager
+from typing import Any, Iterator, Sequence
 
 import h5py
 import hdf5plugin
 import numpy as np
 
+from nanobragg_kokkos.atomic import whole_file
+
 # dxtbx's frame (x along the rotation axis, z to the source) to that of NeXus (z along the beam); y stays.
 IMGCIF_TO_MCSTAS = np.diag([-1.0, 1.0, -1.0])
+
+
+@contextmanager
+def whole_hdf5(path: str | os.PathLike) -> Iterator[h5py.File]:
+    """Gives an HDF5 file to fill; it is at `path` if the block succeeds, and else whatever was there before.
+
+    Raises:
+        Sorry: the directory does not exist, or the system refuses to write.
+    """
+    # In memory: HDF5 does not survive a disk that is full when it closes a file. The bytes are the same.
+    with h5py.File(os.fspath(path), "w", driver="core", backing_store=False, libver=("earliest", "v110")) as file:
+        yield file
+        file.flush()
+        contents = file.id.get_file_image()
+    with whole_file(path) as temporary, open(temporary, "wb") as stream:
+        stream.write(contents)
 
 
 def group(parent: h5py.Group, name: str, nx_class: str, **attributes: str) -> h5py.Group:

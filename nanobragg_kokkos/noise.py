@@ -12,7 +12,7 @@ def read_out(expected: np.ndarray, saturation: float, generator: np.random.Gener
     """The counts (int32, shape (slow, fast)) of one panel.
 
     Args:
-        expected: photons a pixel, float64, shape (slow, fast).
+        expected: photons a pixel, float64, shape (slow, fast); anything below 0 is a rounding error, and counts as 0.
         saturation: the highest trusted count; whatever is brighter reads one more.
         generator: draws every count from the Poisson distribution; None: no noise, expectations are rounded.
     """
@@ -21,9 +21,9 @@ def read_out(expected: np.ndarray, saturation: float, generator: np.random.Gener
     for first in range(0, len(expected), ROWS_AT_A_TIME):
         rows = slice(first, first + ROWS_AT_A_TIME)
         if generator is None:
-            drawn = np.rint(expected[rows])
+            drawn = np.rint(np.maximum(expected[rows], 0.0))
         else:
             # NumPy refuses expectations near 2**63; one far above the ceiling is saturated whatever is drawn.
-            drawn = generator.poisson(np.minimum(expected[rows], 2.0 * ceiling + 100.0))
+            drawn = generator.poisson(np.clip(expected[rows], 0.0, 2.0 * ceiling + 100.0))
         np.minimum(drawn, ceiling, out=counts[rows], casting="unsafe")
     return counts

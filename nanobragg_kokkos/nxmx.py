@@ -27,7 +27,6 @@ import numpy as np
 from dxtbx.model import Beam, Detector, Goniometer, Scan, Spectrum
 from libtbx.utils import Sorry
 from nanobragg_kokkos import nexus
-from nanobragg_kokkos.atomic import whole_file
 from nanobragg_kokkos.frame import frame_rotation, rotated_detector
 from nanobragg_kokkos.nxmx_beam import write_beam
 from nanobragg_kokkos.nxmx_detector import MASKED, as_masks, check_readable, write_detector, write_mask
@@ -64,7 +63,7 @@ def write_image(
         for row, panel in zip(rows, panels):
             stack[row : row + panel.shape[0], : panel.shape[1]] = panel
 
-    with whole_file(path) as temporary, h5py.File(temporary, "w", libver=("earliest", "v110")) as file:
+    with nexus.whole_hdf5(path) as file:
         data = nexus.group(nexus.group(file, "entry", "NXentry"), "data", "NXdata", signal="data")
         data.create_dataset(
             "data",
@@ -128,7 +127,7 @@ def write_master(
     _check_data_files(data_files, shape)
     check_readable(detector)
 
-    with whole_file(path) as temporary, h5py.File(temporary, "w", libver=("earliest", "v110")) as file:
+    with nexus.whole_hdf5(path) as file:
         file.attrs["default"] = "entry"
         entry = nexus.group(file, "entry", "NXentry", default="data")
         nexus.field(entry, "definition", "NXmx").attrs["version"] = "2024.02"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from typing import Sequence
 
@@ -16,6 +17,7 @@ from dxtbx.model import (
     OffsetPxMmStrategy,
     Panel,
     ParallaxCorrectedPxMmStrategy,
+    SimplePxMmStrategy,
 )
 from libtbx.utils import Sorry
 from nanobragg_kokkos import nexus
@@ -42,6 +44,34 @@ def check_readable(detector: Detector) -> None:
             "detector: dxtbx takes a single panel that faces the beam from upstream of the sample for one "
             "downstream; split it in two panels."
         )
+
+
+def as_stored(detector: Detector, wavelength: float) -> Detector:
+    """The detector as dxtbx reads it back from the file: one sensor and one range of counts for all panels.
+
+    Args:
+        wavelength: at which dxtbx will look the sensor's absorption up (angstrom).
+
+    Raises:
+        Sorry: it would not come back as it is.
+    """
+    check_readable(detector)
+    material, thickness_mm = _sensor(detector, wavelength)
+    mu = attenuation_coefficient.get_table(material).mu_at_angstrom(wavelength) / 10
+    underload, saturation = _count_limits(detector)
+    detector = copy.deepcopy(detector)
+    for panel in detector:
+        panel.set_gain(1.0)
+        panel.set_pedestal(0.0)
+        panel.set_material(material)
+        panel.set_thickness(thickness_mm)
+        panel.set_mu(mu)
+        # What stands for no sensor needs no correction.
+        if not isinstance(panel.get_px_mm_strategy(), SimplePxMmStrategy) and thickness_mm > NO_THICKNESS_MM:
+            panel.set_px_mm_strategy(ParallaxCorrectedPxMmStrategy(mu, thickness_mm))
+        if saturation is not None:
+            panel.set_trusted_range((underload - 1.0, float(saturation)))
+    return detector
 
 
 def write_detector(group: h5py.Group, detector: Detector, rows: Sequence[int], wavelength: float) -> None:

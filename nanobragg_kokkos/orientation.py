@@ -30,10 +30,14 @@ def mosaic_blocks(domains: int, spread_deg: float, generator: np.random.Generato
     """Misorientations (domains, 3, 3) of the mosaic blocks of a crystal.
 
     Each block is turned about a random axis by an angle from a normal distribution whose standard deviation is
-    spread_deg (degrees). Without spread, or with one block, there is nothing to tell apart: one identity matrix.
+    spread_deg (degrees), and another block by the same angle the other way, so that the crystal as a whole is not
+    turned. Of an odd number, the last block is not turned, and the others by so much more that the mean square of all
+    angles stays. Without spread, or with one block, there is nothing to tell apart: one identity matrix.
     """
     if domains == 1 or spread_deg == 0.0:
         return np.eye(3)[np.newaxis]
-    axes = generator.standard_normal((domains, 3))
-    angles = generator.normal(0.0, spread_deg, domains)
-    return np.array([axis_rotation(axis, angle) for axis, angle in zip(axes, angles)])
+    pairs = domains // 2
+    axes = generator.standard_normal((pairs, 3))
+    angles = generator.normal(0.0, spread_deg * np.sqrt(domains / (2 * pairs)), pairs)
+    blocks = [axis_rotation(axis, sign * angle) for axis, angle in zip(axes, angles) for sign in (1, -1)]
+    return np.array(blocks + [np.eye(3)] * (domains % 2))

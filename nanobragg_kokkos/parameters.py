@@ -66,7 +66,8 @@ crystal {
   {
     file = None
       .type = path
-      .help = "Coordinates, PDB format. None: rubredoxin, PDB entry 1BRF, which comes with cctbx."
+      .help = "Coordinates, PDB format, compressed (.gz) or not. None: rubredoxin, PDB entry 1BRF, which comes with"
+              "cctbx."
   }
   unit_cell = None
     .type = unit_cell
@@ -153,6 +154,9 @@ Examples:
 Parameters, with what they are if nothing is said:
 """
 
+# photons/mm^2; a billion times what any source has, and the numbers computed from it stay finite.
+MOST_FLUENCE = 1e30
+
 _A_KIND_OF = {
     "int": "a whole number",
     "float": "a number",
@@ -210,6 +214,12 @@ def validate(params: libtbx.phil.scope_extract) -> None:
         raise Sorry(
             f"spectrum.nchannels={spectrum.nchannels}: expected a spectrum above 0 eV, but with "
             f"spectrum.channel_width={spectrum.channel_width:g} it begins at {lowest:g} eV"
+        )
+    fluence = params.beam.total_flux / params.beam.size_mm / params.beam.size_mm
+    if not fluence <= MOST_FLUENCE:
+        raise Sorry(
+            f"beam.total_flux={params.beam.total_flux:g}: expected at most {MOST_FLUENCE:g} photons/mm^2, but with "
+            f"beam.size_mm={params.beam.size_mm:g} it is more"
         )
     if params.engine == "reflection" and crystal.shape in ("square", "round"):
         raise Sorry(f"engine=reflection: expected auto or pixel with crystal.shape={crystal.shape}, which has no end")
@@ -317,7 +327,8 @@ _RULES = {
     "engine": _given("auto, pixel or reflection"),
     "noise": _given("True or False"),
     "attenuation": _given("True or False"),
-    "beam.mean_energy": _above_0("eV"),
+    # Outside, there are no tables of what sensors absorb.
+    "beam.mean_energy": (lambda value: _finite(value) and 1e3 <= value <= 1e5, "1000 to 100000 eV"),
     "beam.total_flux": _from_0("photons"),
     "beam.size_mm": _above_0("mm"),
     "spectrum.nchannels": _whole(1),

@@ -15,6 +15,15 @@ except ImportError:
 SECONDS_BETWEEN_LINES = 5
 
 
+def counted(number: int, name: str, names: str | None = None) -> str:
+    """A number of things in words: 1 image, 2 images.
+
+    Args:
+        names: of several, if it takes more than an s.
+    """
+    return f"{number} {name if number == 1 else names or name + 's'}"
+
+
 @contextmanager
 def progress(total: int, show: bool) -> Iterator[Callable[[int], None]]:
     """Gives a function to be told how many images are done.
@@ -41,6 +50,6 @@ def _lines(total: int) -> Callable[[int], None]:
         now = time.monotonic()
         if done == total or now - last >= SECONDS_BETWEEN_LINES:
             last = now
-            print(f"{done} of {total} images, {(now - start) / done:.2g} s an image", flush=True)
+            print(f"{done} of {counted(total, 'image')}, {(now - start) / done:.2g} s an image", flush=True)
 
     return say

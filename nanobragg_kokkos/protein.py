@@ -9,6 +9,7 @@ from typing import Iterator
 
 from cctbx import crystal, miller, sgtbx, uctbx, xray
 from cctbx.array_family import flex
+from libtbx import smart_open
 from libtbx.utils import Sorry
 
 # Rubredoxin from Pyrococcus furiosus, PDB entry 1BRF (Bau et al. 1998, J. Biol. Inorg. Chem. 3, 484-493): 54 residues
@@ -18,6 +19,9 @@ DEFAULT_COORDINATES = "regression/pdbs/Fe_1brf_snip_reduced.pdb"
 # Typical of protein crystals: Fokine & Urzhumtsev (2002), Acta Cryst. D58, 1387-1392.
 K_SOL = 0.35  # electrons / angstrom^3
 B_SOL = 46.0  # angstrom^2
+
+# angstrom; the bulk solvent cannot be calculated from fewer reflections.
+LEAST_RESOLUTION = 8.0
 
 # The smallest volume in which the atoms of a crystal find room; protein crystals have about 20.
 ANGSTROM3_AN_ATOM = 5.0
@@ -40,7 +44,7 @@ def default_coordinates() -> str:
 def read_coordinates(
     path: str, unit_cell: uctbx.unit_cell | None = None, space_group: sgtbx.space_group_info | None = None
 ) -> xray.structure:
-    """The atoms of a PDB (or mmCIF) file and the symmetry of their crystal.
+    """The atoms of a PDB (or mmCIF) file, which may be compressed (.gz), and the symmetry of their crystal.
 
     Args:
         unit_cell, space_group: take the place of what the file says.
@@ -55,8 +59,8 @@ def read_coordinates(
         raise Sorry(f"{name}: there is no such file")
     with _naming_damage(name):
         # Without this check, cctbx takes other files for mmCIF, and is not safe against damage there.
-        with open(path, errors="replace") as file:
-            if not any(line.startswith(("ATOM", "HETATM")) for line in file):
+        with smart_open.for_reading(path, mode="rb") as file:
+            if not any(line.startswith((b"ATOM", b"HETATM")) for line in file):
                 raise ValueError("it has no atoms")
         records = iotbx.pdb.input(file_name=path)
         given = records.crystal_symmetry() or crystal.symmetry()

@@ -38,6 +38,9 @@ class OneRank:
     def barrier(self) -> None:
         pass
 
+    def Abort(self, code: int) -> None:
+        """Leaves the end to the process, as no other waits for it."""
+
 
 def world() -> Any:
     """The communicator of all processes that a launcher started together: mpi4py's, or OneRank.
@@ -99,5 +102,9 @@ def _attempt(action: Callable[[], T]) -> tuple[T | None, str | None]:
         return action(), None
     except Sorry as error:
         return None, f"Sorry: {error}"
+    except BrokenPipeError:
+        raise
+    except MemoryError:
+        return None, "Sorry: expected a smaller job: it does not fit in this computer's memory"
     except Exception:
         return None, traceback.format_exc()

@@ -34,6 +34,8 @@ from nanobragg_kokkos.frame import frame_rotation, rotated_detector
 
 # The MTZ library notes for every column when it was made; equal amplitudes are to give equal files.
 MTZ_TIME = re.compile(rb"CREATED_\d\d/\d\d/\d{4}_\d\d:\d\d:\d\d")
+MTZ_RECORD = 80
+MTZ_END = b"MTZENDOFHEADERS"
 MTZ_NO_TIME = b"CREATED_BY_nanobragg_kokkos"
 
 
@@ -131,6 +133,9 @@ def write_amplitudes(
             raise Sorry(f"Cannot write {path}: {error}") from error
         with open(temporary, "r+b") as file:
             contents = MTZ_TIME.sub(MTZ_NO_TIME, file.read())
+            # The library overlooks it if the last buffer does not fit on the disk.
+            if not contents[-MTZ_RECORD:].startswith(MTZ_END):
+                raise Sorry(f"Cannot write {path}: the disk took a part of it only.")
             file.seek(0)
             file.write(contents)
 

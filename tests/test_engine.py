@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import itertools
 import pickle
 
 import numpy as np
@@ -72,38 +73,34 @@ for directory in sys.path:
 
 
 class TestSameBits:
-    @pytest.fixture(scope="class")
-    def digests(self):
-        return {}
-
-    @pytest.mark.parametrize("threads", ["1", "2"])
-    @pytest.mark.parametrize(
-        "first",
-        [
-            None,
+    def test_threads_and_imports_change_nothing(self, run_python):
+        before = (
             "",
-            "sys.setdlopenflags(os.RTLD_NOW | os.RTLD_GLOBAL)",  # as cctbx loads its extensions
+            EVERYTHING.format(first=""),
+            # as cctbx loads its extensions
+            EVERYTHING.format(first="sys.setdlopenflags(os.RTLD_NOW | os.RTLD_GLOBAL)"),
             # The stubs of the OpenMP functions that come with cctbx, in front of everything else
-            "ctypes.CDLL(name, ctypes.RTLD_GLOBAL) if (name := ctypes.util.find_library('omptbx')) else None",
-        ],
-        ids=["little", "much", "much_global", "stubs_first"],
-    )
-    def test_threads_and_imports_change_nothing(self, run_python, digests, threads, first):
-        program = ("" if first is None else EVERYTHING.format(first=first)) + SIMULATE + (
+            EVERYTHING.format(
+                first="ctypes.CDLL(name, ctypes.RTLD_GLOBAL) if (name := ctypes.util.find_library('omptbx')) else None"
+            ),
+        )
+        program = SIMULATE + (
             "import hashlib, nanobragg_kokkos\n"
             "print(nanobragg_kokkos.backend()['threads'], hashlib.sha256(simulation.image[0].tobytes()).hexdigest())\n"
             # What is too faint for a normal number must be there too: counted in integers, for fast-math's sake.
             "bits = simulation.image[0].view(np.int64)\n"
             "print(np.count_nonzero((bits > 0) & (bits < 1 << 52)))\n"
         )
-        done = run_python(program, OMP_NUM_THREADS=threads)
-        assert done.returncode == 0, done.stderr
-        used, digest, subnormal = done.stdout.split()
-        if backend()["backend"] == "OpenMP":
-            assert used == threads
-        digests[digest] = (threads, first)
-        assert len(digests) == 1, digests
-        assert int(subnormal) > 0
+        digests = {}
+        for imports, threads in itertools.product(before, ("1", "2")):
+            done = run_python(imports + program, OMP_NUM_THREADS=threads)
+            assert done.returncode == 0, (imports, threads, done.stderr)
+            used, digest, subnormal = done.stdout.split()
+            if backend()["backend"] == "OpenMP":
+                assert used == threads
+            digests[imports, threads] = digest
+            assert int(subnormal) > 0, (imports, threads)
+        assert len(set(digests.values())) == 1, digests
 
     def test_again_and_beside_another(self):
         crystal, structure_factors = small_crystal(), small_structure_factors()

@@ -7,10 +7,11 @@ import pytest
 from conftest import small_beam, small_detector
 from cctbx import miller
 from cctbx.array_family import flex
-from dxtbx.model import Experiment, ExperimentList
+from dxtbx.model import Experiment, ExperimentList, SimplePxMmStrategy
+from libtbx.utils import Sorry
 from scitbx import matrix
 
-from nanobragg_kokkos import detectors, models, parameters, protein
+from nanobragg_kokkos import SensorLayers, detectors, models, parameters, protein
 from nanobragg_kokkos.noise import read_out
 from nanobragg_kokkos.orientation import axis_rotation, mosaic_blocks, random_rotation
 from nanobragg_kokkos.streams import stream
@@ -65,8 +66,32 @@ def test_silicon_absorbs_as_tabulated():
     sensor = detectors.sensor_layers(detector, wavelength=1.5418)
     # NIST: mu/rho of silicon is 64.7 cm^2/g at 8.04 keV.
     assert sensor.attenuation_length_mm == pytest.approx(10 / (64.7 * 2.33), rel=0.02)
-    assert sensor.layers == 7
+    assert (sensor.layers, sensor.placement) == (7, 0.5)
     assert detectors.sensor_layers(small_detector(), 1.5) is None
+
+
+def test_panels_say_what_sensor_is_simulated():
+    detector = small_detector()
+    detector[0].set_material("Silicon")
+    detector[0].set_thickness(0.32)
+    deep = detectors.with_sensor(detector, SensorLayers(0.45, 0.1, 5, 0.5))[0]
+    assert (deep.get_material(), deep.get_thickness(), deep.get_mu()) == ("Si", 0.45, 10)
+    strategy = deep.get_px_mm_strategy()
+    assert (strategy.mu(), strategy.t0()) == (10, 0.45)
+    for sensor in (None, SensorLayers(0.45, 0.1)):
+        flat = detectors.with_sensor(detector, sensor)[0]
+        assert (flat.get_thickness(), flat.get_mu()) == (0, 0)
+        assert type(flat.get_px_mm_strategy()) is SimplePxMmStrategy
+
+
+def test_what_nxmx_cannot_hold_is_refused_beforehand(tmp_path):
+    detector = small_detector()
+    detector[0].set_material("C")
+    detector[0].set_thickness(1)
+    path = saved(tmp_path / "carbon.expt", detector, small_beam())
+    params = parameters.parse([f"detector.reference={path}"]).extract()
+    with pytest.raises(Sorry, match="detector.reference=.*has the parallax"):
+        models.experiment(params)
 
 
 def test_phosphor_stops_nearly_all():
@@ -145,6 +170,13 @@ def test_mosaic_blocks_spread_as_asked():
     blocks = mosaic_blocks(5000, 0.05, stream(1, "mosaic"))
     angles = np.degrees(np.arcsin(np.linalg.norm(blocks - blocks.transpose(0, 2, 1), axis=(1, 2)) / np.sqrt(8)))
     assert np.sqrt((angles**2).mean()) == pytest.approx(0.05, rel=0.03)
+    # As many in a crystal as there usually are: it is to be where its orientation says.
+    for domains in (2, 3, 10):
+        crystals = np.array([mosaic_blocks(domains, 0.05, stream(seed, "mosaic")) for seed in range(200)])
+        assert crystals.shape[1] == domains
+        turns = crystals - crystals.transpose(0, 1, 3, 2)
+        assert np.abs(np.degrees(turns.mean(axis=1) / 2)).max() < 1e-6
+        assert np.degrees(np.sqrt((turns**2).sum(axis=(2, 3)).mean() / 8)) == pytest.approx(0.05, rel=0.1)
     for blocks in (mosaic_blocks(1, 0.05, stream(1, "mosaic")), mosaic_blocks(7, 0.0, stream(1, "mosaic"))):
         assert (blocks == np.eye(3)).all() and len(blocks) == 1
 
@@ -158,6 +190,8 @@ def test_counts_follow_poisson_and_saturate():
     assert read_out(expected, 65534, stream(1, "noise"))[3, 4] == 65535
     assert read_out(expected, 1e12, stream(1, "noise"))[3, 4] == 2**31 - 1
     assert read_out(expected + 0.6, 65534, None)[0, 0] == 8
+    for generator in (None, stream(1, "noise")):
+        assert (read_out(np.full((2, 3), -1e-3), 65534, generator) == 0).all()
 
 
 def test_streams_differ_by_purpose_image_and_seed():

@@ -339,11 +339,46 @@ def test_nothing_half_written(tmp_path, monkeypatch):
     write_image(tmp_path / "x.h5", [panel])
     before = (tmp_path / "x.h5").read_bytes()
 
-    def full(*arguments, **options):
-        raise OSError(28, "No space left on device")
+    def broken(*arguments, **options):
+        raise RuntimeError
 
-    monkeypatch.setattr(h5py.Group, "create_dataset", full)
-    with pytest.raises(Sorry, match="x.h5: No space left on device"):
+    monkeypatch.setattr(h5py.Group, "create_dataset", broken)
+    with pytest.raises(RuntimeError):
         write_image(tmp_path / "x.h5", [panel * 2])
     assert os.listdir(tmp_path) == ["x.h5"]
     assert (tmp_path / "x.h5").read_bytes() == before
+
+
+@pytest.mark.parametrize("failing", ["image", "master"])
+def test_full_disk_is_said(failing, tmp_path, run_python):
+    """For the process a limit of a file's size is what a full disk is: a write that stops half-way, then an error."""
+    done = run_python(
+        f"""
+import resource, signal
+import numpy as np
+from dxtbx.model import Beam, DetectorFactory
+from libtbx.utils import Sorry
+from nanobragg_kokkos.nxmx import write_image, write_master
+
+def limited(write, *arguments):
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
+    try:
+        write(*arguments)
+    except Sorry as error:
+        print("Sorry:", error)
+
+panel = np.random.default_rng(1).integers(0, 2**31, (300, 200), np.int32)
+image, master = {str(tmp_path / "x_00001.h5")!r}, {str(tmp_path / "x_master.h5")!r}
+if {failing!r} == "image":
+    limited(write_image, image, [panel])
+else:
+    write_image(image, [panel])
+    detector = DetectorFactory.simple("PAD", 100, (1.5, 1), "+x", "-y", (0.1, 0.1), (200, 300), (-1, 65535))
+    limited(write_master, master, [image], detector, Beam((0, 0, 1), 1.3))
+"""
+    )
+    assert done.returncode == 0, (done.returncode, done.stderr)
+    assert done.stdout.startswith("Sorry: Cannot write") and "File too large" in done.stdout
+    assert not done.stderr
+    assert os.listdir(tmp_path) == ([] if failing == "image" else ["x_00001.h5"])

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
+from conftest import small_beam, small_detector
+from dxtbx.model import Experiment, ExperimentList
 from libtbx.utils import Sorry
 
 from nanobragg_kokkos import parameters, protein
@@ -19,8 +22,12 @@ WRONG_ARGUMENTS = {
     "negative_seed": ("seed=-1", "seed=-1: expected a whole number, 0 or more"),
     "no_sub_pixel": ("oversample=0", "oversample=0: expected a whole number, 1 or more"),
     "half_true": ("noise=perhaps", "noise=perhaps: expected True or False"),
-    "negative_energy": ("beam.mean_energy=-9500", "beam.mean_energy=-9500.0: expected more than 0 eV"),
-    "no_energy_at_all": ("beam.mean_energy=nan", "beam.mean_energy=nan: expected more than 0 eV"),
+    "negative_energy": ("beam.mean_energy=-9500", "beam.mean_energy=-9500.0: expected 1000 to 100000 eV"),
+    "no_energy_at_all": ("beam.mean_energy=nan", "beam.mean_energy=nan: expected 1000 to 100000 eV"),
+    "energy_without_tables": ("beam.mean_energy=500", "beam.mean_energy=500.0: expected 1000 to 100000 eV"),
+    "giga_electron_volt": ("beam.mean_energy=1e9", "beam.mean_energy=1000000000.0: expected 1000 to 100000 eV"),
+    "too_many_reflections": ("beam.mean_energy=1e5 detector.distance_mm=1", "reflections"),
+    "bright_and_small": ("beam.total_flux=1e300 beam.size_mm=1e-10", "expected at most 1e+30 photons/mm^2"),
     "negative_flux": ("beam.total_flux=-1", "beam.total_flux=-1.0: expected 0 photons or more"),
     "no_beam": ("beam.size_mm=0", "beam.size_mm=0.0: expected more than 0 mm"),
     "no_channel": ("spectrum.nchannels=0", "spectrum.nchannels=0: expected a whole number"),
@@ -88,7 +95,7 @@ def assert_refused(arguments: list[str], message: str, capsys, directory: Path) 
 @pytest.mark.parametrize("argument, message", WRONG_ARGUMENTS.values(), ids=WRONG_ARGUMENTS)
 def test_wrong_argument_is_refused(argument, message, capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    assert_refused([argument], message, capsys, tmp_path)
+    assert_refused(argument.split(), message, capsys, tmp_path)
 
 
 @pytest.mark.parametrize("name", DAMAGED_FILES)
@@ -98,6 +105,57 @@ def test_damaged_file_is_refused(name, capsys, tmp_path, monkeypatch):
     path = tmp_path / name
     path.write_bytes(contents if isinstance(contents, bytes) else contents.encode())
     assert_refused([argument.format(name)], message, capsys, tmp_path)
+
+
+# What a panel of a model file says, and what the message has to say of it.
+DAMAGED_PANELS = {
+    "pixels_of_no_size": ({"pixel_size": [0, 0]}, "panel 0: expected pixels of 1e-6 to 1e3 mm (pixel_size)"),
+    "huge_pixels": ({"pixel_size": [1e300, 1e300]}, "panel 0: expected pixels of 1e-6 to 1e3 mm (pixel_size)"),
+    "sensor_of_no_thickness": ({"thickness": float("nan")}, "panel 0: expected 0 to 1e3 mm for its thickness"),
+    "unknown_absorption": ({"thickness": 0.4, "mu": float("nan")}, "panel 0: expected a finite attenuation"),
+    "no_pixels": ({"image_size": [0, 96]}, "panel 0: expected a pixel or more along each side (image_size)"),
+    "many_pixels": ({"image_size": [100000, 100000]}, "expected at most 1073741824 pixels, but it has 10000000000"),
+    "skew_axes": ({"fast_axis": [0.8, 0.6, 0]}, "panel 0: expected perpendicular axes"),
+    "no_place": ({"origin": [float("nan"), 0, -80]}, "panel 0: expected three finite numbers for its origin"),
+    "no_origin": ({"origin": None}, "detector.reference"),
+    "upstream": ({"origin": [-24, 24, 80]}, "detector.reference: expected a detector downstream of the sample"),
+    "count_of_text": ({"trusted_range": "abc"}, "detector.reference"),
+}
+
+
+@pytest.mark.parametrize("name", DAMAGED_PANELS)
+def test_damaged_detector_is_refused_and_an_old_master_stays(name, capsys, tmp_path):
+    change, message = DAMAGED_PANELS[name]
+    path = tmp_path / "damaged.expt"
+    ExperimentList([Experiment(detector=small_detector(), beam=small_beam())]).as_file(str(path))
+    contents = json.loads(path.read_text())
+    panel = {**contents["detector"][0]["panels"][0], **change}
+    contents["detector"][0]["panels"][0] = {key: value for key, value in panel.items() if value is not None}
+    path.write_text(json.dumps(contents))
+    (tmp_path / "shot_master.h5").write_text("of an earlier job")
+    assert_refused([f"detector.reference={path}", f"output.directory={tmp_path}"], message, capsys, tmp_path)
+
+
+def test_job_that_the_simulation_refuses_leaves_an_old_master_alone(capsys, tmp_path, monkeypatch):
+    def refuse(*arguments, **options):
+        raise MemoryError
+
+    monkeypatch.setattr("nanobragg_kokkos.models.Simulation", refuse)
+    (tmp_path / "shot_master.h5").write_text("of an earlier job")
+    arguments = [f"output.directory={tmp_path}", "detector.offset_mm=2000"]
+    assert_refused(arguments, "does not fit in this computer's memory", capsys, tmp_path)
+
+
+def test_config_of_values_that_make_no_sense_is_refused(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert_refused(["--show-config", "n_images=0"], "n_images=0: expected a whole number", capsys, tmp_path)
+
+
+def test_help_can_be_cut_off(run_python):
+    program = "import sys; from nanobragg_kokkos.job import main; sys.exit(main(['--help']))"
+    shell = f"import subprocess, sys; p = subprocess.Popen([sys.executable, '-c', {program!r}], stdout=-1, stderr=-1)\n"
+    done = run_python(shell + "p.stdout.close(); print(p.stderr.read().decode(), p.wait())")
+    assert done.stdout.split() == ["141"], done.stdout
 
 
 def test_distance_of_a_detector_from_a_file_is_refused(capsys, tmp_path, monkeypatch):

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import gzip
 import os
+import shlex
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,13 +18,17 @@ import h5py
 import libtbx.load_env
 import numpy as np
 import pytest
+from cctbx import crystal as cctbx_crystal
+from cctbx import factor_ev_angstrom, sgtbx
+from cctbx.eltbx import attenuation_coefficient
 from conftest import small_beam, small_detector
-from dxtbx.model import Experiment, ExperimentList
+from dxtbx.model import Experiment, ExperimentList, Panel, ParallaxCorrectedPxMmStrategy
 from dxtbx.model.experiment_list import ExperimentListFactory
 from iotbx.reflection_file_reader import any_reflection_file
 
-from nanobragg_kokkos import models, parameters
+from nanobragg_kokkos import models, parameters, protein
 from nanobragg_kokkos.job import main
+from nanobragg_kokkos.orientation import axis_rotation, random_rotation
 
 COMMAND = Path(__file__).parents[1] / "command_line" / "simulate.py"
 
@@ -169,6 +177,138 @@ def test_detector_is_read_from_an_image(simulate, tmp_path):
     assert (pixels(first / "shot_00001.h5") == pixels(again / "shot_00001.h5")).all()
 
 
+def silicon(path: Path, pixels: int = 100, thickness_mm: float = 0.45, wavelength: float = 1.0, **options) -> str:
+    """A file with a detector of thick silicon, whose absorption it gives at a wavelength (angstrom)."""
+    detector = small_detector(pixels, pixel_mm=0.172, **options)
+    panel = detector[0]
+    panel.set_material("Si")
+    panel.set_thickness(thickness_mm)
+    panel.set_mu(silicon_mu(wavelength))
+    panel.set_px_mm_strategy(ParallaxCorrectedPxMmStrategy(panel.get_mu(), thickness_mm))
+    ExperimentList([Experiment(detector=detector, beam=small_beam(wavelength))]).as_file(str(path))
+    return str(path)
+
+
+def silicon_mu(wavelength: float) -> float:
+    return attenuation_coefficient.get_table("Si").mu_at_angstrom(wavelength) / 10
+
+
+def stored_and_true_panels(out: Path) -> tuple[Panel, Panel]:
+    (stored,) = ExperimentListFactory.from_filenames([str(out / "shot_master.h5")])
+    (true,) = ExperimentListFactory.from_json_file(str(out / "shot_truth.expt"), check_format=False)
+    return stored.detector[0], true.detector[0]
+
+
+def test_master_and_truth_tell_the_sensor_at_the_energy_simulated(simulate, tmp_path):
+    reference = f"detector.reference={silicon(tmp_path / 'si.expt')}"
+    out = simulate("n_images=1", "mean_energy=9500", reference)
+    for panel in stored_and_true_panels(out):
+        assert (panel.get_material(), panel.get_thickness()) == ("Si", pytest.approx(0.45))
+        assert panel.get_mu() == pytest.approx(silicon_mu(factor_ev_angstrom / 9500))
+        assert panel.pixel_to_millimeter((0, 0))[0] != pytest.approx(0, abs=0.01)
+
+    out = simulate("n_images=1", "attenuation=False", reference, directory="surface")
+    for panel in stored_and_true_panels(out):
+        assert panel.get_thickness() < 1e-3
+        assert panel.pixel_to_millimeter((0, 0)) == pytest.approx((0, 0), abs=1e-6)
+
+
+def test_truth_and_master_describe_one_detector(simulate, tmp_path):
+    detector = small_detector(pixels=100)
+    detector[0].set_gain(2.5)
+    detector[0].set_pedestal(10)
+    detector[0].set_trusted_range((0, 5000.5))
+    ExperimentList([Experiment(detector=detector, beam=small_beam())]).as_file(str(tmp_path / "gain.expt"))
+    stored, true = stored_and_true_panels(simulate("n_images=1", f"detector.reference={tmp_path / 'gain.expt'}"))
+    for what in ("gain", "pedestal", "trusted_range", "material", "thickness", "mu"):
+        assert getattr(stored, f"get_{what}")() == pytest.approx(getattr(true, f"get_{what}")()), what
+    assert (true.get_gain(), true.get_pedestal(), true.get_trusted_range()) == (1, 0, (-1, 5000))
+
+
+def test_spots_have_the_parallax_that_the_truth_predicts(simulate, tmp_path):
+    reference = silicon(tmp_path / "si.expt", pixels=500, distance_mm=50)
+    out = simulate(
+        "n_images=1", "noise=False", "total_flux=1e16", "spectrum.nchannels=1", "crystal.mosaic_domains=1",
+        "crystal.Deff_A=400", "background.water_mm=0", "background.air_mm=0", "oversample=2",
+        f"detector.reference={reference}",
+    )  # fmt: skip
+    image = pixels(out / "shot_00001.h5")[0].astype(float)
+    (true,) = ExperimentListFactory.from_json_file(str(out / "shot_truth.expt"), check_format=False)
+    panel, s0 = true.detector[0], np.array(true.beam.get_s0())
+    (amplitudes,) = any_reflection_file(str(out / "shot_truth.mtz")).as_miller_arrays()
+    indices = np.array(amplitudes.expand_to_p1().generate_bijvoet_mates().indices())
+    scattered = s0 + indices @ np.reshape(true.crystal.get_A(), (3, 3)).T
+    lengths = np.linalg.norm(scattered, axis=1)
+    # A spot is where the sphere of reflection comes nearest to its lattice point; some of them light up.
+    near = (abs(lengths - np.linalg.norm(s0)) < 1e-3) & (scattered[:, 2] < 0)
+    predicted = np.array([panel.get_ray_intersection_px(tuple(s1)) for s1 in scattered[near]])
+    predicted = predicted[((predicted > 6) & (predicted < 494)).all(axis=1)]
+    distances = np.linalg.norm(predicted[:, None] - predicted, axis=2) + 1e3 * np.eye(len(predicted))
+    spots = []
+    for x, y in predicted[distances.min(axis=1) > 9]:
+        fast, slow = int(x), int(y)
+        window = image[slow - 4 : slow + 5, fast - 4 : fast + 5]
+        if window.sum() > 0:
+            centre = np.array([window.sum(0) @ np.arange(-3.5, 5), window.sum(1) @ np.arange(-3.5, 5)]) / window.sum()
+            spots.append((window.sum(), *(centre + (fast, slow) - (x, y)), x - 250, y - 250))
+    spots = np.array(sorted(spots)[-60:])
+    radii = np.linalg.norm(spots[:, 3:], axis=1)
+    radial = (spots[:, 1:3] * spots[:, 3:]).sum(1) / radii
+    assert len(spots) == 60 and radii.mean() > 100
+    assert abs(radial.mean()) < 0.05
+    assert np.sqrt((radial**2).mean()) < 0.2
+
+
+def test_untrusted_rectangles_stay_on_panels_of_different_widths(simulate, tmp_path):
+    detector = small_detector(pixels=60)
+    panel = small_detector(pixels=40)[0]
+    panel.add_mask(5, 3, 10, 8)
+    detector.add_panel(panel)
+    ExperimentList([Experiment(detector=detector, beam=small_beam())]).as_file(str(tmp_path / "two.expt"))
+    out = simulate("n_images=1", f"detector.reference={tmp_path / 'two.expt'}")
+    image = pixels(out / "shot_00001.h5")[0]
+    assert (image[63:68, 5:10] == -1).all() and (image[60:100, :40] == -1).sum() == 25
+    assert ExperimentListFactory.from_filenames([str(out / "shot_master.h5")])
+
+
+def test_far_detector_is_simulated(simulate, capsys):
+    assert (simulate("n_images=1", "detector.offset_mm=5000") / "shot_master.h5").exists()
+    said = capsys.readouterr().out
+    assert "1 image of 25600 pixels in 1 panel, by 1 process\n" in said and "1 of 1 image," in said
+
+
+def test_line_to_try_can_be_pasted(simulate, capsys):
+    out = simulate("n_images=1", directory="my images")
+    assert shlex.split(capsys.readouterr().out.splitlines()[-1])[-1] == str(out / "shot_master.h5")
+
+
+def test_compressed_coordinates_are_read(tmp_path):
+    plain = Path(protein.default_coordinates())
+    (tmp_path / "model.pdb.gz").write_bytes(gzip.compress(plain.read_bytes()))
+    found, expected = (protein.read_coordinates(str(path)) for path in (tmp_path / "model.pdb.gz", plain))
+    assert np.array_equal(found.sites_cart(), expected.sites_cart())
+    assert found.crystal_symmetry().is_similar_symmetry(expected.crystal_symmetry())
+
+
+@pytest.mark.parametrize("kind", [signal.SIGINT, signal.SIGTERM])
+def test_interrupt_ends_with_one_line_and_whole_files(kind, detector_file, tmp_path):
+    out = tmp_path / "out"
+    arguments = ["n_images=100000", f"detector.reference={detector_file}", f"output.directory={out}", *SPOTS]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    command = [sys.executable, "-c", PROGRAM, *arguments]
+    job = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    end = time.monotonic() + 60
+    while not (out / "shot_00002.h5").exists() and time.monotonic() < end:
+        time.sleep(0.1)
+    job.send_signal(kind)
+    _, said = job.communicate(timeout=60)
+    assert job.returncode == 130
+    assert said.split() == ["Interrupted"]
+    names = {path.name for path in out.iterdir()}
+    assert "shot_00001.h5" in names and all(name.endswith(".h5") and not name.startswith(".") for name in names)
+    assert all(pixels(out / name).shape == (1, 160, 160) for name in names)
+
+
 @needs_mpirun
 def test_ranks_and_threads_do_not_change_a_byte(detector_file, tmp_path):
     found = {}
@@ -257,11 +397,23 @@ def misorientation_deg(found, true) -> float:
     a = np.reshape(true.get_A(), (3, 3))
     angles = []
     for operation in true.get_space_group().build_derived_acentric_group().smx():
-        equivalent = a @ np.reshape(operation.r().as_double(), (3, 3))
+        # Reciprocal axes (the columns of A) go with the inverse transpose; inverses are operations, too.
+        equivalent = a @ np.reshape(operation.r().as_double(), (3, 3)).T
         u = np.linalg.svd(np.reshape(found.get_A(), (3, 3)) @ np.linalg.inv(equivalent))
         rotation = u[0] @ u[2]
         angles.append(np.degrees(np.arccos(np.clip((np.trace(rotation) - 1) / 2, -1, 1))))
     return min(angles)
+
+
+@pytest.mark.parametrize("group, cell", [("P 6", (50, 50, 70, 90, 90, 120)), ("I 4 3 2", (60, 60, 60, 90, 90, 90))])
+def test_equivalent_crystals_are_not_misoriented(group, cell):
+    symmetry = cctbx_crystal.symmetry(cell, group)
+    true = models.oriented_crystal(symmetry, random_rotation(np.random.default_rng(1)))
+    for operation in symmetry.space_group().build_derived_acentric_group().smx():
+        equivalent = true.change_basis(sgtbx.change_of_basis_op(operation.as_xyz()))
+        assert misorientation_deg(equivalent, true) < 1e-4
+    turned = models.oriented_crystal(symmetry, axis_rotation((1, 2, 3), 2) @ np.reshape(true.get_U(), (3, 3)))
+    assert misorientation_deg(turned, true) == pytest.approx(2)
 
 
 @pytest.mark.skipif(not shutil.which("dials.index"), reason="DIALS is not installed")

@@ -201,3 +201,30 @@ def test_picture_of_anything(tmp_path):
     for value in (0.0, np.nan):
         write_picture(tmp_path / "t.png", [np.full((20, 30), value)], DETECTOR, BEAM)
         assert darkness(tmp_path / "t.png").shape == (800, 1200)
+
+
+@pytest.mark.parametrize("missing", [20000, 1000, 30])
+def test_amplitudes_cut_short_by_a_full_disk_are_refused(missing, tmp_path, run_python):
+    """For the process a limit of a file's size is what a full disk is."""
+    done = run_python(
+        f"""
+import os, resource, signal
+from conftest import random_amplitudes
+from libtbx.utils import Sorry
+from nanobragg_kokkos.truth import write_amplitudes
+
+path = {str(tmp_path / "true.mtz")!r}
+write_amplitudes(path, random_amplitudes(d_min=4), 1.3)
+size = os.path.getsize(path) - {missing}
+os.remove(path)
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
+try:
+    write_amplitudes(path, random_amplitudes(d_min=4), 1.3)
+except Sorry as error:
+    print("Sorry:", error)
+"""
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("Sorry: Cannot write")
+    assert not list(tmp_path.iterdir())
