@@ -116,8 +116,9 @@ def run(comm: Any, arguments: list[str]) -> str:
 
     simulate = ranks.on_all(comm, lambda: _Images(common, params.noise, params.engine, files))
     ranks.on_first(comm, lambda: _make_room(files))
+    engine_line = ranks.on_first(comm, simulate.engine_line)
     if comm.rank == 0:
-        print(simulate.engine_line(), flush=True)
+        print(engine_line, flush=True)
     with progress(params.n_images, show=comm.rank == 0) as report:
         for first in range(0, params.n_images, comm.size):
             ranks.on_all(comm, lambda: simulate(first + comm.rank) if first + comm.rank < params.n_images else None)

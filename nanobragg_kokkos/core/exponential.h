@@ -1,7 +1,7 @@
 // exp(x) for -708 <= x <= 0 without branches or calls, so that a compiler can compute several at a time.
 //
-// x = n ln 2 + r with |r| <= ln 2 / 2, exp(r) by its series to r^13 / 13!, which leaves less than 1e-17.  Larger x, where
-// the result is not needed, must not be larger than 1; below -708 the result means nothing.
+// x = n ln 2 + r with |r| <= ln 2 / 2, exp(r) by its series to r^13 / 13!, which leaves less than 1e-17.  Below
+// -708 the result means nothing.
 #ifndef NANOBRAGG_KOKKOS_CORE_EXPONENTIAL_H
 #define NANOBRAGG_KOKKOS_CORE_EXPONENTIAL_H
 

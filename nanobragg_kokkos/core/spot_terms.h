@@ -2,6 +2,8 @@
 #ifndef NANOBRAGG_KOKKOS_CORE_SPOT_TERMS_H
 #define NANOBRAGG_KOKKOS_CORE_SPOT_TERMS_H
 
+#include <type_traits>
+
 #include "constants.h"
 #include "crystal_on_device.h"
 #include "lattice_shapes.h"
@@ -43,6 +45,24 @@ struct SpotTerms {
     return f == 0 ? 0 : sources.weight(i) * f * f * lattice_intensity<shape>(h.rest, k.rest, l.rest, cells);
   }
 };
+
+// Calls act(shape, interpolation) with both as constants of the type system: shape() and interpolation() are their values.
+template <class Act>
+void with_shape(Shape shape, Interpolation interpolation, const Act& act) {
+  const auto with_interpolation = [&](auto fixed_shape) {
+    if (interpolation == Interpolation::tricubic)
+      act(fixed_shape, std::integral_constant<Interpolation, Interpolation::tricubic>());
+    else
+      act(fixed_shape, std::integral_constant<Interpolation, Interpolation::nearest>());
+  };
+  switch (shape) {
+    case Shape::square: return with_interpolation(std::integral_constant<Shape, Shape::square>());
+    case Shape::round: return with_interpolation(std::integral_constant<Shape, Shape::round>());
+    case Shape::gauss: return with_interpolation(std::integral_constant<Shape, Shape::gauss>());
+    case Shape::gauss_argchk: return with_interpolation(std::integral_constant<Shape, Shape::gauss_argchk>());
+    case Shape::tophat: return with_interpolation(std::integral_constant<Shape, Shape::tophat>());
+  }
+}
 
 }  // namespace nanobragg
 #endif

@@ -76,15 +76,6 @@ void run(Image& image, const Detector& detector, const Sources& sources, const C
   Kokkos::fence("nanobragg::spots::pixel_driven");
 }
 
-template <Shape shape>
-void run(Image& image, const Detector& detector, const Sources& sources, const Crystal& crystal,
-         const StructureFactors& structure_factors, Interpolation interpolation) {
-  if (interpolation == Interpolation::tricubic)
-    run<shape, Interpolation::tricubic>(image, detector, sources, crystal, structure_factors);
-  else
-    run<shape, Interpolation::nearest>(image, detector, sources, crystal, structure_factors);
-}
-
 }  // namespace
 
 void add_spots_pixel_driven(Image& image, const Detector& detector, const Sources& sources, const Crystal& crystal,
@@ -92,13 +83,9 @@ void add_spots_pixel_driven(Image& image, const Detector& detector, const Source
   start();
   const StandardArithmetic standard;
   check_spots(image, detector, sources, structure_factors);
-  switch (crystal.shape()) {
-    case Shape::square: return run<Shape::square>(image, detector, sources, crystal, structure_factors, interpolation);
-    case Shape::round: return run<Shape::round>(image, detector, sources, crystal, structure_factors, interpolation);
-    case Shape::gauss: return run<Shape::gauss>(image, detector, sources, crystal, structure_factors, interpolation);
-    case Shape::gauss_argchk: return run<Shape::gauss_argchk>(image, detector, sources, crystal, structure_factors, interpolation);
-    case Shape::tophat: return run<Shape::tophat>(image, detector, sources, crystal, structure_factors, interpolation);
-  }
+  with_shape(crystal.shape(), interpolation, [&](auto shape, auto how) {
+    run<shape(), how()>(image, detector, sources, crystal, structure_factors);
+  });
 }
 
 double pixel_driven_work(const Detector& detector, const Sources& sources, const Crystal& crystal) {

@@ -532,22 +532,6 @@ double work(const Detector& detector, const Sources& sources, const Crystal& cry
          (double(sample * rows_of_block) * a_row + patches * a_patch + pixels * rays * (a_ray + a_wavelength * wavelengths));
 }
 
-// Calls act(shape, interpolation), both as constants.
-template <class Act>
-auto with_shape(Shape shape, Interpolation interpolation, const Act& act) {
-  const auto with_interpolation = [&](auto fixed_shape) {
-    if (interpolation == Interpolation::tricubic)
-      return act(fixed_shape, std::integral_constant<Interpolation, Interpolation::tricubic>());
-    return act(fixed_shape, std::integral_constant<Interpolation, Interpolation::nearest>());
-  };
-  switch (shape) {
-    case Shape::gauss: return with_interpolation(std::integral_constant<Shape, Shape::gauss>());
-    case Shape::gauss_argchk: return with_interpolation(std::integral_constant<Shape, Shape::gauss_argchk>());
-    case Shape::tophat: return with_interpolation(std::integral_constant<Shape, Shape::tophat>());
-    default: throw std::invalid_argument("the reflection-driven engine needs a shape that ends: gauss, gauss_argchk or tophat");
-  }
-}
-
 }  // namespace
 
 void add_spots_reflection_driven(Image& image, const Detector& detector, const Sources& sources, const Crystal& crystal,
@@ -556,18 +540,22 @@ void add_spots_reflection_driven(Image& image, const Detector& detector, const S
   const StandardArithmetic standard;
   check_spots(image, detector, sources, structure_factors);
   with_shape(crystal.shape(), interpolation, [&](auto shape, auto how) {
-    run<decltype(shape)::value, decltype(how)::value>(image, detector, sources, crystal, structure_factors);
+    if constexpr (reach2<shape()>() >= 0)
+      run<shape(), how()>(image, detector, sources, crystal, structure_factors);
+    else
+      throw std::invalid_argument("the reflection-driven engine needs a shape that ends: gauss, gauss_argchk or tophat");
   });
 }
 
 double reflection_driven_work(const Detector& detector, const Sources& sources, const Crystal& crystal,
                               const StructureFactors& structure_factors, Interpolation interpolation) {
-  if (crystal.shape() == Shape::square || crystal.shape() == Shape::round) return std::numeric_limits<double>::infinity();
   start();
   const StandardArithmetic standard;
-  return with_shape(crystal.shape(), interpolation, [&](auto shape, auto how) {
-    return work<decltype(shape)::value, decltype(how)::value>(detector, sources, crystal, structure_factors);
+  double result = std::numeric_limits<double>::infinity();
+  with_shape(crystal.shape(), interpolation, [&](auto shape, auto how) {
+    if constexpr (reach2<shape()>() >= 0) result = work<shape(), how()>(detector, sources, crystal, structure_factors);
   });
+  return result;
 }
 
 }  // namespace nanobragg
