@@ -6,6 +6,7 @@
 
 #include "detector.h"
 #include "device_array.h"
+#include "exponential.h"
 
 namespace nanobragg {
 
@@ -28,6 +29,14 @@ struct DevicePanel {
   int first_tile, tiles_fast;   // tiles are numbered through all panels, like pixels
 };
 
+// From the sample to a point of the detector.
+struct Ray {
+  Vec3 direction;               // unit vector
+  double weight;                // solid angle (steradian) times the fraction of photons that this layer absorbs, divided by the
+                                // number of sub-pixels; the solid angle of a pixel in a distance r is area / r^2, times
+                                // the cosine of the obliquity, close_distance / r
+};
+
 struct PixelTable {
   DeviceArray<DevicePanel> panels;
   DeviceArray<std::uint8_t> mask;      // empty: all pixels
@@ -37,41 +46,44 @@ struct PixelTable {
 
   KOKKOS_INLINE_FUNCTION bool active(std::int64_t pixel) const { return mask.extent(0) == 0 || mask(pixel); }
 
-  // Calls visit(direction, weight) for each sub-pixel and layer; direction is the unit vector from the sample,
-  // weight the solid angle (steradian) times the fraction of photons that this layer absorbs, divided by the number of
-  // sub-pixels.  The solid angle of a pixel in a distance r is area / r^2, times the cosine of the obliquity,
-  // close_distance / r.
+  // The ray that ends `fast` and `slow` pixels from the corner of a panel in one of its layers.  Without branches, so that
+  // a compiler can turn a loop over rays into vector code.
+  KOKKOS_INLINE_FUNCTION Ray ray(const DevicePanel& panel, double fast, double slow, int layer) const {
+    const double front = layer * panel.layer_thickness, depth = front + panel.first_depth;
+    const Vec3 corner = along(panel.origin, depth, panel.normal);
+    const Vec3 position = along(along(corner, slow, panel.step_slow), fast, panel.step_fast);
+    const double r2 = dot(position, position), r = std::sqrt(r2), inverse = 1 / r;
+    double weight = 1.0 / (double(oversample) * oversample) / r2;
+    if (!point_pixel) weight *= panel.pixel_area * panel.close_distance / r;
+    double cosine = 1;
+    if (panel.absorption > 0) {
+      cosine = (panel.close_distance + depth) / r;
+      const double per_depth = panel.absorption / cosine;
+      weight *= bounded_exp(-front * per_depth) - bounded_exp(-(front + panel.layer_thickness) * per_depth);
+    }
+    // Nothing is defined where the sample itself lies in the sub-pixel, nor for a ray within the surface of the panel.
+    const bool defined = (r > 0) & (cosine > 0);
+    return {{defined ? inverse * position.x : 0, defined ? inverse * position.y : 0, defined ? inverse * position.z : 0},
+            defined ? weight : 0};
+  }
+
+  KOKKOS_INLINE_FUNCTION int n_rays(const DevicePanel& panel) const { return panel.layers * oversample * oversample; }
+
+  // Ray number i of a pixel: its layers one after the other, in each the sub-pixels.
+  KOKKOS_INLINE_FUNCTION Ray ray_of_pixel(const DevicePanel& panel, int fast, int slow, int i) const {
+    const int n = oversample, layer = i / (n * n), sub_slow = i / n % n, sub_fast = i % n;
+    return ray(panel, fast + (sub_fast + 0.5) / n, slow + (sub_slow + 0.5) / n, layer);
+  }
+
+  // Calls visit(direction, weight) for each ray of a pixel that has a weight.
   template <class Visit>
   KOKKOS_INLINE_FUNCTION void for_each(std::int64_t pixel, const Visit& visit) const {
     const DevicePanel& panel = panels(panel_of(pixel));
     const std::int64_t in_panel = pixel - panel.first_pixel;
-    for_each(panel, int(in_panel % panel.n_fast), int(in_panel / panel.n_fast), visit);
-  }
-
-  template <class Visit>
-  KOKKOS_INLINE_FUNCTION void for_each(const DevicePanel& panel, int fast, int slow, const Visit& visit) const {
-    const int n = oversample;
-    const double share = 1.0 / (double(n) * n);
-    for (int layer = 0; layer < panel.layers; ++layer) {
-      const double front = layer * panel.layer_thickness, depth = front + panel.first_depth;
-      const Vec3 corner = along(panel.origin, depth, panel.normal);
-      for (int i = 0; i < n; ++i)
-        for (int j = 0; j < n; ++j) {
-          const Vec3 position =
-              along(along(corner, slow + (i + 0.5) / n, panel.step_slow), fast + (j + 0.5) / n, panel.step_fast);
-          const double r2 = dot(position, position), r = std::sqrt(r2);
-          if (r == 0) continue;          // the sample itself lies in this sub-pixel: nothing is defined there
-          const Vec3 direction = (1 / r) * position;
-          double weight = share / r2;
-          if (!point_pixel) weight *= panel.pixel_area * panel.close_distance / r;
-          if (panel.absorption > 0) {
-            const double cosine = (panel.close_distance + depth) / r;
-            if (cosine == 0) continue;   // the ray runs within the surface
-            const double per_depth = panel.absorption / cosine;
-            weight *= std::exp(-front * per_depth) - std::exp(-(front + panel.layer_thickness) * per_depth);
-          }
-          visit(direction, weight);
-        }
+    const int slow = int(in_panel / panel.n_fast), fast = int(in_panel % panel.n_fast);
+    for (int i = 0; i < n_rays(panel); ++i) {
+      const Ray here = ray_of_pixel(panel, fast, slow, i);
+      if (here.weight > 0) visit(here.direction, here.weight);
     }
   }
 
@@ -79,10 +91,11 @@ struct PixelTable {
     return last_panel([&](const DevicePanel& panel) { return panel.first_tile <= tile; });
   }
 
- private:
   KOKKOS_INLINE_FUNCTION int panel_of(std::int64_t pixel) const {
     return last_panel([&](const DevicePanel& panel) { return panel.first_pixel <= pixel; });
   }
+
+ private:
 
   // The last panel that starts at or before something.
   template <class Starts>

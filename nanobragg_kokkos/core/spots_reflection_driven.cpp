@@ -223,10 +223,12 @@ struct Gather {
     const Direction& direction = term.sources.directions(patch.direction);
     const Mat3& block = term.blocks(patch.block);
     double sum = 0;
-    rays.for_each(panel, fast, slow, [&](Vec3 diffracted, double weight) {
-      const double at_this_ray = over_wavelengths(block * (diffracted - direction.incident), patch, direction);
-      if (at_this_ray != 0) sum += at_this_ray * weight * term.sources.polarization(direction, diffracted);
-    });
+    for (int i = 0; i < rays.n_rays(panel); ++i) {
+      const Ray ray = rays.ray_of_pixel(panel, fast, slow, i);
+      if (!(ray.weight > 0)) continue;
+      const double at_this_ray = over_wavelengths(block * (ray.direction - direction.incident), patch, direction);
+      if (at_this_ray != 0) sum += at_this_ray * ray.weight * term.sources.polarization(direction, ray.direction);
+    }
     return sum;
   }
 
