@@ -13,6 +13,7 @@
 #include <array>
 #include <atomic>
 #include <chrono>
+#include <optional>
 #include <stdexcept>
 #include <string>
 #include <thread>
@@ -84,6 +85,10 @@ Value named(const std::string& name, const std::vector<std::pair<const char*, Va
     all += std::string(all.empty() ? "" : ", ") + known_name;
   }
   throw std::invalid_argument(std::string(what) + " must be one of " + all + ", not '" + name + "'");
+}
+
+std::optional<double> number_or_none(const bp::object& value) {
+  return value.is_none() ? std::nullopt : std::optional<double>(bp::extract<double>(value)());
 }
 
 nb::Detector* make_detector(const dxtbx::model::Detector& detector, int oversample, bool point_pixel, int sensor_layers,
@@ -200,24 +205,32 @@ nb::Interpolation named_interpolation(const std::string& name) {
                               "interpolation");
 }
 
+enum class Engine { pixel, reflection };
+
+// tolerance: a number or None.
 void add_spots(nb::Image& image, const nb::Detector& detector, const nb::Sources& sources, const nb::Crystal& crystal,
-               const nb::StructureFactors& structure_factors, const std::string& interpolation, const std::string& engine) {
+               const nb::StructureFactors& structure_factors, const std::string& interpolation, const std::string& engine,
+               const bp::object& tolerance) {
   const nb::Interpolation how = named_interpolation(interpolation);
-  using Engine = decltype(&nb::add_spots_pixel_driven);
-  const auto add = named<Engine>(
-      engine, {{"pixel", nb::add_spots_pixel_driven}, {"reflection", nb::add_spots_reflection_driven}}, "engine");
+  const Engine chosen = named<Engine>(engine, {{"pixel", Engine::pixel}, {"reflection", Engine::reflection}}, "engine");
+  const auto allowed = number_or_none(tolerance);
   WithoutGIL released;
-  add(image, detector, sources, crystal, structure_factors, how);
+  if (chosen == Engine::pixel)
+    nb::add_spots_pixel_driven(image, detector, sources, crystal, structure_factors, how);
+  else
+    nb::add_spots_reflection_driven(image, detector, sources, crystal, structure_factors, how, allowed);
 }
 
 bp::tuple engine_work(const nb::Detector& detector, const nb::Sources& sources, const nb::Crystal& crystal,
-                      const nb::StructureFactors& structure_factors, const std::string& interpolation) {
+                      const nb::StructureFactors& structure_factors, const std::string& interpolation,
+                      const bp::object& tolerance) {
   const nb::Interpolation how = named_interpolation(interpolation);
+  const auto allowed = number_or_none(tolerance);
   double pixel, reflection;
   {
     WithoutGIL released;
     pixel = nb::pixel_driven_work(detector, sources, crystal);
-    reflection = nb::reflection_driven_work(detector, sources, crystal, structure_factors, how);
+    reflection = nb::reflection_driven_work(detector, sources, crystal, structure_factors, how, allowed);
   }
   return bp::make_tuple(pixel, reflection);
 }
@@ -269,9 +282,10 @@ BOOST_PYTHON_MODULE(nanobragg_kokkos_ext) {
       .def("add", add, arg("other"))
       .def("on_host", on_host);
   def("add_spots", add_spots, (arg("image"), arg("detector"), arg("sources"), arg("crystal"), arg("structure_factors"),
-                               arg("interpolation"), arg("engine")));
+                               arg("interpolation"), arg("engine"), arg("tolerance")));
   def("engine_work", engine_work,
-      (arg("detector"), arg("sources"), arg("crystal"), arg("structure_factors"), arg("interpolation")));
+      (arg("detector"), arg("sources"), arg("crystal"), arg("structure_factors"), arg("interpolation"),
+       arg("tolerance")));
   def("add_background", add_background, (arg("image"), arg("detector"), arg("sources"), arg("amorphous")));
   def("backend", backend);
   def("stop", stop);

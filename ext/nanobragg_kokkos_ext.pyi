@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from typing import Any, List, Tuple, TypedDict
+from typing import Any, List, Optional, Tuple, TypedDict
 
 from cctbx.array_family import flex
 from dxtbx.model import Crystal as DxtbxCrystal
@@ -85,6 +85,7 @@ def add_spots(
     structure_factors: StructureFactors,
     interpolation: str,
     engine: str,
+    tolerance: Optional[float],
 ) -> None: ...
 def engine_work(
     detector: Detector,
@@ -92,6 +93,7 @@ def engine_work(
     crystal: Crystal,
     structure_factors: StructureFactors,
     interpolation: str,
+    tolerance: Optional[float],
 ) -> Tuple[float, float]: ...
 def add_background(image: Image, detector: Detector, sources: Sources, amorphous: Amorphous) -> None: ...
 def backend() -> Backend: ...

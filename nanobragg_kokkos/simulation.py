@@ -124,19 +124,28 @@ class Simulation:
         """Side of the beam's square cross-section, mm."""
         return self._given[3]
 
-    def add_spots(self, crystal: Crystal, structure_factors: StructureFactors, engine: str = "auto") -> None:
+    def add_spots(
+        self,
+        crystal: Crystal,
+        structure_factors: StructureFactors,
+        engine: str = "auto",
+        tolerance: float | None = None,
+    ) -> None:
         """Adds the Bragg spots of a crystal.
 
         Args:
             engine: "pixel" asks every pixel what it receives, for every shape; "reflection" starts from the reflections,
-                for the shapes gauss, gauss_argchk and tophat; both add up the same terms, in another order.  "auto" takes
-                whichever has less to do, see choose_engine.
+                for the shapes gauss, gauss_argchk and tophat, and with a tolerance for square and round; both add up the same
+                terms, in another order.  "auto" takes whichever has less to do, see choose_engine.
+            tolerance: what the reflection-driven engine may leave out of any pixel, as a share of the brightest pixel of
+                these spots, 1e-15 to 0.1: an upper bound.  None: 1e-13.
 
         Raises:
-            ValueError: a source asks for a structure-factor channel that is not there, or the engine cannot do the shape.
+            ValueError: a source asks for a structure-factor channel that is not there, the engine cannot do the shape, or
+                a tolerance that cannot be.
         """
         if engine == "auto":
-            engine = self.choose_engine(crystal, structure_factors).engine
+            engine = self.choose_engine(crystal, structure_factors, tolerance).engine
         ext.add_spots(
             image=self._image,
             detector=self._detector,
@@ -145,16 +154,20 @@ class Simulation:
             structure_factors=structure_factors.on_device,
             interpolation=crystal.interpolation,
             engine=engine,
+            tolerance=tolerance,
         )
 
-    def choose_engine(self, crystal: Crystal, structure_factors: StructureFactors) -> EngineChoice:
-        """The engine that has less to do for a crystal, by an estimate from the models."""
+    def choose_engine(
+        self, crystal: Crystal, structure_factors: StructureFactors, tolerance: float | None = None
+    ) -> EngineChoice:
+        """The engine that has less to do for a crystal, by an estimate from the models; for tolerance see add_spots."""
         pixel, reflection = ext.engine_work(
             detector=self._detector,
             sources=self._sources,
             crystal=crystal.on_device(),
             structure_factors=structure_factors.on_device,
             interpolation=crystal.interpolation,
+            tolerance=tolerance,
         )
         if reflection == float("inf"):
             return EngineChoice("pixel", f"the shape {crystal.shape} or its reach leaves no pixel out")

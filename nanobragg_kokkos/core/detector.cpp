@@ -1,5 +1,6 @@
 #include "detector.h"
 
+#include <algorithm>
 #include <stdexcept>
 #include <string>
 
@@ -22,6 +23,53 @@ void check(const Panel& p, std::size_t index) {
     throw std::invalid_argument(name + "the sensor's thickness must be finite and not negative");
   if (p.sensor_thickness > 0 && !(positive(p.attenuation_length) && std::isfinite(1 / p.attenuation_length)))
     throw std::invalid_argument(name + "a sensor with a thickness needs a positive and finite attenuation length");
+}
+
+// The corners of what rays can end in; the directions to all the rest lie between those to these.
+std::vector<Vec3> corners(const DevicePanel& p) {
+  std::vector<Vec3> result;
+  for (double depth : {0.0, (p.layers - 1) * p.layer_thickness + p.first_depth})
+    for (int fast : {0, p.n_fast})
+      for (int slow : {0, p.n_slow})
+        result.push_back(along(along(along(p.origin, depth, p.normal), slow, p.step_slow), fast, p.step_fast));
+  return result;
+}
+
+Ball ball_around(const DevicePanel& p) {
+  constexpr Ball everything{{0, 0, 0}, 2};
+  std::vector<Vec3> directions;
+  Vec3 sum;
+  for (const Vec3& corner : corners(p)) {
+    if (!(norm(corner) > 0)) return everything;
+    directions.push_back(unit(corner));
+    sum = sum + directions.back();
+  }
+  if (!(norm(sum) > 1e-3)) return everything;
+  Ball ball{unit(sum), 0};
+  for (const Vec3& d : directions) ball.radius = std::max(ball.radius, norm(d - ball.centre) + 1e-9);
+  return ball.radius < 1.4 ? ball : everything;        // less than a hemisphere, so that "between" has a meaning
+}
+
+std::vector<Ball> balls_around_groups(const std::vector<Ball>& balls) {
+  std::vector<Ball> groups;
+  for (std::size_t begin = 0; begin < balls.size(); begin += panels_in_group) {
+    const std::size_t end = std::min(balls.size(), begin + panels_in_group);
+    Ball group{{0, 0, 0}, 0};
+    for (std::size_t i = begin; i < end; ++i) group.centre = group.centre + (1.0 / double(end - begin)) * balls[i].centre;
+    for (std::size_t i = begin; i < end; ++i)
+      group.radius = std::max(group.radius, norm(balls[i].centre - group.centre) + balls[i].radius);
+    groups.push_back(group);
+  }
+  return groups;
+}
+
+// Of the sum of the weights of a pixel's rays: that of the panel's point which is nearest to the sample, unless absorbed.
+double largest_weight(const DevicePanel& p, bool point_pixel) {
+  if (!(p.close_distance > 0)) return 0;
+  const double fast = std::clamp(-dot(p.origin, p.dual_fast), 0.0, double(p.n_fast));
+  const double slow = std::clamp(-dot(p.origin, p.dual_slow), 0.0, double(p.n_slow));
+  const double r = norm(along(along(p.origin, slow, p.step_slow), fast, p.step_fast));
+  return 1.000001 * (point_pixel ? p.layers / (r * r) : p.pixel_area * p.close_distance / (r * r * r));
 }
 
 }  // namespace
@@ -70,6 +118,13 @@ Detector::Detector(std::vector<Panel> panels, Sampling sampling, const std::vect
     device_panels.push_back(d);
   }
   PixelTable& table = on_device_->table;
+  std::vector<Ball> balls;
+  for (const DevicePanel& p : device_panels) {
+    balls.push_back(ball_around(p));
+    table.largest_weight = std::max(table.largest_weight, largest_weight(p, sampling_.point_pixel));
+  }
+  table.around_panel = to_device("nanobragg::detector::around_panel", balls);
+  table.around_group = to_device("nanobragg::detector::around_group", balls_around_groups(balls));
   table.panels = to_device("nanobragg::detector::panels", device_panels);
   table.mask = to_device("nanobragg::detector::mask", mask);
   table.oversample = sampling_.oversample;

@@ -43,7 +43,7 @@ class Detector {
   std::size_t first_pixel(std::size_t panel) const { return first_pixel_.at(panel); }
 
   struct OnDevice;
-  const OnDevice& on_device() const { return *on_device_; }
+  OnDevice& on_device() const { return *on_device_; }
 
  private:
   std::vector<Panel> panels_;

@@ -3,6 +3,9 @@
 #define NANOBRAGG_KOKKOS_CORE_DETECTOR_ON_DEVICE_H
 
 #include <cstdint>
+#include <memory>
+#include <mutex>
+#include <vector>
 
 #include "detector.h"
 #include "device_array.h"
@@ -29,6 +32,14 @@ struct DevicePanel {
   int first_tile, tiles_fast;   // tiles are numbered through all panels, like pixels
 };
 
+// Holds the unit vectors of all directions from the sample to a panel, or to several.
+struct Ball {
+  Vec3 centre;
+  double radius;
+};
+
+constexpr int panels_in_group = 16;
+
 // From the sample to a point of the detector.
 struct Ray {
   Vec3 direction;               // unit vector
@@ -39,10 +50,12 @@ struct Ray {
 
 struct PixelTable {
   DeviceArray<DevicePanel> panels;
+  DeviceArray<Ball> around_panel, around_group;      // of panels_in_group panels that follow each other
   DeviceArray<std::uint8_t> mask;      // empty: all pixels
   int oversample = 1;
   bool point_pixel = false;
   int n_tiles = 0;
+  double largest_weight = 0;           // no pixel's rays have weights of a larger sum
 
   KOKKOS_INLINE_FUNCTION bool active(std::int64_t pixel) const { return mask.extent(0) == 0 || mask(pixel); }
 
@@ -50,8 +63,7 @@ struct PixelTable {
   // a compiler can turn a loop over rays into vector code.
   KOKKOS_INLINE_FUNCTION Ray ray(const DevicePanel& panel, double fast, double slow, int layer) const {
     const double front = layer * panel.layer_thickness, depth = front + panel.first_depth;
-    const Vec3 corner = along(panel.origin, depth, panel.normal);
-    const Vec3 position = along(along(corner, slow, panel.step_slow), fast, panel.step_fast);
+    const Vec3 position = point(panel, fast, slow, depth);
     const double r2 = dot(position, position), r = std::sqrt(r2), inverse = 1 / r;
     double weight = 1.0 / (double(oversample) * oversample) / r2;
     if (!point_pixel) weight *= panel.pixel_area * panel.close_distance / r;
@@ -67,12 +79,22 @@ struct PixelTable {
             defined ? weight : 0};
   }
 
+  KOKKOS_INLINE_FUNCTION static Vec3 point(const DevicePanel& panel, double fast, double slow, double depth) {
+    return along(along(along(panel.origin, depth, panel.normal), slow, panel.step_slow), fast, panel.step_fast);
+  }
+
   KOKKOS_INLINE_FUNCTION int n_rays(const DevicePanel& panel) const { return panel.layers * oversample * oversample; }
 
   // Ray number i of a pixel: its layers one after the other, in each the sub-pixels.
   KOKKOS_INLINE_FUNCTION Ray ray_of_pixel(const DevicePanel& panel, int fast, int slow, int i) const {
     const int n = oversample, layer = i / (n * n), sub_slow = i / n % n, sub_fast = i % n;
     return ray(panel, fast + (sub_fast + 0.5) / n, slow + (sub_slow + 0.5) / n, layer);
+  }
+
+  // Where it ends, m.
+  KOKKOS_INLINE_FUNCTION Vec3 position(const DevicePanel& panel, int fast, int slow, int i) const {
+    const int n = oversample, layer = i / (n * n), sub_slow = i / n % n, sub_fast = i % n;
+    return point(panel, fast + (sub_fast + 0.5) / n, slow + (sub_slow + 0.5) / n, layer * panel.layer_thickness + panel.first_depth);
   }
 
   // Calls visit(direction, weight) for each ray of a pixel that has a weight.
@@ -109,7 +131,31 @@ struct PixelTable {
   }
 };
 
-struct Detector::OnDevice : Kept<PixelTable> {};
+// What an engine notes down while it works on an image: kept from one image to the next.
+struct SpotNotes;
+
+struct Detector::OnDevice : Kept<PixelTable> {
+  // Notes that nobody else uses, until they are handed back.
+  std::shared_ptr<SpotNotes> take_notes() {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    if (idle_.empty()) return nullptr;
+    auto notes = idle_.back();
+    idle_.pop_back();
+    return notes;
+  }
+  void hand_back(std::shared_ptr<SpotNotes> notes) {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    idle_.push_back(std::move(notes));
+  }
+  void release() noexcept override {
+    Kept::release();
+    idle_.clear();
+  }
+
+ private:
+  std::mutex mutex_;
+  std::vector<std::shared_ptr<SpotNotes>> idle_;
+};
 
 }  // namespace nanobragg
 #endif

@@ -14,6 +14,9 @@ namespace nanobragg {
 using ExecutionSpace = Kokkos::DefaultExecutionSpace;
 using DeviceSpace = ExecutionSpace::memory_space;
 
+// Vector code on a CPU takes as many numbers at a time.
+constexpr int vector_lanes = 8;
+
 template <class T>
 using DeviceArray = Kokkos::View<const T*, DeviceSpace, Kokkos::MemoryTraits<Kokkos::RandomAccess>>;
 

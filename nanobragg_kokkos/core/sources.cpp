@@ -72,9 +72,14 @@ Sources::Sources(const std::vector<Source>& sources, const Polarization& polariz
     }
     d.end = int(weight.size());
     d.per_wavenumber = sources_per_wavenumber(wavenumber, d.begin);
+    d.channels_in_order = true;
+    for (int i = d.begin; i < d.end; ++i) d.channels_in_order = d.channels_in_order && channel[i] == channel[d.begin] + i - d.begin;
     directions.push_back(d);
   }
   n_directions_ = directions.size();
+  wavenumber.resize(wavenumber.size() + vector_lanes, wavenumber.back());
+  weight.resize(weight.size() + vector_lanes, 0);
+  channel.resize(channel.size() + vector_lanes, channel.back());
   on_device_ = std::make_shared<OnDevice>();
   SourceTable& table = on_device_->table;
   table.directions = to_device("nanobragg::sources::directions", directions);

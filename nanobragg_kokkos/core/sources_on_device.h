@@ -13,10 +13,12 @@ struct Direction {
   Vec3 electric, magnetic;     // unit vectors; (electric, incident, magnetic) is right-handed; zero if nothing is polarized
   int begin, end;              // its sources
   double per_wavenumber;       // number of sources per wavenumber if they are evenly spaced, else 0
+  bool channels_in_order;      // the channels of its sources are consecutive numbers
 };
 
 struct SourceTable {
   DeviceArray<Direction> directions;
+  // The arrays of the sources end with vector_lanes more, which vector code may read and not use.
   DeviceArray<double> wavenumber;      // 1 / wavelength, 1/m, ascending within a direction
   DeviceArray<double> weight;          // sums to 1 over all directions
   DeviceArray<int> channel;

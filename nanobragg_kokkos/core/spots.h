@@ -5,6 +5,8 @@
 #ifndef NANOBRAGG_KOKKOS_CORE_SPOTS_H
 #define NANOBRAGG_KOKKOS_CORE_SPOTS_H
 
+#include <optional>
+
 #include "crystal.h"
 #include "detector.h"
 #include "image.h"
@@ -27,18 +29,21 @@ void add_spots_pixel_driven(Image& image, const Detector& detector, const Source
                             const StructureFactors& structure_factors, Interpolation interpolation);
 
 // The same, reflection by reflection: each block and reflection looks up the pixels that it can reach, so that the work
-// grows with what is lit and not with the number of pixels.  For shapes that end (gauss_argchk, tophat) or die out fast
-// (gauss); the sum has the same terms as pixel by pixel, in another order.
-// Throws std::invalid_argument for other shapes, and for more than 2^31 - 1 patches of pixels.
+// grows with what is lit and not with the number of pixels.
+// tolerance: no pixel loses more than this share of the brightest pixel of these spots (reach.h); 1e-15 to 0.1.  Without it
+// the engine is exact, that is to 1e-13, for shapes that end (gauss_argchk, tophat) or die out fast (gauss).
+// Throws std::invalid_argument for other shapes without a tolerance, a tolerance that cannot be, and more than 2^31 - 1
+// patches of pixels.
 void add_spots_reflection_driven(Image& image, const Detector& detector, const Sources& sources, const Crystal& crystal,
-                                 const StructureFactors& structure_factors, Interpolation interpolation);
+                                 const StructureFactors& structure_factors, Interpolation interpolation,
+                                 std::optional<double> tolerance = {});
 
 // What the engines would have to do, in seconds of one CPU core or thereabouts: only the ratio counts.  The reflections'
-// share is found by looking for the patches of a few blocks.  Infinite for shapes that the reflection-driven engine does
-// not do.
+// share is found by looking for the patches of a few blocks.  Infinite for what the reflection-driven engine does not do.
 double pixel_driven_work(const Detector& detector, const Sources& sources, const Crystal& crystal);
 double reflection_driven_work(const Detector& detector, const Sources& sources, const Crystal& crystal,
-                              const StructureFactors& structure_factors, Interpolation interpolation);
+                              const StructureFactors& structure_factors, Interpolation interpolation,
+                              std::optional<double> tolerance = {});
 
 }  // namespace nanobragg
 #endif

@@ -37,7 +37,7 @@ StructureFactors::StructureFactors(const std::vector<std::vector<Amplitude>>& ch
   d.channels = n_channels_;
   d.default_amplitude = default_amplitude;
   for (int i = 0; i < 3; ++i) d.low[i] = low[i], d.size[i] = high[i] - low[i] + 1;
-  std::vector<double> box(static_cast<std::size_t>(n), default_amplitude);
+  std::vector<double> box(static_cast<std::size_t>(n) + vector_lanes, default_amplitude);
   const auto at = [&](const std::array<int, 3>& hkl, int channel) -> double& {
     const std::size_t h = hkl[0] - d.low[0], k = hkl[1] - d.low[1], l = hkl[2] - d.low[2];
     return box[((h * d.size[1] + k) * d.size[2] + l) * n_channels_ + channel];
@@ -46,6 +46,15 @@ StructureFactors::StructureFactors(const std::vector<std::vector<Amplitude>>& ch
     for (const Amplitude& a : channels[c]) at(a.hkl, c) = a.value;
     at({0, 0, 0}, c) = F000;
   }
+  std::vector<float> strongest(static_cast<std::size_t>(n) / n_channels_);
+  d.largest = std::abs(default_amplitude);
+  for (std::size_t i = 0; i < strongest.size(); ++i) {
+    double most = 0;
+    for (int c = 0; c < n_channels_; ++c) most = std::max(most, std::abs(box[i * n_channels_ + c]));
+    strongest[i] = most > 0 ? std::nextafter(float(most), std::numeric_limits<float>::infinity()) : 0;
+    d.largest = std::max(d.largest, most);
+  }
+  d.strongest = to_device("nanobragg::structure_factors::strongest", strongest);
   d.amplitude = to_device("nanobragg::structure_factors", box);
 }
 

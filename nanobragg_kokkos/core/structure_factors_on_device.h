@@ -11,10 +11,12 @@
 namespace nanobragg {
 
 struct AmplitudeTable {
-  DeviceArray<double> amplitude;
+  DeviceArray<double> amplitude;       // and vector_lanes more, which vector code may read and not use
+  DeviceArray<float> strongest;        // no less than the largest magnitude of each reflection in all channels
   int low[3] = {0, 0, 0}, size[3] = {0, 0, 0};
   int channels = 0;
   double default_amplitude = 0;
+  double largest = 0;                  // magnitude of all
 
   // The amplitudes of a reflection in all channels; null if they are the default.
   KOKKOS_INLINE_FUNCTION const double* at(int h, int k, int l) const {
@@ -26,6 +28,12 @@ struct AmplitudeTable {
   KOKKOS_INLINE_FUNCTION double operator()(int h, int k, int l, int channel) const {
     const double* const all = at(h, k, l);
     return all ? all[channel] : default_amplitude;
+  }
+
+  // No less than the magnitude of a reflection's amplitude in any channel.
+  KOKKOS_INLINE_FUNCTION double upper_bound(int h, int k, int l) const {
+    const double* const all = at(h, k, l);
+    return all ? strongest((all - amplitude.data()) / channels) : Kokkos::abs(default_amplitude);
   }
 
   // Between the lattice points: the cubic polynomials through four points a side (Lagrange).

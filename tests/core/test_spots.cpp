@@ -80,6 +80,13 @@ struct Experiment {
   }
 };
 
+void reflection_driven(Image& image, const Detector& detector, const Sources& sources, const Crystal& crystal,
+                       const StructureFactors& structure_factors, Interpolation interpolation) {
+  add_spots_reflection_driven(image, detector, sources, crystal, structure_factors, interpolation);
+}
+
+constexpr auto engines = {add_spots_pixel_driven, reflection_driven};
+
 double profile(Shape shape, Vec3 hkl) {
   const double h[3] = {hkl.x, hkl.y, hkl.z};
   double product = 1, r2 = 0, volume = 1;
@@ -154,9 +161,9 @@ TEST(spots_are_the_sum_over_all_terms) {
       const double brightest = *std::max_element(want.begin(), want.end());
       CHECK(brightest > 0);
       const bool ends = shape != Shape::square && shape != Shape::round;
-      for (auto add_spots : {add_spots_pixel_driven, add_spots_reflection_driven}) {
+      for (auto add_spots : engines) {
         Image image(detector.n_pixels());
-        if (add_spots == add_spots_reflection_driven && !ends) {
+        if (add_spots == reflection_driven && !ends) {
           CHECK_THROWS(add_spots(image, detector, sources, crystal, structure_factors, interpolation), std::invalid_argument);
           continue;
         }
@@ -173,7 +180,7 @@ TEST(an_engine_gives_the_same_bits_every_time) {
   const Sources sources(e.sources, {true, kahn, field}, fluence);
   const StructureFactors structure_factors(e.amplitudes, 2, 0);
   const Crystal crystal(e.blocks, cells, Shape::gauss);
-  for (auto add_spots : {add_spots_pixel_driven, add_spots_reflection_driven}) {
+  for (auto add_spots : engines) {
     Image once(detector.n_pixels());
     add_spots(once, detector, sources, crystal, structure_factors, Interpolation::nearest);
     for (int repeat = 0; repeat < 3; ++repeat) {
