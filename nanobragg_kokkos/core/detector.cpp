@@ -128,6 +128,7 @@ Detector::Detector(std::vector<Panel> panels, Sampling sampling, const std::vect
   table.panels = to_device("nanobragg::detector::panels", device_panels);
   table.mask = to_device("nanobragg::detector::mask", mask);
   table.oversample = sampling_.oversample;
+  table.per_sub_pixel = 1.0 / (double(sampling_.oversample) * sampling_.oversample);
   table.n_tiles = n_tiles;
   table.point_pixel = sampling_.point_pixel;
 }

@@ -53,6 +53,7 @@ struct PixelTable {
   DeviceArray<Ball> around_panel, around_group;      // of panels_in_group panels that follow each other
   DeviceArray<std::uint8_t> mask;      // empty: all pixels
   int oversample = 1;
+  double per_sub_pixel = 1;            // 1 / oversample^2
   bool point_pixel = false;
   int n_tiles = 0;
   double largest_weight = 0;           // no pixel's rays have weights of a larger sum
@@ -64,12 +65,12 @@ struct PixelTable {
   KOKKOS_INLINE_FUNCTION Ray ray(const DevicePanel& panel, double fast, double slow, int layer) const {
     const double front = layer * panel.layer_thickness, depth = front + panel.first_depth;
     const Vec3 position = point(panel, fast, slow, depth);
-    const double r2 = dot(position, position), r = std::sqrt(r2), inverse = 1 / r;
-    double weight = 1.0 / (double(oversample) * oversample) / r2;
-    if (!point_pixel) weight *= panel.pixel_area * panel.close_distance / r;
+    const double r = norm(position), inverse = 1 / r;
+    double weight = per_sub_pixel * inverse * inverse;
+    if (!point_pixel) weight *= panel.pixel_area * panel.close_distance * inverse;
     double cosine = 1;
     if (panel.absorption > 0) {
-      cosine = (panel.close_distance + depth) / r;
+      cosine = (panel.close_distance + depth) * inverse;
       const double per_depth = panel.absorption / cosine;
       weight *= bounded_exp(-front * per_depth) - bounded_exp(-(front + panel.layer_thickness) * per_depth);
     }
@@ -128,6 +129,21 @@ struct PixelTable {
       if (starts(panels(middle))) low = middle; else high = middle;
     }
     return low;
+  }
+};
+
+// Where a tile lies.
+struct Tile {
+  const DevicePanel* panel;
+  int fast, slow;                  // its first pixel
+
+  KOKKOS_INLINE_FUNCTION Tile(const PixelTable& pixels, int number) : panel(&pixels.panels(pixels.panel_of_tile(number))) {
+    const int in_panel = number - panel->first_tile;
+    fast = in_panel % panel->tiles_fast * tile_side, slow = in_panel / panel->tiles_fast * tile_side;
+  }
+  // The number of a pixel of it, which is slow × tile_side + fast within.
+  KOKKOS_INLINE_FUNCTION std::int64_t pixel(int in_tile) const {
+    return panel->first_pixel + std::int64_t(slow + in_tile / tile_side) * panel->n_fast + fast + in_tile % tile_side;
   }
 };
 

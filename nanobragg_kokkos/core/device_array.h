@@ -5,6 +5,7 @@
 #include <Kokkos_Core.hpp>
 
 #include <string>
+#include <type_traits>
 #include <vector>
 
 #include "runtime.h"
@@ -13,6 +14,7 @@ namespace nanobragg {
 
 using ExecutionSpace = Kokkos::DefaultExecutionSpace;
 using DeviceSpace = ExecutionSpace::memory_space;
+constexpr bool host_is_device = std::is_same<DeviceSpace, Kokkos::HostSpace>::value;
 
 // Vector code on a CPU takes as many numbers at a time.
 constexpr int vector_lanes = 8;

@@ -10,8 +10,6 @@
 namespace nanobragg {
 namespace {
 
-constexpr bool host_is_device = std::is_same<DeviceSpace, Kokkos::HostSpace>::value;
-
 // Not Kokkos memory: arrays of a script may look at it after Kokkos has ended.
 std::shared_ptr<double> host_memory(std::size_t n) {
   constexpr std::size_t line = 64;

@@ -17,8 +17,15 @@
 
 namespace nanobragg {
 
+// A reflection of a block that the light of a direction may excite.
+struct Candidate {
+  std::int64_t row;                 // see PatchSearch
+  int l;
+};
+
 // The pixels of a panel that one reflection of one block, in the light of one direction, may reach.
 struct Patch {
+  std::int64_t order;               // ascends with block, direction, h, k and l
   int block, direction, panel;
   int h, k, l;
   float reach;                      // in units of the shape
@@ -26,16 +33,12 @@ struct Patch {
   float fast, slow;                 // one end of the middle line of the strip
   float along_fast, along_slow;     // unit vector along it
   float half_width;                 // pixels, half a pixel's diagonal included
-};
+  std::int64_t first_light;         // see SpotNotes::light
 
-// An order of the patches of one panel which does not depend on who found them when.
-KOKKOS_INLINE_FUNCTION bool before(const Patch& a, const Patch& b) {
-  if (a.block != b.block) return a.block < b.block;
-  if (a.direction != b.direction) return a.direction < b.direction;
-  if (a.h != b.h) return a.h < b.h;
-  if (a.k != b.k) return a.k < b.k;
-  return a.l < b.l;
-}
+  KOKKOS_INLINE_FUNCTION int n_fast() const { return fast_end - fast_begin; }
+  KOKKOS_INLINE_FUNCTION int n_slow() const { return slow_end - slow_begin; }
+  KOKKOS_INLINE_FUNCTION int size() const { return n_fast() * n_slow(); }
+};
 
 // The pixels [begin, end) of a row of the panel, if not beyond [fast_begin, fast_end), that the strip covers.
 struct Span {
@@ -53,15 +56,18 @@ KOKKOS_INLINE_FUNCTION Span span(const Patch& patch, int slow, int fast_begin, i
   return {int(low), int(high)};
 }
 
+// Whether the strip comes within `reach` pixels of a point.
+KOKKOS_INLINE_FUNCTION bool near(const Patch& patch, float fast, float slow, float reach) {
+  return Kokkos::abs((fast - patch.fast) * patch.along_slow - (slow - patch.slow) * patch.along_fast) <= patch.half_width + reach;
+}
+
 // Calls visit(tile) for the tiles that a patch touches.
 template <class Visit>
 KOKKOS_INLINE_FUNCTION void for_each_tile(const Patch& patch, const DevicePanel& panel, const Visit& visit) {
   for (int s = patch.slow_begin / tile_side; s <= (patch.slow_end - 1) / tile_side; ++s)
-    for (int f = patch.fast_begin / tile_side; f <= (patch.fast_end - 1) / tile_side; ++f) {
-      const float fast = (f + 0.5f) * tile_side - patch.fast, slow = (s + 0.5f) * tile_side - patch.slow;
-      if (Kokkos::abs(fast * patch.along_slow - slow * patch.along_fast) <= patch.half_width + 0.71f * tile_side)
+    for (int f = patch.fast_begin / tile_side; f <= (patch.fast_end - 1) / tile_side; ++f)
+      if (near(patch, (f + 0.5f) * tile_side, (s + 0.5f) * tile_side, 0.71f * tile_side))
         visit(panel.first_tile + s * panel.tiles_fast + f);
-    }
 }
 
 struct Interval {
@@ -74,8 +80,8 @@ KOKKOS_INLINE_FUNCTION void reciprocal(const Mat3& cell, Vec3 (&axes)[3]) {
   for (int i = 0; i < 3; ++i) axes[i] = (1 / volume) * cross(cell.row[(i + 1) % 3], cell.row[(i + 2) % 3]);
 }
 
-// Finds patches row by row of reflections (h, k), l running between the Ewald spheres of the shortest and the longest
-// wavelength.
+// Finds patches in two steps.  A row of reflections is one block, direction, h and k; its candidates lie between the Ewald
+// spheres of the shortest and the longest wavelength.
 template <Shape shape>
 struct PatchSearch {
   DeviceArray<Mat3> blocks;
@@ -94,33 +100,22 @@ struct PatchSearch {
   }
   KOKKOS_INLINE_FUNCTION std::int64_t count() const { return std::int64_t(blocks.extent(0)) * rows_of_block(); }
 
-  // Calls emit(patch) for all patches of a row of reflections.
+  // Calls emit(candidate) for the reflections of a row that are worth a closer look.
   template <class Emit>
-  KOKKOS_INLINE_FUNCTION void for_each_patch(std::int64_t row, const Emit& emit) const {
-    const double strongest = reach2(amplitude.largest);
-    if (strongest < 0) return;
-    Patch patch;
-    patch.k = low[1] + int(row % size[1]);
-    row /= size[1];
-    patch.h = low[0] + int(row % size[0]);
-    row /= size[0];
-    patch.direction = int(row % std::int64_t(directions.extent(0)));
-    patch.block = int(row / std::int64_t(directions.extent(0)));
-    const Direction& direction = directions(patch.direction);
-    const Interval x{wavenumber(direction.begin), wavenumber(direction.end - 1)};
-    Vec3 axes[3];
-    reciprocal(blocks(patch.block), axes);
-    const Vec3 start = double(patch.h) * axes[0] + double(patch.k) * axes[1];
+  KOKKOS_INLINE_FUNCTION void for_each_candidate(std::int64_t row, const Emit& emit) const {
+    const Row here(*this, row);
+    const Interval x{wavenumber(here.direction.begin), wavenumber(here.direction.end - 1)};
 
     // Inside the sphere of radius x.high + rho about -x.high s0, and not inside that of radius x.low - rho about -x.low s0.
-    const double rho = in_reciprocal_space(strongest), a = dot(axes[2], axes[2]), margin = 1e-6;
-    const Vec3 from_outer = start + x.high * direction.incident, from_inner = start + x.low * direction.incident;
-    const Interval outer = below_zero(a, dot(from_outer, axes[2]),
+    const double rho = in_reciprocal_space(reach2<shape>() >= 0 ? reach2<shape>() : 1e30), margin = 1e-6;
+    const double a = dot(here.step, here.step);
+    const Vec3 from_outer = along(here.start, x.high, here.direction.incident), from_inner = along(here.start, x.low, here.direction.incident);
+    const Interval outer = below_zero(a, dot(from_outer, here.step),
                                       dot(from_outer, from_outer) - (x.high + rho) * (x.high + rho));
     if (outer.empty()) return;
     Interval inner{1, 0};
     if (x.low > rho)
-      inner = below_zero(a, dot(from_inner, axes[2]), dot(from_inner, from_inner) - (x.low - rho) * (x.low - rho));
+      inner = below_zero(a, dot(from_inner, here.step), dot(from_inner, from_inner) - (x.low - rho) * (x.low - rho));
     const int first = int(Kokkos::ceil(Kokkos::max(outer.low - margin, double(low[2]))));
     const int last = int(Kokkos::floor(Kokkos::min(outer.high + margin, double(low[2] + size[2] - 1))));
     for (int l = first; l <= last; ++l) {
@@ -128,12 +123,37 @@ struct PatchSearch {
         l = int(Kokkos::floor(Kokkos::min(inner.high - margin, double(last))));
         continue;
       }
-      patch.l = l;
-      for_each_panel(patch, start + double(l) * axes[2], direction, x, emit);
+      if (interpolated || amplitude.upper_bound(here.h, here.k, l) != 0) emit(Candidate{row, l});
     }
   }
 
+  // Calls emit(patch) for all patches of a candidate.
+  template <class Emit>
+  KOKKOS_INLINE_FUNCTION void for_each_patch(const Candidate& candidate, const Emit& emit) const {
+    const Row here(*this, candidate.row);
+    Patch patch;
+    patch.order = candidate.row * size[2] + (candidate.l - low[2]);
+    patch.block = here.block, patch.direction = here.direction_number;
+    patch.h = here.h, patch.k = here.k, patch.l = candidate.l;
+    for_each_panel(patch, along(here.start, candidate.l, here.step), here.direction, emit);
+  }
+
  private:
+  struct Row {
+    int block, direction_number, h, k;
+    const Direction& direction;
+    Vec3 start, step;               // the reciprocal-lattice points of the row are start + l × step
+    KOKKOS_INLINE_FUNCTION Row(const PatchSearch& search, std::int64_t row)
+        : block(int(row / search.rows_of_block())),
+          direction_number(int(row / (std::int64_t(search.size[0]) * search.size[1]) % std::int64_t(search.directions.extent(0)))),
+          h(search.low[0] + int(row / search.size[1] % search.size[0])), k(search.low[1] + int(row % search.size[1])),
+          direction(search.directions(direction_number)) {
+      Vec3 axes[3];
+      reciprocal(search.blocks(block), axes);
+      start = double(h) * axes[0] + double(k) * axes[1], step = axes[2];
+    }
+  };
+
   // Where a l^2 + 2 b l + c <= 0, for a > 0.
   KOKKOS_INLINE_FUNCTION static Interval below_zero(double a, double b, double c) {
     const double root2 = b * b - a * c;
@@ -143,7 +163,7 @@ struct PatchSearch {
   }
 
   // Cubic interpolation may overshoot, by no more than the sum of the weights' magnitudes, 1.25 an axis.
-  KOKKOS_INLINE_FUNCTION double reach2(double strongest) const {
+  KOKKOS_INLINE_FUNCTION double allowed_reach2(double strongest) const {
     return reach.reach2(interpolated ? 1.25 * 1.25 * 1.25 * strongest : strongest);
   }
 
@@ -152,8 +172,9 @@ struct PatchSearch {
   }
 
   template <class Emit>
-  KOKKOS_INLINE_FUNCTION void for_each_panel(Patch& patch, Vec3 g, const Direction& direction, Interval x, const Emit& emit) const {
-    const double r2 = reach2(interpolated ? amplitude.largest : amplitude.upper_bound(patch.h, patch.k, patch.l));
+  KOKKOS_INLINE_FUNCTION void for_each_panel(Patch& patch, Vec3 g, const Direction& direction, const Emit& emit) const {
+    Interval x{wavenumber(direction.begin), wavenumber(direction.end - 1)};
+    const double r2 = allowed_reach2(interpolated ? amplitude.largest : amplitude.upper_bound(patch.h, patch.k, patch.l));
     if (r2 < 0) return;
     const double rho = in_reciprocal_space(r2);
     patch.reach = float(Kokkos::min(1e15, 1.000001 * Kokkos::sqrt(r2)));
@@ -183,9 +204,23 @@ struct PatchSearch {
       for (int i = begin; i < Kokkos::min(begin + panels_in_group, n_panels); ++i)
         if (meets(pixels.around_panel(i)) && strip(pixels.panels(i), e1, e2, 1 + ratio, angle, patch)) {
           patch.panel = i;
-          emit(patch);
+          for_each_piece(patch, emit);
         }
     }
+  }
+
+  // Large patches come in pieces, which keep many processors busy; no tile belongs to two of them.
+  template <class Emit>
+  KOKKOS_INLINE_FUNCTION static void for_each_piece(const Patch& whole, const Emit& emit) {
+    constexpr int side = 4 * tile_side;
+    if (whole.fast_end - whole.fast_begin <= 2 * side && whole.slow_end - whole.slow_begin <= 2 * side) return emit(whole);
+    Patch piece = whole;
+    for (int slow = whole.slow_begin / side * side; slow < whole.slow_end; slow += side)
+      for (int fast = whole.fast_begin / side * side; fast < whole.fast_end; fast += side) {
+        piece.slow_begin = Kokkos::max(slow, whole.slow_begin), piece.slow_end = Kokkos::min(slow + side, whole.slow_end);
+        piece.fast_begin = Kokkos::max(fast, whole.fast_begin), piece.fast_end = Kokkos::min(fast + side, whole.fast_end);
+        if (near(whole, fast + 0.5f * side, slow + 0.5f * side, 0.71f * side)) emit(piece);
+      }
   }
 
   // Sets the strip of pixels that directions within the angle of the line from e1 to e2 meet; false if there are none.

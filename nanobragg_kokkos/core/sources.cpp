@@ -86,6 +86,9 @@ Sources::Sources(const std::vector<Source>& sources, const Polarization& polariz
   table.wavenumber = to_device("nanobragg::sources::wavenumber", wavenumber);
   table.weight = to_device("nanobragg::sources::weight", weight);
   table.channel = to_device("nanobragg::sources::channel", channel);
+  std::vector<Wave> waves;
+  for (std::size_t i = 0; i < wavenumber.size(); ++i) waves.push_back({wavenumber[i], weight[i]});
+  table.waves = to_device("nanobragg::sources::waves", waves);
   table.polarized = polarization.on;
   table.kahn_factor = polarization.kahn_factor;
 }

@@ -16,12 +16,17 @@ struct Direction {
   bool channels_in_order;      // the channels of its sources are consecutive numbers
 };
 
+struct alignas(16) Wave {
+  double wavenumber, weight;
+};
+
 struct SourceTable {
   DeviceArray<Direction> directions;
   // The arrays of the sources end with vector_lanes more, which vector code may read and not use.
   DeviceArray<double> wavenumber;      // 1 / wavelength, 1/m, ascending within a direction
   DeviceArray<double> weight;          // sums to 1 over all directions
   DeviceArray<int> channel;
+  DeviceArray<Wave> waves;             // wavenumber and weight once more, side by side
   bool polarized = true;
   double kahn_factor = 0;
 

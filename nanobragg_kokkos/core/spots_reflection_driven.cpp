@@ -1,22 +1,23 @@
 // The engine in three stages:
 //   patches  each block, direction and row of reflections finds the reflections between the Ewald spheres of the shortest
-//            and the longest wavelength, and for each of them and each panel the strip of pixels that it can light
+//            and the longest wavelength, and each of these, for each panel, the strip of pixels that it can light
 //   lists    the panels are cut into tiles of 16 x 16 pixels; each tile lists the patches that touch it
 //   gather   each pixel of a tile sums over the list, in an order that does not depend on the number of threads
+// Threads note down what they find in whatever order; if there is not room for all of it, more is made and all done again.
 #include <algorithm>
 #include <limits>
 #include <stdexcept>
 #include <string>
 
 #include "arithmetic.h"
-#include "gather.h"
+#include "gather_in_tiles.h"
+#include "gather_in_teams.h"
 #include "image_on_device.h"
 #include "spots.h"
 
 namespace nanobragg {
 namespace {
 
-constexpr bool host_is_device = std::is_same<DeviceSpace, Kokkos::HostSpace>::value;
 constexpr double exact = 1e-13;      // of the brightest pixel, left out where no tolerance is asked for
 
 using Policy = Kokkos::RangePolicy<ExecutionSpace, Kokkos::Schedule<Kokkos::Dynamic>, Kokkos::IndexType<std::int64_t>>;
@@ -32,40 +33,60 @@ class BorrowedNotes {
     notes_->lit_tiles = Array<int>("nanobragg::spots::lit_tiles", n_tiles);
     notes_->counters = decltype(notes_->counters)("nanobragg::spots::counters");
     notes_->brightest = decltype(notes_->brightest)("nanobragg::spots::brightest");
-    make_room(1 << 14, 1 << 16);
+    make_room({1 << 14, 1 << 14, 1 << 16, 1 << 20, 0});
   }
   ~BorrowedNotes() { detector_.on_device().hand_back(notes_); }
   BorrowedNotes(const BorrowedNotes&) = delete;
   BorrowedNotes& operator=(const BorrowedNotes&) = delete;
 
-  SpotNotes& operator*() { return *notes_; }
+  const SpotNotes& notes() const { return *notes_; }
+
+  // Nothing noted yet.
+  const SpotNotes& fresh() const {
+    const ExecutionSpace space;
+    Kokkos::deep_copy(space, notes_->ends, 0);
+    Kokkos::deep_copy(space, notes_->counters, SpotNotes::Counters{0, 0, 0, 0, 0});
+    return *notes_;
+  }
 
   // Returns false if there was room for what has been found; else makes it.
   bool grown(const SpotNotes::Counters& found) {
-    const std::int64_t most = std::max(found.patches, found.entries);
+    const std::int64_t most = std::max({found.candidates, found.patches, found.entries, host_is_device ? 0 : found.pixels});
     if (most > std::numeric_limits<int>::max())
       throw std::invalid_argument("the reflection-driven engine finds " + std::to_string(most) +
                                   " patches of pixels, too many: the pixel-driven engine suits this experiment");
-    if (found.patches <= std::int64_t(notes_->patches.extent(0)) && found.entries <= std::int64_t(notes_->list.extent(0)))
-      return false;
-    make_room(found.patches + found.patches / 8, found.entries + found.entries / 8);
+    if (notes_->has_room(found)) return false;
+    make_room(found);
     return true;
   }
 
  private:
-  void make_room(std::int64_t patches, std::int64_t entries) {
+  // And somewhat more than is asked for.
+  void make_room(const SpotNotes::Counters& counts) {
     const auto room = [](auto& array, const std::string& name, std::int64_t n) {
       if (n <= std::int64_t(array.extent(0))) return;
       using Kind = std::decay_t<decltype(array)>;
       array = Kind();                                // before the new one is there: both need not fit
-      array = Kind(Kokkos::view_alloc(name, Kokkos::WithoutInitializing), n);
+      array = Kind(Kokkos::view_alloc(name, Kokkos::WithoutInitializing), n + n / 8);
     };
-    room(notes_->patches, "nanobragg::spots::patches", patches);
-    room(notes_->list, "nanobragg::spots::list", entries);
+    room(notes_->candidates, "nanobragg::spots::candidates", counts.candidates);
+    room(notes_->patches, "nanobragg::spots::patches", counts.patches);
+    room(notes_->list, "nanobragg::spots::list", counts.entries);
+    if (!host_is_device) room(notes_->light, "nanobragg::spots::light", counts.pixels);
   }
 
   const Detector& detector_;
   std::shared_ptr<SpotNotes> notes_;
+};
+
+// Of tiles and patches up to some number.
+struct Sums {
+  std::int64_t entries = 0, pixels = 0;
+  int lit_tiles = 0;
+  KOKKOS_INLINE_FUNCTION Sums& operator+=(const Sums& other) {
+    entries += other.entries, pixels += other.pixels, lit_tiles += other.lit_tiles;
+    return *this;
+  }
 };
 
 template <Shape shape, Interpolation interpolation>
@@ -73,56 +94,81 @@ class Engine {
  public:
   Engine(const Detector& detector, const Sources& sources, const Crystal& crystal, const StructureFactors& structure_factors,
          double tolerance, const SpotNotes& notes, const Array<double>& image)
-      : gather_{image, detector.on_device().table, {sources, crystal, structure_factors}, float(sources.largest_wavenumber()), notes},
+      : image_(image), light_(detector, sources, crystal, structure_factors), notes_(notes),
         search_(patch_search<shape>(detector, sources, crystal, structure_factors, interpolation == Interpolation::tricubic,
                                     {notes.brightest, log_loss(detector, crystal, tolerance)})) {}
 
-  // The brightest of some rays, in blocks evenly chosen from all.
+  std::int64_t n_rows() const { return search_.count(); }
+
+  // Of every stride-th row.
+  void find_candidates(int stride) const {
+    const auto search = search_;
+    const auto notes = notes_;
+    Kokkos::parallel_for("nanobragg::spots::find_candidates", Policy(0, (search.count() + stride - 1) / stride), KOKKOS_LAMBDA(const std::int64_t i) {
+      search.for_each_candidate(i * stride, [&](const Candidate& candidate) {
+        const std::int64_t at = Kokkos::atomic_fetch_add(&notes.counters().candidates, std::int64_t(1));
+        if (at < std::int64_t(notes.candidates.extent(0))) notes.candidates(at) = candidate;
+      });
+    });
+  }
+
+  // The brightest of some rays: of candidates chosen by what they are, because nobody knows where in the list they stand.
   void find_brightest() const {
     const auto search = with_full_reach();
-    const auto gather = gather_;
-    const Sample sample(search);
-    Kokkos::parallel_reduce("nanobragg::spots::find_brightest", Policy(0, sample.size()),
+    const auto light = light_;
+    const auto notes = notes_;
+    Kokkos::parallel_reduce("nanobragg::spots::find_brightest", Policy(0, std::int64_t(notes.candidates.extent(0))),
                             KOKKOS_LAMBDA(const std::int64_t i, double& most) {
                               most = Kokkos::max(most, 0.0);
-                              search.for_each_patch(sample.row(i), [&](const Patch& patch) {
-                                most = Kokkos::max(most, gather.light_in_the_middle(patch));
+                              if (i >= notes.counters().candidates) return;
+                              const Candidate& candidate = notes.candidates(i);
+                              if ((candidate.row + candidate.l) % 8 != 0) return;
+                              search.for_each_patch(candidate, [&](const Patch& patch) {
+                                most = Kokkos::max(most, light.light_in_the_middle(patch));
                               });
                             },
-                            Kokkos::Max<double, DeviceSpace>(gather_.notes.brightest));
+                            Kokkos::Max<double, DeviceSpace>(notes_.brightest));
   }
 
   void find_patches() const {
     const auto search = search_;
-    const auto notes = gather_.notes;
-    Kokkos::parallel_for("nanobragg::spots::find_patches", Policy(0, search.count()), KOKKOS_LAMBDA(const std::int64_t row) {
-      search.for_each_patch(row, [&](const Patch& patch) {
+    const auto notes = notes_;
+    Kokkos::parallel_for("nanobragg::spots::find_patches", Policy(0, std::int64_t(notes.candidates.extent(0))), KOKKOS_LAMBDA(const std::int64_t i) {
+      if (i >= notes.counters().candidates) return;
+      search.for_each_patch(notes.candidates(i), [&](const Patch& patch) {
         const std::int64_t at = Kokkos::atomic_fetch_add(&notes.counters().patches, std::int64_t(1));
         if (at < std::int64_t(notes.patches.extent(0))) notes.patches(at) = patch;
-        int tiles = 0;
-        for_each_tile(patch, search.pixels.panels(patch.panel), [&](int tile) {
-          Kokkos::atomic_inc(&notes.ends(tile));
-          ++tiles;
-        });
-        Kokkos::atomic_add(&notes.counters().entries, std::int64_t(tiles));
+        for_each_tile(patch, search.pixels.panels(patch.panel), [&](int tile) { Kokkos::atomic_inc(&notes.ends(tile)); });
       });
     });
   }
 
   void list_patches() const {
-    const auto notes = gather_.notes;
-    const auto pixels = gather_.rays;
+    const auto notes = notes_;
+    const auto pixels = light_.rays;
+    const int room = int(notes.patches.extent(0));
     // From the numbers of patches to the places where the lists start; filling a list moves that on to where it ends.
-    Kokkos::parallel_scan("nanobragg::spots::lists", Kokkos::RangePolicy<ExecutionSpace>(0, pixels.n_tiles),
-                          KOKKOS_LAMBDA(const int tile, int& sum, const bool final) {
-                            const int here = notes.ends(tile);
-                            if (final) {
-                              notes.ends(tile) = sum;
-                              if (here > 0) notes.lit_tiles(Kokkos::atomic_fetch_add(&notes.counters().lit_tiles, 1)) = tile;
+    // Beside that, room for the light of each patch.
+    Kokkos::parallel_scan("nanobragg::spots::lists", Kokkos::RangePolicy<ExecutionSpace>(0, std::max(pixels.n_tiles, room)),
+                          KOKKOS_LAMBDA(const int i, Sums& sums, const bool final) {
+                            if (i < pixels.n_tiles) {
+                              const int here = notes.ends(i);
+                              if (final) notes.ends(i) = int(sums.entries);
+                              if (final && here > 0) notes.lit_tiles(sums.lit_tiles) = i;
+                              sums.entries += here, sums.lit_tiles += here > 0;
                             }
-                            sum += here;
+                            if (i < room && i < notes.counters().patches) {
+                              Patch& patch = notes.patches(i);
+                              if (final) patch.first_light = sums.pixels;
+                              sums.pixels += patch.size();
+                            }
+                            if (final && i + 1 == (pixels.n_tiles > room ? pixels.n_tiles : room)) {
+                              notes.counters().entries = sums.entries;
+                              notes.counters().lit_tiles = sums.lit_tiles;
+                              notes.counters().pixels = sums.pixels;
+                            }
                           });
-    Kokkos::parallel_for("nanobragg::spots::fill_lists", Kokkos::RangePolicy<ExecutionSpace>(0, int(notes.patches.extent(0))),
+    Kokkos::parallel_for("nanobragg::spots::fill_lists", Kokkos::RangePolicy<ExecutionSpace>(0, room),
                          KOKKOS_LAMBDA(const int i) {
                            if (i >= notes.counters().patches || !notes.complete()) return;
                            for_each_tile(notes.patches(i), pixels.panels(notes.patches(i).panel),
@@ -131,37 +177,33 @@ class Engine {
   }
 
   void gather() const {
-    using Kernel = Gather<shape, interpolation>;
     if constexpr (host_is_device) {
-      if (gather_.notes.complete())
+      const GatherInTiles<shape, interpolation> gather{image_, light_, notes_};
+      if (notes_.complete())
         Kokkos::parallel_for("nanobragg::spots::gather",
-                             Kokkos::RangePolicy<ExecutionSpace, typename Kernel::ByTile, Kokkos::Schedule<Kokkos::Dynamic>>(
-                                 0, gather_.notes.counters().lit_tiles), gather_);
+                             Kokkos::RangePolicy<ExecutionSpace, Kokkos::Schedule<Kokkos::Dynamic>>(0, notes_.counters().lit_tiles), gather);
     } else {
-      const int n_teams = std::min(gather_.rays.n_tiles, 2 * ExecutionSpace().concurrency() / Kernel::team_size);
-      Kokkos::parallel_for("nanobragg::spots::gather",
-                           Kokkos::TeamPolicy<ExecutionSpace, typename Kernel::ByTeam>(n_teams, Kernel::team_size)
-                               .set_scratch_size(0, Kokkos::PerTeam(Kernel::shared_bytes())), gather_);
+      GatherInTeams<shape, interpolation>{image_, light_, notes_}.run();
     }
   }
 
-  // See reflection_driven_work.
-  double work(const Detector& detector, const Sources& sources) const {
+  // Of the patches of every stride-th row; see reflection_driven_work.
+  double work(const Detector& detector, const Sources& sources, int stride) const {
     // Measured with one core of a recent x86 processor.
     constexpr double a_row = 20e-9, a_patch = 300e-9, a_ray = 10e-9, a_wavelength = 0.3e-9;
     const auto search = search_;
-    const Sample sample(search);
+    const auto notes = notes_;
     double patches = 0, pixels = 0;
-    Kokkos::parallel_reduce("nanobragg::spots::sample_patches", Policy(0, sample.size()),
+    Kokkos::parallel_reduce("nanobragg::spots::sample_patches", Policy(0, std::int64_t(notes.candidates.extent(0))),
                             KOKKOS_LAMBDA(const std::int64_t i, double& patches_here, double& pixels_here) {
-                              search.for_each_patch(sample.row(i), [&](const Patch& p) {
+                              if (i >= notes.counters().candidates) return;
+                              search.for_each_patch(notes.candidates(i), [&](const Patch& p) {
                                 const double fast = p.fast_end - p.fast_begin, slow = p.slow_end - p.slow_begin;
                                 patches_here += 1;
                                 pixels_here += Kokkos::min(fast * slow, 2.0 * p.half_width * (fast + slow));
                               });
                             },
                             patches, pixels);
-    const double all = double(search.count()), share = all / double(sample.size());
     double rays = double(detector.sampling().oversample) * detector.sampling().oversample;
     for (const Panel& panel : detector.panels())
       if (panel.sensor_thickness > 0) {
@@ -170,22 +212,11 @@ class Engine {
       }
     const double wavelengths = double(sources.size()) / double(sources.n_directions());
     // Where nearly everything is lit, the patches would need more memory than the image.
-    if (patches * share * sizeof(Patch) > 8.0 * double(detector.n_pixels()) + 64e6) return std::numeric_limits<double>::infinity();
-    return all * a_row + share * (patches * a_patch + pixels * rays * (a_ray + a_wavelength * wavelengths));
+    if (patches * stride * sizeof(Patch) > 8.0 * double(detector.n_pixels()) + 64e6) return std::numeric_limits<double>::infinity();
+    return double(search.count()) * a_row + stride * (patches * a_patch + pixels * rays * (a_ray + a_wavelength * wavelengths));
   }
 
  private:
-  // The rows of one or two blocks.
-  struct Sample {
-    std::int64_t rows_of_block, blocks, taken;
-    explicit Sample(const PatchSearch<shape>& search)
-        : rows_of_block(search.rows_of_block()), blocks(std::int64_t(search.blocks.extent(0))), taken(std::min<std::int64_t>(blocks, 2)) {}
-    std::int64_t size() const { return taken * rows_of_block; }
-    KOKKOS_INLINE_FUNCTION std::int64_t row(std::int64_t i) const {
-      return i / rows_of_block * blocks / taken * rows_of_block + i % rows_of_block;
-    }
-  };
-
   static double log_loss(const Detector& detector, const Crystal& crystal, double tolerance) {
     double volume = 1;
     for (int n : crystal.cells()) volume *= n;
@@ -198,7 +229,9 @@ class Engine {
     return search;
   }
 
-  Gather<shape, interpolation> gather_;
+  Array<double> image_;
+  PatchLight<shape, interpolation> light_;
+  SpotNotes notes_;
   PatchSearch<shape> search_;
 };
 
@@ -208,11 +241,9 @@ void run(Image& image, const Detector& detector, const Sources& sources, const C
   BorrowedNotes borrowed(detector);
   SpotNotes::Counters found;
   do {
-    const SpotNotes& notes = *borrowed;
+    const SpotNotes& notes = borrowed.fresh();
     const Engine<shape, interpolation> engine(detector, sources, crystal, structure_factors, tolerance, notes, image.on_device().pixels);
-    const ExecutionSpace space;
-    Kokkos::deep_copy(space, notes.ends, 0);
-    Kokkos::deep_copy(space, notes.counters, SpotNotes::Counters{0, 0, 0, 0});
+    engine.find_candidates(1);
     engine.find_brightest();
     engine.find_patches();
     engine.list_patches();
@@ -254,10 +285,17 @@ double reflection_driven_work(const Detector& detector, const Sources& sources, 
   const double allowed = checked(tolerance, crystal.shape());
   double result = 0;
   with_shape(crystal.shape(), interpolation, [&](auto shape, auto how) {
-    BorrowedNotes notes(detector);
-    const Engine<shape(), how()> engine(detector, sources, crystal, structure_factors, allowed, *notes, {});
-    engine.find_brightest();
-    result = engine.work(detector, sources);
+    BorrowedNotes borrowed(detector);
+    SpotNotes::Counters found;
+    do {
+      const Engine<shape(), how()> engine(detector, sources, crystal, structure_factors, allowed, borrowed.fresh(), {});
+      // Rows are chosen such that neither h nor k are always even.
+      const int stride = int(std::clamp<std::int64_t>(engine.n_rows() / 16384, 1, 1000)) | 1;
+      engine.find_candidates(stride);
+      engine.find_brightest();
+      result = engine.work(detector, sources, stride);
+      Kokkos::deep_copy(found, borrowed.notes().counters);
+    } while (borrowed.grown(found));
   });
   return result;
 }
