@@ -30,6 +30,13 @@ DeviceArray<T> to_device(const std::string& label, const std::vector<T>& values)
   return device;
 }
 
+// The same policy for a kernel that takes its values with the launch: Kokkos would else put them, since they are many, into a
+// constant memory that only one kernel at a time has, and wait for it.
+template <class Policy>
+auto at_once(const Policy& policy) {
+  return Kokkos::Experimental::require(policy, Kokkos::Experimental::WorkItemProperty::HintLightWeight);
+}
+
 // A table that is let go before Kokkos ends.
 template <class Table>
 struct Kept : Resident {

@@ -1,4 +1,4 @@
-// On a GPU: teams calculate what each pixel of their patches receives, and add it up tile by tile, in an order that depends on
+// On a GPU: warps calculate what each pixel of a patch receives, and teams add it up tile by tile, in an order that depends on
 // the models alone.
 #ifndef NANOBRAGG_KOKKOS_CORE_GATHER_IN_TEAMS_H
 #define NANOBRAGG_KOKKOS_CORE_GATHER_IN_TEAMS_H
@@ -21,13 +21,13 @@ struct GatherInTeams {
   struct AddToImage {};
 
   void run() const {
-    const int threads = warps * lanes, most = ExecutionSpace().concurrency() / threads;
-    Kokkos::TeamPolicy<ExecutionSpace, CalculateLight, Kokkos::LaunchBounds<warps * lanes, 4>> by_patch(most / 4, warps, lanes);
-    Kokkos::parallel_for("nanobragg::spots::calculate_light",
-                         by_patch.set_scratch_size(0, Kokkos::PerTeam(int(sizeof(Stack)))), *this);
+    const int most = ExecutionSpace().concurrency() / (warps * lanes);
+    Kokkos::TeamPolicy<ExecutionSpace, CalculateLight, Kokkos::LaunchBounds<warps * lanes, 3>> by_patch(most / 4, warps, lanes);
+    by_patch.set_scratch_size(0, Kokkos::PerTeam(warps * int(sizeof(Stack))));
+    Kokkos::parallel_for("nanobragg::spots::calculate_light", at_once(by_patch), *this);
     Kokkos::TeamPolicy<ExecutionSpace, AddToImage> by_tile(std::min(most, light.rays.n_tiles), pixels_of_tile);
-    Kokkos::parallel_for("nanobragg::spots::add_to_image",
-                         by_tile.set_scratch_size(0, Kokkos::PerTeam(int(sizeof(Pieces)))), *this);
+    by_tile.set_scratch_size(0, Kokkos::PerTeam(int(sizeof(Pieces))));
+    Kokkos::parallel_for("nanobragg::spots::add_to_image", at_once(by_tile), *this);
   }
 
   // A pixel that a patch lights, by its number in the patch, and the sources that its only ray may need.
@@ -37,40 +37,34 @@ struct GatherInTeams {
     bool check;
   };
 
-  // The lit pixels that a team has found: whenever there is one for each thread, these are calculated.
+  // The lit pixels that a warp has found: whenever there is one for each lane, these are calculated.
   struct Stack {
-    int size, longest;
-    LitPixel lit[2 * warps * lanes];
+    int size;
+    LitPixel lit[2 * lanes];
   };
 
   KOKKOS_FUNCTION void operator()(CalculateLight, const Team& team) const {
     if (!notes.complete()) return;
-    Stack& stack = *static_cast<Stack*>(team.team_scratch(0).get_shmem(int(sizeof(Stack))));
-    const int n = int(notes.counters().patches), step = team.league_size() * warps;
-    Kokkos::single(Kokkos::PerTeam(team), [&]() { stack.size = 0; });
-    for (int first = team.league_rank() * warps; first < n; first += step) {
-      const int number = first + team.team_rank();
-      int longest = 0;
-      for (int i = first; i < Kokkos::min(first + 4, n); ++i) longest = Kokkos::max(longest, notes.patches(i).size());
-      const Patch& patch = notes.patches(Kokkos::min(number, n - 1));
+    Stack& stack = static_cast<Stack*>(team.team_scratch(0).get_shmem(warps * int(sizeof(Stack))))[team.team_rank()];
+    Kokkos::single(Kokkos::PerThread(team), [&]() { stack.size = 0; });
+    for (;;) {
+      int number = 0;
+      Kokkos::single(Kokkos::PerThread(team), [&](int& next) { next = Kokkos::atomic_fetch_add(&notes.counters().next_patch, 1); }, number);
+      if (number >= notes.counters().patches) break;
+      const Patch& patch = notes.patches(number);
       const DevicePanel& panel = light.rays.panels(patch.panel);
       const NeighbourRays rays(light.rays, panel, patch.fast_begin, patch.slow_begin, patch.n_fast(), patch.n_slow(), 0);
       const NearRun near = light.near_run(patch, rays.unsteadiness);
       const bool check = light.must_check(patch, near);
-      for (int start = 0; start < longest; start += lanes) {
-        const int left = number < n ? patch.size() - start : 0;
-        Kokkos::parallel_for(Kokkos::ThreadVectorRange(team, left < 0 ? 0 : left < lanes ? left : lanes), [&](int lane) {
+      for (int start = 0; start < patch.size(); start += lanes) {
+        const int left = patch.size() - start;
+        Kokkos::parallel_for(Kokkos::ThreadVectorRange(team, left < lanes ? left : lanes), [&](int lane) {
           find_lit(number, patch, panel, rays, near, check, start + lane, stack);
         });
-        team.team_barrier();
-        const int size = stack.size;
-        team.team_barrier();
-        if (size >= warps * lanes) calculate(team, size, stack);
+        if (stack.size >= lanes) calculate(team, lanes, stack);
       }
     }
-    team.team_barrier();
-    const int size = stack.size;
-    if (size > 0) calculate(team, size, stack);
+    calculate(team, stack.size, stack);
   }
 
   KOKKOS_INLINE_FUNCTION void find_lit(int number, const Patch& patch, const DevicePanel& panel, const NeighbourRays& first_rays,
@@ -89,11 +83,11 @@ struct GatherInTeams {
       notes.light(patch.first_light + pixel) = 0;
   }
 
-  // The topmost of the stack, one a thread, or all.
-  KOKKOS_INLINE_FUNCTION void calculate(const Team& team, int size, Stack& stack) const {
-    const int rest = size > warps * lanes ? size - warps * lanes : 0;
-    Kokkos::parallel_for(Kokkos::TeamVectorRange(team, size - rest), [&](int i) {
-      const LitPixel lit = stack.lit[rest + i];
+  // The n topmost of the stack, one a lane.
+  KOKKOS_INLINE_FUNCTION void calculate(const Team& team, int n, Stack& stack) const {
+    const int rest = stack.size - n;
+    Kokkos::parallel_for(Kokkos::ThreadVectorRange(team, n), [&](int lane) {
+      const LitPixel lit = stack.lit[rest + lane];
       const Patch& patch = notes.patches(lit.patch);
       const int slow = patch.slow_begin + lit.pixel / patch.n_fast(), fast = patch.fast_begin + lit.pixel % patch.n_fast();
       notes.light(patch.first_light + lit.pixel) =
@@ -101,9 +95,7 @@ struct GatherInTeams {
               ? light.light_of_ray(patch, fast, slow, 0, lit.run, lit.check)
               : light.light_of_pixel(patch, fast, slow, [](Run run) { return run; });
     });
-    team.team_barrier();
-    Kokkos::single(Kokkos::PerTeam(team), [&]() { stack.size = rest; });
-    team.team_barrier();
+    Kokkos::single(Kokkos::PerThread(team), [&]() { stack.size = rest; });
   }
 
   // The patches of a tile, or some of them.

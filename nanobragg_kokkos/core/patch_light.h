@@ -12,7 +12,8 @@ namespace nanobragg {
 // middle, where the distance from the reflection is calculated without cancellation.
 class GaussianOfRay {
  public:
-  KOKKOS_INLINE_FUNCTION GaussianOfRay(Vec3 index, const Patch& patch, const Cells& cells, double middle) : middle_(middle) {
+  KOKKOS_INLINE_FUNCTION GaussianOfRay(Vec3 index, const Patch& patch, const Cells& cells, double middle, const double* powers)
+      : middle_(middle), powers_(powers) {
     const Vec3 step{cells.a * index.x, cells.b * index.y, cells.c * index.z};
     const Vec3 apart{cells.a * Kokkos::fma(index.x, middle, -double(patch.h)), cells.b * Kokkos::fma(index.y, middle, -double(patch.k)),
                      cells.c * Kokkos::fma(index.z, middle, -double(patch.l))};
@@ -21,11 +22,14 @@ class GaussianOfRay {
   // Below exp(-700) any number below that.
   KOKKOS_INLINE_FUNCTION double operator()(double wavenumber) const {
     const double x = wavenumber - middle_;
-    return vectorizable_exp(Kokkos::max(Kokkos::fma(x, Kokkos::fma(x, quadratic_, linear_), constant_), -700.0));
+    const double exponent = Kokkos::max(Kokkos::fma(x, Kokkos::fma(x, quadratic_, linear_), constant_), -700.0);
+    KOKKOS_IF_ON_HOST((return vectorizable_exp(exponent);))
+    KOKKOS_IF_ON_DEVICE((return exp_by_table(exponent, powers_);))
   }
 
  private:
   double middle_, quadratic_, linear_, constant_;
+  const double* powers_;
 };
 
 template <Shape shape, Interpolation interpolation>
@@ -37,10 +41,12 @@ struct PatchLight {
   SpotTerms<shape, interpolation> term;
   DeviceArray<SingleMat3> single_blocks;
   float extent;                      // see NearRun
+  DeviceArray<double> powers;        // see exp_by_table
 
-  PatchLight(const Detector& detector, const Sources& sources, const Crystal& crystal, const StructureFactors& structure_factors)
+  PatchLight(const Detector& detector, const Sources& sources, const Crystal& crystal, const StructureFactors& structure_factors,
+             const DeviceArray<double>& powers_of_two)
       : rays(detector.on_device().table), term(sources, crystal, structure_factors), single_blocks(crystal.on_device().single.table),
-        extent(1.00001f * float(crystal.on_device().largest_extent * sources.largest_wavenumber())) {}
+        extent(1.00001f * float(crystal.on_device().largest_extent * sources.largest_wavenumber())), powers(powers_of_two) {}
 
   KOKKOS_INLINE_FUNCTION NearRun near_run(const Patch& patch, float unsteadiness) const {
     return NearRun(single_blocks(patch.block), term.cells, patch, to_single(term.sources.directions(patch.direction).incident),
@@ -57,7 +63,7 @@ struct PatchLight {
   KOKKOS_INLINE_FUNCTION double over_sources(Vec3 index, const Patch& patch, Run run, bool check) const {
     double sum = 0;
     if (gaussian && !check) {
-      const GaussianOfRay gaussian_of_ray(index, patch, term.cells, term.sources.wavenumber((run.begin + run.end) / 2));
+      const GaussianOfRay gaussian_of_ray(index, patch, term.cells, term.sources.wavenumber((run.begin + run.end) / 2), powers.data());
       const double* f = term.amplitude.at(patch.h, patch.k, patch.l);
       const Direction& direction = term.sources.directions(patch.direction);
       const bool channels_in_order = direction.channels_in_order;
@@ -83,7 +89,7 @@ struct PatchLight {
     const double* const weight = term.sources.weight.data();
     const int* const channel = term.sources.channel.data();
     const double* const f = term.amplitude.at(patch.h, patch.k, patch.l);
-    const GaussianOfRay gaussian_of_ray(index, patch, term.cells, x[(run.begin + run.end) / 2]);
+    const GaussianOfRay gaussian_of_ray(index, patch, term.cells, x[(run.begin + run.end) / 2], powers.data());
     double sums[vector_lanes] = {};
     for (int i = run.begin; i < run.end; i += vector_lanes) {
       double amplitude[vector_lanes];

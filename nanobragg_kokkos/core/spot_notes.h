@@ -12,7 +12,7 @@ using Array = Kokkos::View<T*, DeviceSpace>;
 struct SpotNotes {
   struct Counters {
     std::int64_t candidates, patches, entries, pixels;       // found, whether or not there was room for them
-    int lit_tiles;
+    int lit_tiles, next_patch;
   };
   Array<Candidate> candidates;
   Array<Patch> patches;
@@ -20,6 +20,7 @@ struct SpotNotes {
   Array<int> ends;                       // of each tile's part of the list; it starts where that of the tile before ends
   Array<int> lit_tiles;
   Array<double> light;                   // that each pixel of each patch receives; on a GPU only
+  DeviceArray<double> powers;            // see exp_by_table
   Kokkos::View<Counters, DeviceSpace> counters;
   Kokkos::View<double, DeviceSpace> brightest;
 

@@ -31,7 +31,7 @@ void add_spots_pixel_driven(Image& image, const Detector& detector, const Source
 // The same, reflection by reflection: each block and reflection looks up the pixels that it can reach, so that the work
 // grows with what is lit and not with the number of pixels.
 // tolerance: no pixel loses more than this share of the brightest pixel of these spots (reach.h); 1e-15 to 0.1.  Without it
-// the engine is exact, that is to 1e-13, for shapes that end (gauss_argchk, tophat) or die out fast (gauss).
+// the engine is exact, that is to 3e-13 of the brightest pixel, for shapes that end (gauss_argchk, tophat) or die out fast (gauss).
 // Throws std::invalid_argument for other shapes without a tolerance, a tolerance that cannot be, and more than 2^31 - 1
 // patches of pixels.
 void add_spots_reflection_driven(Image& image, const Detector& detector, const Sources& sources, const Crystal& crystal,
