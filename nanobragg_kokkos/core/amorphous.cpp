@@ -68,7 +68,7 @@ struct AddBackground {
   double scale;
   double sub_pixel = 1.0 / rays.oversample;      // side of a sub-pixel, in pixels
 
-  static constexpr std::int64_t block = 4096, tile = tile_side * tile_side;
+  static constexpr std::int64_t block = 1024, tile = tile_side * tile_side;
 
   std::int64_t n_iterations() const {
     return host_is_device ? (std::int64_t(image.extent(0)) + block - 1) / block : rays.n_tiles * tile;

@@ -81,10 +81,10 @@ Real expected(const Panel& p, const Sampling& how, const std::vector<Source>& so
 
 // The largest deviation, relative to the brightest pixel.
 double deviation(const std::vector<Panel>& panels, const Sampling& how, const std::vector<Source>& sources, const Table& table,
-                 const Amorphous& sample) {
+                 const Sources& beam, const Amorphous& sample) {
   const Detector detector(panels, how);
   Image image(detector.n_pixels());
-  add_background(image, detector, Sources(sources, unpolarized, fluence), sample);
+  add_background(image, detector, beam, sample);
   const auto pixels = image.on_host();
   Real worst = 0, brightest = 0;
   std::size_t pixel = 0;
@@ -100,7 +100,7 @@ double deviation(const std::vector<Panel>& panels, const Sampling& how, const st
 }
 
 double deviation(const std::vector<Panel>& panels, const Sampling& how, const std::vector<Source>& sources, const Table& table) {
-  return deviation(panels, how, sources, table, Amorphous(table, 1));
+  return deviation(panels, how, sources, table, Sources(sources, unpolarized, fluence), Amorphous(table, 1));
 }
 
 // Unevenly spaced, from 1 to `widest` angstrom.
@@ -122,7 +122,7 @@ Panel tilted_panel(int n_fast, int n_slow) {
   return p;
 }
 
-constexpr double rounding = 1e-13;
+constexpr double rounding = 1e-14;
 
 }  // namespace
 
@@ -144,9 +144,11 @@ TEST(a_background_in_a_thick_sensor_with_sub_pixels) {
 }
 
 TEST(negative_amplitudes_count_as_negative_intensities) {
-  // Changes its sign within most pieces, twice within one of them, and beyond its end.
-  const Table touching{{0, 1}, {0.1e10, 0}, {0.2e10, 1}, {0.3e10, 0}, {0.4e10, 1}, {0.5e10, -1e-12}, {0.6e10, 1e-12}};
-  for (const Table& table : {oscillating, touching})
+  // A piece in which F is zero three times, at either side of a maximum and a minimum; zeros at points of the table.
+  const auto wave = [](double t) { return t * (4 * t * t - 3) + 0.1; };
+  Table wavy, touching{{0, 1}, {0.1e10, 0}, {0.2e10, 1}, {0.3e10, 0}, {0.4e10, 1}, {0.5e10, -1e-12}, {0.6e10, 1e-12}};
+  for (double t : {-1.0, -0.98, 0.98, 1.0}) wavy.emplace_back((1 + t) * 0.3e10, wave(t));
+  for (const Table& table : {oscillating, wavy, touching})
     for (double widest : {1.01, 2.0})
       CHECK_CLOSE(deviation({flat_panel(101, 61, 4e-3)}, {}, spectrum(30, widest), table), 0, rounding);
 }
@@ -200,13 +202,16 @@ TEST(a_mask_takes_pixels_from_a_background_and_changes_no_other) {
   CHECK(wrong == 0);
 }
 
-TEST(a_sample_serves_one_beam_after_another) {
+TEST(a_sample_serves_one_beam_and_detector_after_another) {
   const Amorphous sample(water, 1);
-  for (int i = 0; i < 3; ++i) {
-    CHECK_CLOSE(deviation({flat_panel(40, 31, 4e-3)}, {}, spectrum(20, 1.1), water, sample), 0, rounding);
-    CHECK_CLOSE(deviation({flat_panel(5, 4, 4e-2)}, {}, spectrum(20, 1.1), water, sample), 0, rounding);
-    CHECK_CLOSE(deviation({flat_panel(40, 31, 4e-3)}, {}, spectrum(20, 1.5, {0.1, 0, -1}, 7), water, sample), 0, rounding);
+  const std::vector<Source> one = spectrum(20, 1.1), other = spectrum(20, 1.5, {0.1, 0, -1}, 7);
+  const Sources one_beam(one, unpolarized, fluence), other_beam(other, unpolarized, fluence);
+  const Panel many = flat_panel(40, 31, 4e-3), few = flat_panel(5, 4, 4e-2);
+  for (const Panel& panel : {many, few, many}) {
+    CHECK_CLOSE(deviation({panel}, {}, one, water, one_beam, sample), 0, rounding);
+    CHECK_CLOSE(deviation({panel}, {}, other, water, other_beam, sample), 0, rounding);
   }
+  CHECK_CLOSE(deviation({few}, {}, other, water, other_beam, sample), 0, rounding);
 }
 
 TEST(threads_may_share_a_sample) {
