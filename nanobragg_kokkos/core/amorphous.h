@@ -37,7 +37,8 @@ class Amorphous {
 //
 // The sum over the wavelengths of a direction is tabulated as a function of sin(theta) alone (intensity_curves.h), so that
 // the work of a pixel does not depend on their number; the sample keeps the table until it is asked for other sources.
-// A pixel differs from the sum taken term by term by no more than rounding, some 1e-14 of the brightest.
+// Nothing is approximated: a pixel is as exact as the sum taken term by term, some 1e-15 of the brightest unless the table is
+// so steep that the rounding of theta matters.
 // Throws std::invalid_argument if the image does not have the detector's pixels.
 void add_background(Image& image, const Detector& detector, const Sources& sources, const Amorphous& amorphous);
 
