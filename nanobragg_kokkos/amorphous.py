@@ -21,7 +21,7 @@ AVOGADRO = 6.02214179e23  # 1/mol (CODATA 2006), as in the core
 
 @dataclass(frozen=True, eq=False)
 class Amorphous:
-    """A sample without long-range order.
+    """A sample without long-range order.  Samples are equal if all that they were made of is.
 
     Args:
         stol: (n,) sin(theta)/lambda, 1/angstrom, ascending.
@@ -55,6 +55,16 @@ class Amorphous:
         finite("thickness_mm", self.thickness_mm, least=0)
         finite("density_gcm3", self.density_gcm3, least=0)
         finite("molecular_weight_Da", self.molecular_weight_Da, above=0)
+
+    def _values(self) -> tuple:
+        arrays = (self.stol.tobytes(), self.amplitude.tobytes())
+        return (*arrays, self.thickness_mm, self.density_gcm3, self.molecular_weight_Da)
+
+    def __eq__(self, other: object) -> bool:
+        return self._values() == other._values() if isinstance(other, Amorphous) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(self._values())
 
     def molecules(self, beam_size_mm: float) -> float:
         """Number of molecules in a beam of square cross-section with the side beam_size_mm."""

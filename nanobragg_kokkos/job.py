@@ -140,9 +140,6 @@ class _Images:
         self.masks = _masks(common.detector)
         self.saturation = [panel.get_trusted_range()[1] for panel in common.detector]
         self.image = common.simulation()
-        self.background = common.simulation() if common.backgrounds else None
-        for amorphous in common.backgrounds:
-            self.background.add_background(amorphous)
         self.first_image: list[np.ndarray] | None = None
 
     def engine_line(self) -> str:
@@ -154,8 +151,7 @@ class _Images:
 
     def __call__(self, index: int) -> None:
         self.image.clear()
-        if self.background:
-            self.image.add(self.background)
+        self.image.add_background(*self.common.backgrounds)
         self.image.add_spots(self.common.crystal(index), self.structure_factors, self.engine)
         generator = stream(self.common.seed, "noise", index) if self.noise else None
         panels = [read_out(*panel, generator) for panel in zip(self.image.image, self.saturation)]

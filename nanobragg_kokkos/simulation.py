@@ -103,6 +103,8 @@ class Simulation:
             mask=flex.bool() if mask is None else self._flat_mask(mask),
         )
         self._image = ext.Image(self._detector.n_pixels)
+        self._samples: tuple[Amorphous, ...] = ()
+        self._background: ext.Image | None = None  # of these samples
 
     @property
     def detector(self):
@@ -174,20 +176,34 @@ class Simulation:
         engine, ratio = ("reflection", pixel / reflection) if reflection < pixel else ("pixel", reflection / pixel)
         return EngineChoice(engine, f"an estimated {ratio:.2g} times less to do than for the other engine")
 
-    def add_background(self, amorphous: Amorphous) -> None:
-        """Adds the diffuse scattering of an amorphous sample.
+    def add_background(self, *samples: Amorphous) -> None:
+        """Adds the diffuse scattering of one or more amorphous samples.
+
+        The image of these samples together is kept, 8 bytes a pixel, until others are asked for: to add equal ones again,
+        after clear() say, takes one addition of images and gives the same bits.
 
         Raises:
             ValueError: the simulation has no beam_size_mm.
         """
         if self.beam_size_mm is None:
             raise ValueError("beam_size_mm of the simulation is needed for a background")
-        ext.add_background(
-            image=self._image,
-            detector=self._detector,
-            sources=self._sources,
-            amorphous=amorphous.on_device(self.beam_size_mm),
-        )
+        if not samples:
+            return
+        if samples != self._samples:
+            self._samples = ()  # until their image is complete
+            if self._background is None:
+                self._background = ext.Image(self._detector.n_pixels)
+            else:
+                self._background.clear()
+            for amorphous in samples:
+                ext.add_background(
+                    image=self._background,
+                    detector=self._detector,
+                    sources=self._sources,
+                    amorphous=amorphous.on_device(self.beam_size_mm),
+                )
+            self._samples = samples
+        self._image.add(self._background)
 
     def add(self, other: Simulation) -> None:
         """Adds the image of another simulation of as many pixels.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import itertools
 import pickle
+import threading
 
 import numpy as np
 import pytest
@@ -114,6 +115,92 @@ class TestSameBits:
         np.testing.assert_array_equal(first.image[0], once)
         assert not np.array_equal(second.image[0], once)
         assert once.max() > 0
+
+
+class TestBackground:
+    def test_added_again_is_not_calculated_again_and_has_the_same_bits(self, monkeypatch):
+        simulation = small_simulation()
+        simulation.add_background(water(0.1), air(10))
+        first = simulation.image[0].copy()
+        monkeypatch.delattr("nanobragg_kokkos.simulation.ext.add_background")
+        simulation.clear()
+        simulation.add_background(water(0.1), air(10))
+        np.testing.assert_array_equal(simulation.image[0], first)
+        simulation.add_background(water(0.1), air(10))
+        np.testing.assert_array_equal(simulation.image[0], 2 * first)
+
+    def test_another_sample_gives_another_image(self):
+        def alone(*samples: Amorphous) -> np.ndarray:
+            simulation = small_simulation()
+            simulation.add_background(*samples)
+            return simulation.image[0].copy()
+
+        def like_water(**changes) -> Amorphous:
+            of = water(0.1)
+            values = {name: getattr(of, name) for name in of.__dataclass_fields__}
+            return Amorphous(**{**values, **changes})
+
+        simulation = small_simulation()
+        for sample in (
+            water(0.1),
+            like_water(thickness_mm=0.2),
+            like_water(density_gcm3=0.9),
+            like_water(molecular_weight_Da=20.0),
+            like_water(amplitude=water(0.1).amplitude * 1.1),
+            like_water(stol=water(0.1).stol * 1.1),
+            air(10),
+            water(0.1),
+        ):
+            simulation.clear()
+            simulation.add_background(sample)
+            np.testing.assert_array_equal(simulation.image[0], alone(sample))
+            simulation.add_background()  # of nothing
+            np.testing.assert_array_equal(simulation.image[0], alone(sample))
+        together = alone(water(0.1)) + alone(air(10))
+        np.testing.assert_allclose(alone(water(0.1), air(10)), together, rtol=1e-15)
+
+    def test_spots_come_out_the_same_beside_it(self):
+        spots, both = small_simulation(), small_simulation()
+        spots.add_spots(small_crystal(), small_structure_factors())
+        both.add_background(water(0.1))
+        background = both.image[0].copy()
+        both.add_spots(small_crystal(), small_structure_factors())
+        np.testing.assert_allclose(both.image[0], background + spots.image[0], rtol=1e-14)
+
+    def test_any_number_of_threads_gives_the_same_bits(self, run_python):
+        program = (
+            "import hashlib\n"
+            "from dxtbx.model import Spectrum\n"
+            "from scitbx.array_family import flex\n"
+            "from conftest import small_beam, small_detector\n"
+            "from nanobragg_kokkos import Simulation, Sources, water\n"
+            "spectrum = Spectrum(flex.double(range(9400, 9600)), flex.double([1.0] * 200))\n"
+            "simulation = Simulation(small_detector(150), Sources.from_beam(small_beam(), spectrum), fluence=1e12, beam_size_mm=0.01)\n"
+            "simulation.add_background(water(0.1))\n"
+            "print(simulation.image[0].max() > 0, hashlib.sha256(simulation.image[0].tobytes()).hexdigest())\n"
+        )
+        done = [run_python(program, OMP_NUM_THREADS=threads) for threads in ("1", "2", "3")]
+        assert all(process.returncode == 0 for process in done), [process.stderr for process in done]
+        assert len({process.stdout for process in done}) == 1 and done[0].stdout.startswith("True")
+
+    def test_python_threads_may_share_the_beam_and_the_detector(self):
+        detector, sources, sample = small_detector(), Sources.from_beam(small_beam()), water(0.1)
+        images = {}
+
+        def simulate(number: int) -> None:
+            simulation = Simulation(detector, sources, fluence=1e12, beam_size_mm=0.01)
+            for _ in range(5):
+                simulation.clear()
+                simulation.add_background(sample if number % 2 else air(number + 1))
+            images[number] = simulation.image[0].copy()
+
+        threads = [threading.Thread(target=simulate, args=(number,)) for number in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        np.testing.assert_array_equal(images[1], images[3])
+        np.testing.assert_allclose(images[2], 3 * images[0], rtol=1e-14)
 
 
 class TestInterpreterExit:
