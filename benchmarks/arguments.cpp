@@ -22,7 +22,8 @@ std::invalid_argument refused(const std::string& name, const std::string& value,
 }
 
 // Words of which each is one of those known, with + between them.
-std::vector<std::string> choice(const std::string& name, const std::string& value, const std::vector<std::string>& known) {
+std::vector<std::string> choice(const std::string& name, const std::string& value,
+                                const std::vector<std::string>& known) {
   std::vector<std::string> chosen;
   for (std::size_t begin = 0; begin <= value.size();) {
     const std::size_t end = std::min(value.find('+', begin), value.size());
@@ -66,7 +67,8 @@ Arguments parse(int argc, char** argv) {
       arguments.engines = choice(name, value, Arguments().engines);
     } else if (name == "runs") {
       const double runs = number(value);
-      if (!(runs >= 1 && runs <= 1e6 && runs == std::floor(runs))) throw refused(name, value, "a whole number, 1 or more (at most 1000000)");
+      if (!(runs >= 1 && runs <= 1e6 && runs == std::floor(runs)))
+        throw refused(name, value, "a whole number, 1 or more (at most 1000000)");
       arguments.runs = int(runs);
     } else if (name == "limit") {
       arguments.limit = number(value);
@@ -78,7 +80,8 @@ Arguments parse(int argc, char** argv) {
       if (value.empty()) throw refused(name, value, "the name of a file");
       arguments.json = value;
     } else {
-      throw std::invalid_argument(name + ": there is no such parameter; there are workload, step, engine, runs, limit, small, json");
+      throw std::invalid_argument(name + ": there is no such parameter; there are workload, step, engine, runs, limit, "
+                                  "small, json");
     }
   }
   return arguments;

@@ -91,7 +91,6 @@ class Bench {
 };
 
 void require_something_to_measure(const Arguments& arguments) {
-  std::string wanted;
   for (const std::string& name : arguments.workloads)
     for (const Workload& w : workloads(name, arguments.small))
       for (const std::string& step : w.steps) {
@@ -100,8 +99,10 @@ void require_something_to_measure(const Arguments& arguments) {
         for (const std::string& engine : w.engines)
           if (among(arguments.engines, engine)) return;
       }
+  std::string wanted;
   for (const std::string& engine : arguments.engines) wanted += (wanted.empty() ? "" : "+") + engine;
-  throw std::invalid_argument("engine=" + wanted + ": expected another engine or step, with these there is nothing to measure in workload=" + arguments.workloads.front());
+  throw std::invalid_argument("engine=" + wanted + ": expected another engine or step, with these there is nothing to " +
+                              "measure in workload=" + arguments.workloads.front());
 }
 
 // Written under another name first: there is a whole file in the end, or none.

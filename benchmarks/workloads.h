@@ -63,7 +63,8 @@ std::vector<Workload> workloads(const std::string& name, bool small);
 // All reflections of the P1 lattice of an orthorhombic cell to d_min, without 0, 0, 0.
 std::vector<std::array<int, 3>> reflections(Vec3 cell_A, double d_min_A);
 
-// Amplitudes as of independent atoms placed at random (Wilson's distribution), 100 root mean square, independent in each channel.
+// Amplitudes as of independent atoms placed at random (Wilson's distribution), 100 root mean square, independent in each
+// channel.
 double random_amplitude(const std::array<int, 3>& hkl, int channel);
 
 }  // namespace nanobragg

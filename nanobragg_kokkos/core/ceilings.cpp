@@ -68,7 +68,8 @@ Ceilings measure_ceilings() {
   {
     constexpr std::int64_t n = std::int64_t(1) << 25;
     const Array sum("nanobragg::ceilings::sum", n), more("nanobragg::ceilings::more", n);
-    ceilings.bytes_per_second = 3.0 * sizeof(double) * n / fastest("nanobragg::ceilings::memory", n, Update{sum, more, 0.5});
+    const double seconds = fastest("nanobragg::ceilings::memory", n, Update{sum, more, 0.5});
+    ceilings.bytes_per_second = 3.0 * sizeof(double) * n / seconds;
   }
   const std::int64_t n = host_is_device ? 64 * std::int64_t(ExecutionSpace().concurrency()) : std::int64_t(1) << 21;
   const int length = host_is_device ? 20000 : 2000;

@@ -27,7 +27,8 @@ Memory& memory() {
 
 bool of_device(const Kokkos::Profiling::SpaceHandle& space) { return std::strcmp(space.name, DeviceSpace::name()) == 0; }
 
-void allocated(const Kokkos::Profiling::SpaceHandle space, const char*, const void* const pointer, const std::uint64_t size) {
+void allocated(const Kokkos::Profiling::SpaceHandle space, const char*, const void* const pointer,
+               const std::uint64_t size) {
   if (!of_device(space)) return;
   Memory& m = memory();
   std::lock_guard<std::mutex> lock(m.mutex);
