@@ -28,8 +28,9 @@ double normal(Purpose purpose, std::uint64_t n) {
 }
 
 Mat3 rotation(Vec3 axis, double angle) {
-  const Vec3 x = rotated({1, 0, 0}, axis, angle), y = rotated({0, 1, 0}, axis, angle), z = rotated({0, 0, 1}, axis, angle);
-  return {{{x.x, y.x, z.x}, {x.y, y.y, z.y}, {x.z, y.z, z.z}}};
+  const Vec3 a = rotated({1, 0, 0}, axis, angle), b = rotated({0, 1, 0}, axis, angle);
+  const Vec3 c = rotated({0, 0, 1}, axis, angle);
+  return {{{a.x, b.x, c.x}, {a.y, b.y, c.y}, {a.z, b.z, c.z}}};
 }
 
 // From all rotations alike: a unit quaternion in a random direction of four dimensions is one.
@@ -50,7 +51,8 @@ std::vector<Mat3> random_blocks(int n, double spread_deg) {
   const double unit_of_angle = spread_deg * degree / std::sqrt(sum2 / n);
   std::vector<Mat3> blocks;
   for (std::uint64_t i = 0; i < std::uint64_t(n); ++i) {
-    const Vec3 axis{normal(Purpose::blocks, 4 * i + 1), normal(Purpose::blocks, 4 * i + 2), normal(Purpose::blocks, 4 * i + 3)};
+    const Vec3 axis{normal(Purpose::blocks, 4 * i + 1), normal(Purpose::blocks, 4 * i + 2),
+                    normal(Purpose::blocks, 4 * i + 3)};
     blocks.push_back(rotation(unit(axis), unit_of_angle * angles[i]));
   }
   return blocks;
@@ -65,15 +67,16 @@ FlatPanel centred(double distance_mm, double pixel_mm, int n_fast, int n_slow) {
   return upright(-0.5 * n_fast * pixel_mm, 0.5 * n_slow * pixel_mm, distance_mm, pixel_mm, n_fast, n_slow);
 }
 
-// Modules of 4 x 2 chips, which leave two pixels free between them, in four quadrants of `columns` x `rows` modules.  Each
-// quadrant is moved along one side of its neighbour, so that a square hole is left for the beam.
+// Modules of 4 x 2 chips, which leave two pixels free between them, in four quadrants of `columns` x `rows` modules.
+// Each quadrant is moved along one side of its neighbour, so that a square hole is left for the beam.
 std::vector<FlatPanel> jungfrau(double distance_mm, double pixel_mm, int chip, int columns, int rows) {
   constexpr int chips_fast = 4, chips_slow = 2, chip_gap = 2, module_gap_fast = 8, module_gap_slow = 36, hole = 68;
   const int module_fast = chips_fast * (chip + chip_gap) + module_gap_fast;
   const int module_slow = chips_slow * (chip + chip_gap) + module_gap_slow;
   const double half = 0.5 * hole, width = columns * module_fast, height = rows * module_slow;
   // Upper left corners, pixels to the right and up from the beam.
-  const double corners[4][2] = {{half - width, half + height}, {half, height - half}, {-half, -half}, {-half - width, half}};
+  const double corners[4][2] = {
+      {half - width, half + height}, {half, height - half}, {-half, -half}, {-half - width, half}};
   std::vector<FlatPanel> panels;
   for (const auto& corner : corners)
     for (int module = 0; module < columns * rows; ++module)
@@ -137,8 +140,8 @@ Workload rotation_exposure(bool small) {
   return w;
 }
 
-// The rayonix workload with one set of amplitudes for all wavelengths, in which all reflections to d_min lie on the panel;
-// then 2 and 4 times as much of one thing.
+// The rayonix workload with one set of amplitudes for all wavelengths; all reflections to d_min lie on its panel.  Then
+// 2 and 4 times as much of one thing.
 std::vector<Workload> scaling(bool small) {
   Workload base = rayonix(small);
   base.name = "scaling";

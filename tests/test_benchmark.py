@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+import sys
 from pathlib import Path
 
 import libtbx.load_env
@@ -153,6 +154,27 @@ def test_checksum_tells_places_apart():
     image[1, 2] = 3.0
     assert contents((image,)) == {"photons": 3.0, "brightest": 3.0, "checksum": 3.0 * 42}
     assert contents((np.zeros((30, 40)), image))["checksum"] == 3.0 * ((30 * 40 + 42) % 1009)
+
+
+def test_tables_are_written_from_files(files, tmp_path):
+    document = tmp_path / "performance.md"
+    document.write_text("before\n<!-- measured: begin -->\nold\n<!-- measured: end -->\nafter\n")
+    paths = []
+    for name, contents_of_file in files.items():
+        paths.append(tmp_path / f"{name}.json")
+        paths[-1].write_text(json.dumps(contents_of_file))
+    script = Path(__file__).parents[1] / "benchmarks" / "tables.py"
+    for _ in range(2):  # the second time, too
+        subprocess.run([sys.executable, str(script), str(document), *map(str, paths)], check=True)
+    text = document.read_text()
+    assert text.startswith("before\n<!-- measured: begin -->\nCeilings") and text.endswith("<!-- measured: end -->\nafter\n")
+    assert "old" not in text
+    lines = [line for line in text.splitlines() if line.startswith("| rayonix_small, spots, reflection-driven |")]
+    medians = [file["results"][1]["median_ms"] for file in files.values()]
+    assert len(lines) == 1 and [float(cell.split()[0]) for cell in lines[0].split("|")[2:-1]] == [
+        float(f"{median:.3g}") for median in medians
+    ]
+    assert "| scaling_small, domains × 4, spots, reflection-driven |" in text
 
 
 class Clock:

@@ -12,7 +12,8 @@ from nanobragg_kokkos import StructureFactors
 
 
 def channel(space_group: str, anomalous: bool, seed: int, shuffled: bool = False) -> miller.array:
-    symmetry = cctbx_crystal.symmetry((40, 50, 60, 90, 95, 90) if space_group == "C 2" else (40, 50, 60, 90, 90, 90), space_group)
+    beta = 95 if space_group == "C 2" else 90
+    symmetry = cctbx_crystal.symmetry((40, 50, 60, 90, beta, 90), space_group)
     reflections = symmetry.build_miller_set(anomalous_flag=anomalous, d_min=4)
     random = np.random.default_rng(seed)
     if shuffled:
