@@ -64,8 +64,8 @@ Machine this_machine() { return {backend(), processor_name(), NANOBRAGG_KOKKOS_V
 
 std::string heading(const Machine& m) {
   const Backend& b = m.backend;
-  return "nanobragg_kokkos " + m.version + ", C++; Kokkos " + b.kokkos_version + ", " + b.name + ", " +
-         std::to_string(b.threads) + " threads, device: " + (b.device == "host" ? m.processor : b.device) +
+  return "nanobragg_kokkos " + m.version + ", C++; Kokkos " + b.kokkos_version + ", " + b.name + ", threads: " +
+         std::to_string(b.threads) + ", device: " + (b.device == "host" ? m.processor : b.device) +
          formatted("\nCeilings: memory %.4g GB/s, arithmetic %.4g G fused multiply-adds/s\n\n",
                    m.ceilings.bytes_per_second * 1e-9, m.ceilings.fma_per_second * 1e-9) +
          formatted("%-32s%-11s%-11s%5s%11s%11s%11s%11s  %-22s%9s%10s%9s\n", "workload", "step", "of", "runs", "median ms",
@@ -82,7 +82,7 @@ std::string line(const Result& r) {
   return formatted("%-32s%-11s%-11s%5d%11.3f%11.3f%11.3f%11.3f  %-22s", label.c_str(), r.step.c_str(),
                    (r.engine + r.sample).c_str(), r.timing.runs, r.timing.median * 1e3, r.timing.least * 1e3,
                    r.timing.most * 1e3, r.timing.first * 1e3, speed.c_str()) +
-         (r.floor > 0 ? formatted("%7.0f %%", 100 * r.floor / r.timing.median) : formatted("%9s", "-")) +
+         (r.floor > 0 ? formatted("%7.1f %%", 100 * r.floor / r.timing.median) : formatted("%9s", "-")) +
          (r.device_memory > 0 ? formatted("%7.0f MB", double(r.device_memory) * 1e-6) : formatted("%10s", "-")) +
          (r.of_base > 0 ? formatted("%9.2f", r.of_base) : formatted("%9s", "-")) + "\n";
 }

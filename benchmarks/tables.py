@@ -21,7 +21,7 @@ Cell = Callable[[dict], "str | None"]
 def title(machine: dict) -> str:
     """Of the column of a machine."""
     on_host = machine["device"] == "host"
-    processor = f"{machine['processor']}, {machine['threads']} threads" if on_host else machine["device"]
+    processor = f"{machine['processor']}, threads: {machine['threads']}" if on_host else machine["device"]
     return f"{processor}; {machine['backend']}, {machine['program']}, version {machine['version']}"
 
 
@@ -55,7 +55,7 @@ def floor(row: dict) -> str | None:
     if row["fraction_of_floor"] is None:
         return None
     rate = row["evaluations_per_s"] and f", {row['evaluations_per_s'] * 1e-9:.3g} G evaluations/s"
-    return f"{100 * row['fraction_of_floor']:.0f} %{rate or ''}"
+    return f"{100 * row['fraction_of_floor']:.1f} %{rate or ''}"
 
 
 def memory(row: dict) -> str | None:

@@ -55,7 +55,7 @@ def heading(machine: dict[str, Any]) -> str:
     device = machine["processor"] if machine["device"] == "host" else machine["device"]
     return (
         f"nanobragg_kokkos {machine['version']}, Python; Kokkos {machine['kokkos']}, {machine['backend']}, "
-        f"{machine['threads']} threads, device: {device}\n"
+        f"threads: {machine['threads']}, device: {device}\n"
         f"Ceilings: memory {machine['bytes_per_s'] * 1e-9:.4g} GB/s, arithmetic {machine['fma_per_s'] * 1e-9:.4g} "
         "G fused multiply-adds/s\n\n" + _line(name for name, _ in COLUMNS)
     )
@@ -103,7 +103,7 @@ class Result:
                 *(f"{1e3 * seconds:.3f}" for seconds in times),
                 "",
                 _rate(amount / timing.median, unit),
-                f"{100 * self.floor / timing.median:.0f} %" if self.floor else "-",
+                f"{100 * self.floor / timing.median:.1f} %" if self.floor else "-",
                 f"{1e-6 * self.device_memory:.0f} MB" if self.device_memory is not None else "-",
                 f"{self.of_base:.2f}" if self.of_base is not None else "-",
             )
