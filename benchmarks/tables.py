@@ -28,7 +28,9 @@ def title(machine: dict) -> str:
 def name(row: dict) -> str:
     """Of the line of a measurement."""
     how = row["engine"] and f"{row['engine']}-driven" or row["sample"]
-    scaled = row["scaled"] and f"{row['scaled'].replace('_', ' ')} × {row['factor']}"
+    scaled = row["scaled"] and row["scaled"].replace("_", " ")
+    if row["factor"] > 1:
+        scaled = f"{scaled} × {row['factor']}"
     return ", ".join(filter(None, (row["workload"], scaled, row["step"], how)))
 
 
@@ -43,12 +45,17 @@ def table(heading: str, files: list[dict], cell: Cell) -> str:
     return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
 
 
+def rounded(number: float) -> str:
+    """Three digits, never as a power of ten."""
+    return f"{float(f'{number:.3g}'):.12g}"
+
+
 def milliseconds(row: dict) -> str | None:
     if row["scaled"]:
         return None
     if row["runs"] == 1:
-        return f"{row['median_ms']:.3g} (one run)"
-    return f"{row['median_ms']:.3g} ({row['min_ms']:.3g} to {row['max_ms']:.3g})"
+        return f"{rounded(row['median_ms'])} (one run)"
+    return f"{rounded(row['median_ms'])} ({rounded(row['min_ms'])} to {rounded(row['max_ms'])})"
 
 
 def floor(row: dict) -> str | None:
@@ -63,7 +70,7 @@ def memory(row: dict) -> str | None:
 
 
 def scaling(row: dict) -> str | None:
-    return None if row["of_base"] is None else f"{row['of_base']:.2f} ({row['median_ms']:.3g} ms)"
+    return None if row["of_base"] is None else f"{row['of_base']:.2f} ({rounded(row['median_ms'])} ms)"
 
 
 def tables(files: list[dict]) -> str:
