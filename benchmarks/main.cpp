@@ -1,7 +1,5 @@
 // Times the steps of an image with the core alone: for machines without Python and cctbx.
-#include <cerrno>
 #include <cstdio>
-#include <cstring>
 #include <exception>
 #include <fstream>
 #include <functional>
@@ -47,9 +45,11 @@ class Bench {
       const StructureFactors structure_factors = structure_factors_of(workload_);
       for (const std::string& engine : workload_.engines) {
         if (!among(arguments.engines, engine)) continue;
-        const auto add = engine == "pixel" ? add_spots_pixel_driven : add_spots_reflection_driven;
-        results.push_back(measured({"spots", engine, "", [&] {
-          add(image_, detector_, sources_, crystal_, structure_factors, Interpolation::nearest);
+        results.push_back(measured({"spots", engine, "", [&, pixel = engine == "pixel"] {
+          if (pixel)
+            add_spots_pixel_driven(image_, detector_, sources_, crystal_, structure_factors, Interpolation::nearest);
+          else
+            add_spots_reflection_driven(image_, detector_, sources_, crystal_, structure_factors, Interpolation::nearest);
         }}, arguments));
       }
     }
