@@ -254,6 +254,8 @@ bp::dict backend() {
 
 }  // namespace
 
+void wrap_benchmarks();      // benchmarks.cpp
+
 BOOST_PYTHON_MODULE(nanobragg_kokkos_ext) {
   using namespace boost::python;
   class_<nb::Detector>("Detector", no_init)
@@ -289,4 +291,5 @@ BOOST_PYTHON_MODULE(nanobragg_kokkos_ext) {
   def("add_background", add_background, (arg("image"), arg("detector"), arg("sources"), arg("amorphous")));
   def("backend", backend);
   def("stop", stop);
+  wrap_benchmarks();
 }

@@ -173,16 +173,16 @@ def help_text() -> str:
     return USAGE + "\n" + phil_scope.as_str(prefix="  ", attributes_level=1)
 
 
-def parse(arguments: list[str]) -> libtbx.phil.scope:
-    """The effective parameters: the defaults, changed by phil files and by name=value, the later ones first.
+def parse(arguments: list[str], scope: libtbx.phil.scope = phil_scope) -> libtbx.phil.scope:
+    """The effective parameters: the defaults of a scope, changed by phil files and by name=value, the later ones first.
 
     Parts of a name will do where they say enough: mean_energy=9000.
 
     Raises:
         Sorry: an argument is neither, or a name or a value is wrong.
     """
-    interpreter = phil_scope.command_line_argument_interpreter(home_scope="")
-    working = phil_scope
+    interpreter = scope.command_line_argument_interpreter(home_scope="")
+    working = scope
     for argument in arguments:
         if os.path.isfile(argument):
             working = _with_file(working, argument)
@@ -244,7 +244,7 @@ def _with_file(working: libtbx.phil.scope, path: str) -> libtbx.phil.scope:
     except (RuntimeError, UnicodeDecodeError, OSError, Sorry) as error:
         raise Sorry(f"{path}: expected a file of parameters, but reading it failed ({_one_line(error)})") from error
     if unused:
-        raise _unknown(unused[0].path, f" ({path}, line {unused[0].object.words[0].line_number})")
+        raise _unknown(working, unused[0].path, f" ({path}, line {unused[0].object.words[0].line_number})")
     return changed
 
 
@@ -257,7 +257,7 @@ def _with_assignment(
     except (RuntimeError, Sorry) as error:
         # The interpreter does not say by type what was wrong.
         if "Unknown" in str(error):
-            raise _unknown(name) from error
+            raise _unknown(working, name) from error
         raise Sorry(f"{argument}: {_one_line(error)}") from error
 
 
@@ -272,14 +272,14 @@ def _check_type(locator: libtbx.phil.object_locator) -> None:
         raise Sorry(f"{locator.path}={value}: expected {expected}") from error
 
 
-def _unknown(name: str, where: str = "") -> Sorry:
+def _unknown(scope: libtbx.phil.scope, name: str, where: str = "") -> Sorry:
     """For a name that is none: the nearest that is one."""
 
     def likeness(path: str) -> float:
         compared = path if "." in name else path.split(".")[-1]
         return difflib.SequenceMatcher(None, name.lower(), compared.lower()).ratio()
 
-    nearest = max((locator.path for locator in phil_scope.all_definitions()), key=likeness)
+    nearest = max((locator.path for locator in scope.all_definitions()), key=likeness)
     return Sorry(f"{name}: there is no such parameter{where}. Did you mean {nearest}?")
 
 

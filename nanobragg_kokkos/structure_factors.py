@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import Sequence
+from typing import Iterator, Sequence
 
 from cctbx import miller
+from cctbx.array_family import flex
 
 from nanobragg_kokkos.extension import ext
 
@@ -30,7 +31,7 @@ class StructureFactors:
         F000: float = 0.0,
     ) -> None:
         channels = [amplitudes] if isinstance(amplitudes, miller.array) else list(amplitudes)
-        self.channels = tuple(_p1_amplitudes(channel) for channel in channels)
+        self.channels = tuple(_p1_channels(channels))
         self.default_amplitude = float(default_amplitude)
         self.F000 = float(F000)
 
@@ -47,7 +48,18 @@ class StructureFactors:
         )
 
 
-def _p1_amplitudes(array: miller.array) -> miller.array:
+def _p1_channels(channels: list[miller.array]) -> Iterator[miller.array]:
+    """The amplitudes of each channel on the P1 lattice."""
+    last = None
+    for array in map(_amplitudes, channels):
+        # Channels that have the same reflections, as they usually do, are expanded in the same way.
+        if last is None or not _same_reflections(array, last):
+            p1_set, origin = _expansion(array)
+        last = array
+        yield p1_set.array(array.data().select(origin))
+
+
+def _amplitudes(array: miller.array) -> miller.array:
     if array.unit_cell() is None or array.space_group() is None:
         raise ValueError("structure factors must come with a unit cell and a space group")
     if array.is_xray_intensity_array():
@@ -56,9 +68,24 @@ def _p1_amplitudes(array: miller.array) -> miller.array:
         array = array.amplitudes()
     if not array.is_real_array():
         raise ValueError("structure factors must be real amplitudes or complex values")
-    if not array.is_unique_set_under_symmetry():
+    return array.customized_copy(sigmas=None).as_double()
+
+
+def _same_reflections(one: miller.set, other: miller.set) -> bool:
+    return (
+        one.is_identical_symmetry(other)
+        and one.anomalous_flag() == other.anomalous_flag()
+        and one.indices().size() == other.indices().size()
+        and one.indices().all_eq(other.indices())
+    )
+
+
+def _expansion(reflections: miller.set) -> tuple[miller.set, flex.size_t]:
+    """The reflections on the P1 lattice, and for each of them the number of that from which it comes."""
+    if not reflections.is_unique_set_under_symmetry():
         raise ValueError("structure factors hold several values for one reflection: merge them first")
-    array = array.customized_copy(sigmas=None)
-    if not array.anomalous_flag():
-        array = array.generate_bijvoet_mates()
-    return array.expand_to_p1().as_double()
+    numbered = reflections.set().array(flex.double_range(reflections.size()))
+    if not numbered.anomalous_flag():
+        numbered = numbered.generate_bijvoet_mates()
+    numbered = numbered.expand_to_p1()
+    return numbered.set(), numbered.data().iround().as_size_t()

@@ -1,0 +1,22 @@
+// The core's models of a workload.
+#ifndef NANOBRAGG_KOKKOS_BENCHMARKS_MODELS_H
+#define NANOBRAGG_KOKKOS_BENCHMARKS_MODELS_H
+
+#include "../nanobragg_kokkos/core/amorphous.h"
+#include "../nanobragg_kokkos/core/crystal.h"
+#include "../nanobragg_kokkos/core/detector.h"
+#include "../nanobragg_kokkos/core/sources.h"
+#include "../nanobragg_kokkos/core/structure_factors.h"
+#include "workloads.h"
+
+namespace nanobragg {
+
+Detector detector_of(const Workload& workload);
+Sources sources_of(const Workload& workload);
+Crystal crystal_of(const Workload& workload);
+StructureFactors structure_factors_of(const Workload& workload);
+Amorphous water_of(const Workload& workload);
+Amorphous air_of(const Workload& workload);
+
+}  // namespace nanobragg
+#endif

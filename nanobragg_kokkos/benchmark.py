@@ -1,0 +1,89 @@
+"""nanobragg_kokkos.benchmark, from its arguments to its results."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Iterator
+
+import libtbx.phil
+
+from nanobragg_kokkos import benchmark_parameters, ranks, workloads
+from nanobragg_kokkos.atomic import whole_file
+from nanobragg_kokkos.benchmark_report import Result, contents, heading, this_machine
+from nanobragg_kokkos.benchmark_steps import steps
+from nanobragg_kokkos.extension import ext
+from nanobragg_kokkos.timing import measure
+
+
+def main(arguments: list[str]) -> int:
+    """Runs the command; returns the exit code of the process."""
+    try:
+        ranks.on_first(ranks.OneRank(), lambda: _run(arguments))
+        return 0
+    except ranks.Failed as failure:
+        print(failure, file=sys.stderr, flush=True)
+        return 1
+    except KeyboardInterrupt:
+        print("\nInterrupted", file=sys.stderr, flush=True)
+        return 130
+    except BrokenPipeError:
+        # Whoever read the output (head, say) has seen enough; Python's last flush is not to complain either.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+
+
+def _run(arguments: list[str]) -> None:
+    if {"-h", "--help"} & set(arguments):
+        print(benchmark_parameters.help_text(), flush=True)
+        return
+    options = ("-c", "--show-config")
+    working = benchmark_parameters.validated([argument for argument in arguments if argument not in options])
+    if set(options) & set(arguments):
+        print(working.as_str(), flush=True)
+        return
+    _measure(working.extract())
+
+
+def _measure(params: libtbx.phil.scope_extract) -> None:
+    chosen = benchmark_parameters.chosen_workloads(params)
+    ext.watch_memory()
+    machine = this_machine()
+    print(heading(machine), flush=True)
+    rows = []
+    base = None
+    for workload in chosen:
+        for result in _results(workload, params, machine):
+            if workload.scaled == "base":
+                base = result.timing.median
+            if workload.scaled:
+                result = replace(result, of_base=result.timing.median / base)
+            print(result.as_line(), flush=True)
+            rows.append(result.as_row(machine))
+    if params.json is not None:
+        with whole_file(params.json) as temporary:
+            Path(temporary).write_text(json.dumps({"machine": machine, "results": rows}, indent=1) + "\n")
+
+
+def _results(
+    workload: ext.Workload, params: libtbx.phil.scope_extract, machine: dict[str, Any]
+) -> Iterator[Result]:
+    image = workloads.simulation(workload)
+    for step in steps(workload, image, params.step, params.engine):
+        ext.peak_memory()  # forgets what was before
+        timing = measure(image.clear, step.run, params.runs, params.limit)
+        device_memory = ext.peak_memory()
+        yield Result(
+            workload,
+            step.name,
+            step.engine,
+            step.sample,
+            timing,
+            floor=workload.floor_seconds(step.name, step.engine or "", machine["bytes_per_s"], machine["fma_per_s"]),
+            # On a CPU it would lack the images.
+            device_memory=device_memory if machine["device"] != "host" else None,
+            contents=contents(image.image),
+        )
