@@ -141,6 +141,8 @@ def install(request: Request, source: Path, prefix: Path, log) -> dict:
         compiler, options, build_flags = prepare_cuda(request, source, prefix, log)
     elif "HIP" in request.devices:
         compiler = compiler if request.cxx else find_program("hipcc", "ROCm")
+        # Kokkos would sort with it, which nothing here asks for, and not every ROCm comes with it.
+        options = ["-DKokkos_ENABLE_ROCTHRUST=OFF"]
     elif "SYCL" in request.devices:
         compiler = compiler if request.cxx else find_program("icpx", "Intel's oneAPI")
     wrapper = (prefix / "bin/nvcc_wrapper").read_bytes() if "Cuda" in request.devices else None
