@@ -1,5 +1,6 @@
 #include "crystal.h"
 
+#include <algorithm>
 #include <stdexcept>
 
 #include "crystal_on_device.h"
@@ -20,6 +21,17 @@ Crystal::Crystal(std::vector<Mat3> orientations, std::array<int, 3> cells, Shape
   cell_ = orientations.front();
   on_device_ = std::make_shared<OnDevice>();
   on_device_->table = to_device("nanobragg::crystal::orientations", orientations);
+  std::vector<SingleMat3> single(orientations.size());
+  for (std::size_t block = 0; block < orientations.size(); ++block) {
+    double extent2 = 0;
+    for (int i = 0; i < 3; ++i) {
+      const Vec3& axis = orientations[block].row[i];
+      single[block].row[i] = to_single(axis);
+      extent2 += double(cells[i]) * cells[i] * dot(axis, axis);
+    }
+    on_device_->largest_extent = std::max(on_device_->largest_extent, std::sqrt(extent2));
+  }
+  on_device_->single.table = to_device("nanobragg::crystal::orientations_in_single_precision", single);
 }
 
 std::vector<Mat3> orientations(const Mat3& cell, const std::vector<Mat3>& blocks, Vec3 axis, double start, double step,

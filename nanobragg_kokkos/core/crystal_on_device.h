@@ -7,7 +7,22 @@
 
 namespace nanobragg {
 
-struct Crystal::OnDevice : Kept<DeviceArray<Mat3>> {};      // the cell vectors of each block
+// In single precision; a vector fills one of the words that GPUs load at once.
+struct alignas(16) SingleVec3 {
+  float x = 0, y = 0, z = 0;
+};
+
+NANOBRAGG_FUNCTION SingleVec3 to_single(Vec3 v) { return {float(v.x), float(v.y), float(v.z)}; }
+NANOBRAGG_FUNCTION float dot(SingleVec3 a, SingleVec3 b) { return std::fma(a.x, b.x, std::fma(a.y, b.y, a.z * b.z)); }
+
+struct SingleMat3 {
+  SingleVec3 row[3];
+};
+
+struct Crystal::OnDevice : Kept<DeviceArray<Mat3>> {      // the cell vectors of each block
+  Kept<DeviceArray<SingleMat3>> single;                   // the same
+  double largest_extent = 0;                              // of the blocks' sqrt(|N_a a|^2 + |N_b b|^2 + |N_c c|^2), m
+};
 
 }  // namespace nanobragg
 #endif

@@ -48,21 +48,19 @@ struct PixelTable {
 
   // The ray that ends `fast` and `slow` pixels from the corner of a panel in one of its layers.  Without branches, so that
   // a compiler can turn a loop over rays into vector code.
-  KOKKOS_INLINE_FUNCTION Ray ray(const DevicePanel& panel, double fast, double slow, int layer) const {
+  KOKKOS_FORCEINLINE_FUNCTION Ray ray(const DevicePanel& panel, double fast, double slow, int layer) const {
     const double front = layer * panel.layer_thickness, depth = front + panel.first_depth;
     const Vec3 corner = along(panel.origin, depth, panel.normal);
     const Vec3 position = along(along(corner, slow, panel.step_slow), fast, panel.step_fast);
     const double r2 = dot(position, position), r = std::sqrt(r2), inverse = 1 / r;
     double weight = 1.0 / (double(oversample) * oversample) / r2;
     if (!point_pixel) weight *= panel.pixel_area * panel.close_distance / r;
-    double cosine = 1;
     if (panel.absorption > 0) {
-      cosine = (panel.close_distance + depth) / r;
-      const double per_depth = panel.absorption / cosine;
+      const double cosine = (panel.close_distance + depth) / r, per_depth = panel.absorption / cosine;
       weight *= bounded_exp(-front * per_depth) - bounded_exp(-(front + panel.layer_thickness) * per_depth);
     }
     // Nothing is defined where the sample itself lies in the sub-pixel, nor for a ray within the surface of the panel.
-    const bool defined = (r > 0) & (cosine > 0);
+    const bool crosses = !(panel.absorption > 0) | (panel.close_distance + depth > 0), defined = (r > 0) & crosses;
     return {{defined ? inverse * position.x : 0, defined ? inverse * position.y : 0, defined ? inverse * position.z : 0},
             defined ? weight : 0};
   }
@@ -70,7 +68,7 @@ struct PixelTable {
   KOKKOS_INLINE_FUNCTION int n_rays(const DevicePanel& panel) const { return panel.layers * oversample * oversample; }
 
   // Ray number i of a pixel: its layers one after the other, in each the sub-pixels.
-  KOKKOS_INLINE_FUNCTION Ray ray_of_pixel(const DevicePanel& panel, int fast, int slow, int i) const {
+  KOKKOS_FORCEINLINE_FUNCTION Ray ray_of_pixel(const DevicePanel& panel, int fast, int slow, int i) const {
     const int n = oversample, layer = i / (n * n), sub_slow = i / n % n, sub_fast = i % n;
     return ray(panel, fast + (sub_fast + 0.5) / n, slow + (sub_slow + 0.5) / n, layer);
   }
