@@ -51,20 +51,24 @@ struct Quotient {
 };
 
 // sin(n pi d) / sin(pi d), up to the sign, for a whole n and |d| <= 1/2.  Both sines keep their relative accuracy: fma leaves
-// n d less its nearest integer without an error to speak of.  Next to d = 0 the quotient is n to 2e-18, and no product of
-// denominators gets too small for a double.
+// n d less its nearest integer without an error to speak of.  Below 1e-20 the quotient no longer changes; not going there
+// needs no case for d = 0, and no product of denominators gets too small for a double.
 KOKKOS_FORCEINLINE_FUNCTION Quotient grating(double d, double n) {
-  const double turns = n * d, rest = std::fma(n, d, -nearest_whole(turns));
-  const bool at_peak = std::abs(turns) < 1e-9;
-  return {at_peak ? n : sine_of_half_turns(rest), at_peak ? 1 : sine_of_half_turns(d)};
+  const double x = std::abs(d) < 1e-20 ? 1e-20 : std::abs(d);
+  return {sine_of_half_turns(std::fma(n, x, -nearest_whole(n * x))), sine_of_half_turns(x)};
 }
 
 // (3 (sin x - x cos x) / x^3)^2 for x = pi r.
 KOKKOS_FORCEINLINE_FUNCTION double ball2(double r2) {
   const double y = Kokkos::numbers::pi * Kokkos::numbers::pi * r2, r = std::sqrt(r2), x = Kokkos::numbers::pi * r;
   // The closed form loses digits near 0; there the first terms of the series are all that counts.
-  const double series =
-      1 - y / 10 * (1 - y / 28 * (1 - y / 54 * (1 - y / 88 * (1 - y / 130 * (1 - y / 180)))));
+  double series = 1.0 / 31135104000;
+  series = std::fma(series, y, -1.0 / 172972800);
+  series = std::fma(series, y, 1.0 / 1330560);
+  series = std::fma(series, y, -1.0 / 15120);
+  series = std::fma(series, y, 1.0 / 280);
+  series = std::fma(series, y, -1.0 / 10);
+  series = std::fma(series, y, 1.0);
   // Whole half turns change the sign of sine and cosine together, which the square forgets.
   const double rest = r - nearest_whole(r);
   const double sine = sine_of_half_turns(rest), cosine = sine_of_half_turns(0.5 - std::abs(rest));

@@ -24,13 +24,13 @@ struct Lanes {
 };
 
 struct Tile {
-  DevicePanel panel;      // a copy: so the compiler knows that writing results does not change it
+  const DevicePanel& panel;
   int fast, slow;         // of the first pixel
-  int n_fast, n_slow;     // of the pixels on the panel
+  int n_fast, n_slow;     // pixels of the panel from there on: less than a tile's side at the edges
   KOKKOS_FUNCTION Tile(const PixelTable& rays, int tile) : panel(rays.panels(rays.panel_of_tile(tile))) {
     const int in_panel = tile - panel.first_tile;
     fast = in_panel % panel.tiles_fast * tile_side, slow = in_panel / panel.tiles_fast * tile_side;
-    n_fast = Kokkos::min(tile_side, panel.n_fast - fast), n_slow = Kokkos::min(tile_side, panel.n_slow - slow);
+    n_fast = panel.n_fast - fast, n_slow = panel.n_slow - slow;
   }
   KOKKOS_FUNCTION std::int64_t pixel(int from_first, int rows_below) const {
     return panel.first_pixel + std::int64_t(slow + rows_below) * panel.n_fast + fast + from_first;
@@ -38,7 +38,7 @@ struct Tile {
 };
 
 // Where ray r of the pixels flies, whose first is given.
-void directions_of_rays(const PixelTable& rays, const DevicePanel& of, int fast, int slow, int r, Lanes<double>& directions) {
+[[maybe_unused]] void directions_of_rays(const PixelTable& rays, const DevicePanel& of, int fast, int slow, int r, Lanes<double>& directions) {
   const DevicePanel panel = of;
   for (int j = 0; j < lanes; ++j) {
     const Ray ray = rays.ray_of_pixel(panel, fast + j % tile_side, slow + j / tile_side, r);
@@ -46,7 +46,7 @@ void directions_of_rays(const PixelTable& rays, const DevicePanel& of, int fast,
   }
 }
 
-void scatter(const Lanes<double>& diffracted, Vec3 incident, double wavenumber, Lanes<double>& scattering, Lanes<float>& single) {
+[[maybe_unused]] void scatter(const Lanes<double>& diffracted, Vec3 incident, double wavenumber, Lanes<double>& scattering, Lanes<float>& single) {
   for (int j = 0; j < lanes; ++j) {
     const double x = diffracted.x[j] - incident.x, y = diffracted.y[j] - incident.y, z = diffracted.z[j] - incident.z;
     scattering.x[j] = x, scattering.y[j] = y, scattering.z[j] = z;
@@ -91,12 +91,16 @@ struct AddSpots {
   KOKKOS_FUNCTION double over_blocks(Vec3 scattering, const Direction& direction) const {
     const int n_blocks = int(term.blocks.extent(0));
     double sum = 0;
+    const bool one_wavelength = direction.end - direction.begin == 1;
     if constexpr (!ends) {
-      for (int block = 0; block < n_blocks; ++block) {
-        const Vec3 index = term.blocks(block) * scattering;
-        for (int i = direction.begin; i < direction.end; ++i) sum += term_at(index, i);
-      }
-    } else if (direction.end - direction.begin == 1) {
+      if (one_wavelength)      // apart, so that what the source says is read once
+        for (int block = 0; block < n_blocks; ++block) sum += term_at(term.blocks(block) * scattering, direction.begin);
+      else
+        for (int block = 0; block < n_blocks; ++block) {
+          const Vec3 index = term.blocks(block) * scattering;
+          for (int i = direction.begin; i < direction.end; ++i) sum += term_at(index, i);
+        }
+    } else if (one_wavelength) {
       const SingleVec3 at = to_single(term.sources.wavenumber(direction.begin) * scattering);
       for_each_passing(0, n_blocks, [&](int block) {
         const SingleMat3& rows = single(block);
@@ -128,7 +132,7 @@ struct AddSpots {
     for (int first = begin; first < end; first += 32) {
       const int n = Kokkos::min(32, end - first);
       unsigned passing = 0;
-      for (int i = 0; i < n; ++i) passing |= unsigned(filter.passes(distance2(first + i))) << i;
+      for (int i = n - 1; i >= 0; --i) passing = 2 * passing + filter.passes(distance2(first + i));
       for (; passing != 0; passing &= passing - 1) visit(first + Kokkos::Experimental::countr_zero_builtin(passing));
     }
   }
@@ -136,7 +140,7 @@ struct AddSpots {
   struct ByTile {};
   void operator()(ByTile, const std::int64_t i) const {
     const Tile tile(rays, int(i));
-    for (int row = 0; row < tile.n_slow; row += rows_together) {
+    for (int row = 0; row < std::min(int(tile_side), tile.n_slow); row += rows_together) {
       bool active[lanes], any_active = false, any = false;
       for (int j = 0; j < lanes; ++j) {
         const int fast = j % tile_side, slow = row + j / tile_side;
@@ -291,10 +295,13 @@ void run(Image& image, const Detector& detector, const Sources& sources, const C
   const SpotTerms<shape, interpolation> term(sources, crystal, structure_factors);
   const Kernel kernel{image.on_device().pixels, rays, term, crystal.on_device().single.table,
                       {reach2<shape>(), term.cells, crystal.on_device().largest_extent, sources.largest_wavenumber()}};
-  const std::int64_t n = std::int64_t(rays.n_tiles) * (host_is_device ? 1 : tile_side * tile_side);
+  const std::int64_t n = std::int64_t(rays.n_tiles) * (host_is_device ? 1 : pixels_of_tile);
+  // So many blocks of threads at a time that a GPU's multiprocessor has something to do while memory and divisions are waited
+  // for; without interpolation nothing is spilled from the loops for it.
+  using Bounds = Kokkos::LaunchBounds<pixels_of_tile, interpolation == Interpolation::nearest ? 3 : 2>;
   // Dynamic: masked or dark regions take no time, others a lot.
   Kokkos::parallel_for("nanobragg::spots::pixel_driven",
-                       Kokkos::RangePolicy<ExecutionSpace, How, Kokkos::Schedule<Kokkos::Dynamic>, Kokkos::IndexType<std::int64_t>>(0, n),
+                       Kokkos::RangePolicy<ExecutionSpace, How, Kokkos::Schedule<Kokkos::Dynamic>, Kokkos::IndexType<std::int64_t>, Bounds>(0, n),
                        kernel);
   Kokkos::fence("nanobragg::spots::pixel_driven");
 }

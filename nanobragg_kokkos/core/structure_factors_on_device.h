@@ -33,8 +33,8 @@ struct AmplitudeTable : IndexBox {
   }
 
   KOKKOS_INLINE_FUNCTION double operator()(int h, int k, int l, int channel) const {
-    const double* const all = at(h, k, l);
-    return all ? all[channel] : default_amplitude;
+    const int begin = offset(h, k, l);
+    return begin < 0 ? default_amplitude : amplitude(begin + channel);
   }
 
   // Between the lattice points: the cubic polynomials through four points a side (Lagrange).
