@@ -156,6 +156,8 @@ def experiment_of(draw: Draw) -> tuple[Simulation, Crystal, StructureFactors]:
 @example(Draw(place="behind", panels=4, cells=10))
 @example(Draw(shape="gauss", cells=1000, bandwidth=0.0, wavelengths=1, spread_deg=0.0))
 @example(Draw(shape="tophat", cells=3, interpolation="tricubic", layers=3, oversample=2))
+@example(Draw(shape="tophat", cells=1000, blocks=70, bandwidth=0.0, wavelengths=1, directions=3, spread_deg=0.01))
+@example(Draw(shape="tophat", cells=300, wavelengths=70, masked=True, panels=3, oversample=2))
 def test_engines_agree(draw):
     simulation, crystal, structure_factors = experiment_of(draw)
     simulation.add_spots(crystal, structure_factors, engine="pixel")

@@ -62,20 +62,18 @@ struct PixelTable {
 
   // The ray that ends `fast` and `slow` pixels from the corner of a panel in one of its layers.  Without branches, so that
   // a compiler can turn a loop over rays into vector code.
-  KOKKOS_INLINE_FUNCTION Ray ray(const DevicePanel& panel, double fast, double slow, int layer) const {
+  KOKKOS_FORCEINLINE_FUNCTION Ray ray(const DevicePanel& panel, double fast, double slow, int layer) const {
     const double front = layer * panel.layer_thickness, depth = front + panel.first_depth;
     const Vec3 position = point(panel, fast, slow, depth);
     const double r = norm(position), inverse = 1 / r;
     double weight = per_sub_pixel * inverse * inverse;
     if (!point_pixel) weight *= panel.pixel_area * panel.close_distance * inverse;
-    double cosine = 1;
     if (panel.absorption > 0) {
-      cosine = (panel.close_distance + depth) * inverse;
-      const double per_depth = panel.absorption / cosine;
+      const double cosine = (panel.close_distance + depth) * inverse, per_depth = panel.absorption / cosine;
       weight *= bounded_exp(-front * per_depth) - bounded_exp(-(front + panel.layer_thickness) * per_depth);
     }
     // Nothing is defined where the sample itself lies in the sub-pixel, nor for a ray within the surface of the panel.
-    const bool defined = (r > 0) & (cosine > 0);
+    const bool crosses = !(panel.absorption > 0) | (panel.close_distance + depth > 0), defined = (r > 0) & crosses;
     return {{defined ? inverse * position.x : 0, defined ? inverse * position.y : 0, defined ? inverse * position.z : 0},
             defined ? weight : 0};
   }
@@ -87,7 +85,7 @@ struct PixelTable {
   KOKKOS_INLINE_FUNCTION int n_rays(const DevicePanel& panel) const { return panel.layers * oversample * oversample; }
 
   // Ray number i of a pixel: its layers one after the other, in each the sub-pixels.
-  KOKKOS_INLINE_FUNCTION Ray ray_of_pixel(const DevicePanel& panel, int fast, int slow, int i) const {
+  KOKKOS_FORCEINLINE_FUNCTION Ray ray_of_pixel(const DevicePanel& panel, int fast, int slow, int i) const {
     const int n = oversample, layer = i / (n * n), sub_slow = i / n % n, sub_fast = i % n;
     return ray(panel, fast + (sub_fast + 0.5) / n, slow + (sub_slow + 0.5) / n, layer);
   }
@@ -129,21 +127,6 @@ struct PixelTable {
       if (starts(panels(middle))) low = middle; else high = middle;
     }
     return low;
-  }
-};
-
-// Where a tile lies.
-struct Tile {
-  const DevicePanel* panel;
-  int fast, slow;                  // its first pixel
-
-  KOKKOS_INLINE_FUNCTION Tile(const PixelTable& pixels, int number) : panel(&pixels.panels(pixels.panel_of_tile(number))) {
-    const int in_panel = number - panel->first_tile;
-    fast = in_panel % panel->tiles_fast * tile_side, slow = in_panel / panel->tiles_fast * tile_side;
-  }
-  // The number of a pixel of it, which is slow × tile_side + fast within.
-  KOKKOS_INLINE_FUNCTION std::int64_t pixel(int in_tile) const {
-    return panel->first_pixel + std::int64_t(slow + in_tile / tile_side) * panel->n_fast + fast + in_tile % tile_side;
   }
 };
 

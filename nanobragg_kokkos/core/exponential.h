@@ -13,7 +13,7 @@
 
 namespace nanobragg {
 
-KOKKOS_INLINE_FUNCTION double vectorizable_exp(double x) {
+KOKKOS_FORCEINLINE_FUNCTION double vectorizable_exp(double x) {
   const double round = 6755399441055744.0;                 // 1.5 * 2^52: adding it leaves the integer in the last bits
   const double shifted = std::fma(x, 1.4426950408889634074, round), n = shifted - round;
   const double r = std::fma(n, -1.90821492927058770002e-10, std::fma(n, -0.693147180369123816490, x));
@@ -64,7 +64,7 @@ KOKKOS_INLINE_FUNCTION double exp_by_table(double x, const double* powers) {
 }
 
 // exp(x) for all x <= 0; 0 below -708.
-KOKKOS_INLINE_FUNCTION double bounded_exp(double x) { return x < -708 ? 0 : vectorizable_exp(x < -708 ? -708 : x); }
+KOKKOS_FORCEINLINE_FUNCTION double bounded_exp(double x) { return x < -708 ? 0 : vectorizable_exp(x < -708 ? -708 : x); }
 
 }  // namespace nanobragg
 #endif

@@ -5,13 +5,14 @@
 
 #include "patch_light.h"
 #include "spot_notes.h"
+#include "tile.h"
 
 namespace nanobragg {
 
 template <Shape shape, Interpolation interpolation>
 struct GatherInTeams {
   using Team = typename Kokkos::TeamPolicy<ExecutionSpace>::member_type;
-  static constexpr int warps = 4, lanes = 32, pixels_of_tile = tile_side * tile_side;
+  static constexpr int warps = 4, lanes = 32;
 
   Array<double> image;
   PatchLight<shape, interpolation> light;
@@ -142,7 +143,7 @@ struct GatherInTeams {
       }
       team.team_barrier();
     }
-    if (sum != 0) image(tile.pixel(rank)) += light.term.scale * sum;
+    if (sum != 0) image(tile.pixel(rank % tile_side, rank / tile_side)) += light.term.scale * sum;
   }
 
   // A long list in the order of the patches, by exchanges at growing distances (bitonic, for any length).

@@ -6,6 +6,7 @@
 
 #include "patch_light.h"
 #include "spot_notes.h"
+#include "tile.h"
 
 namespace nanobragg {
 
@@ -17,8 +18,6 @@ struct Task {
 
 template <Shape shape, Interpolation interpolation>
 struct GatherInTiles {
-  static constexpr int pixels_of_tile = tile_side * tile_side;
-
   Array<double> image;
   PatchLight<shape, interpolation> light;
   SpotNotes notes;
@@ -30,8 +29,8 @@ struct GatherInTiles {
     const int n = notes.ends(number) - notes.begin(number);
     std::sort(list, list + n, [&](int a, int b) { return notes.patches(a).order < notes.patches(b).order; });
     double sums[pixels_of_tile] = {};
-    for (int ray = 0; ray < light.rays.n_rays(*tile.panel); ++ray) {
-      const NeighbourRays tile_rays(light.rays, *tile.panel, tile.fast, tile.slow, tile_side, tile_side, ray);
+    for (int ray = 0; ray < light.rays.n_rays(tile.panel); ++ray) {
+      const NeighbourRays tile_rays(light.rays, tile.panel, tile.fast, tile.slow, tile_side, tile_side, ray);
       for (int j = 0; j < n; ++j) add_patch(notes.patches(list[j]), tile, tile_rays, ray, sums);
     }
     add_to_image(tile, sums);
@@ -39,7 +38,7 @@ struct GatherInTiles {
 
   void add_to_image(const Tile& tile, const double (&sums)[pixels_of_tile]) const {
     for (int pixel = 0; pixel < pixels_of_tile; ++pixel)
-      if (sums[pixel] != 0) image(tile.pixel(pixel)) += light.term.scale * sums[pixel];
+      if (sums[pixel] != 0) image(tile.pixel(pixel % tile_side, pixel / tile_side)) += light.term.scale * sums[pixel];
   }
 
   void add_patch(const Patch& patch, const Tile& tile, const NeighbourRays& tile_rays, int ray, double (&sums)[pixels_of_tile]) const {
@@ -58,7 +57,7 @@ struct GatherInTiles {
         if (!(low[fast] <= high[fast])) continue;
         const Run run = sources_between(low[fast], high[fast], direction, light.term.sources.wavenumber);
         const int pixel = (slow - tile.slow) * tile_side + fast;
-        if (run.begin < run.end && light.rays.active(tile.pixel(pixel))) tasks[n_tasks++] = {run, pixel};
+        if (run.begin < run.end && light.rays.active(tile.pixel(pixel % tile_side, pixel / tile_side))) tasks[n_tasks++] = {run, pixel};
       }
     }
     for (int first = 0; first < n_tasks; first += vector_lanes)
@@ -78,7 +77,7 @@ struct GatherInTiles {
       fast[j] = tile.fast + pixel % tile_side, slow[j] = tile.slow + pixel / tile_side;
     }
     for (int j = 0; j < vector_lanes; ++j) {
-      const Ray ray = light.rays.ray_of_pixel(*tile.panel, fast[j], slow[j], ray_number);
+      const Ray ray = light.rays.ray_of_pixel(tile.panel, fast[j], slow[j], ray_number);
       const Vec3 index = block * (ray.direction - direction.incident);
       h[j] = index.x, k[j] = index.y, l[j] = index.z;
       factor[j] = ray.weight * light.term.sources.polarization(direction, ray.direction);

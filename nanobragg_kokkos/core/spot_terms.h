@@ -31,13 +31,13 @@ struct SpotTerms {
   // rest.
   struct Index {
     double nearest, rest;
-    KOKKOS_INLINE_FUNCTION Index(double at_one, double wavenumber)
+    KOKKOS_FORCEINLINE_FUNCTION Index(double at_one, double wavenumber)
         : nearest(nearest_index(at_one * wavenumber)), rest(Kokkos::fma(at_one, wavenumber, -nearest)) {}
-    KOKKOS_INLINE_FUNCTION double whole() const { return nearest + rest; }
+    KOKKOS_FORCEINLINE_FUNCTION double whole() const { return nearest + rest; }
   };
 
   // Weight × F^2 × F_latt^2 of source i, for the Miller indices that the ray has at its wavelength.
-  KOKKOS_INLINE_FUNCTION double operator()(const Index& h, const Index& k, const Index& l, int i) const {
+  KOKKOS_FORCEINLINE_FUNCTION double operator()(const Index& h, const Index& k, const Index& l, int i) const {
     if (reach2<shape>() >= 0 && reduced_distance2(h.rest, k.rest, l.rest, cells) >= reach2<shape>()) return 0;
     const double f = interpolation == Interpolation::nearest
                          ? amplitude(int(h.nearest), int(k.nearest), int(l.nearest), sources.channel(i))

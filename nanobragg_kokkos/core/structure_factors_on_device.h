@@ -10,24 +10,33 @@
 
 namespace nanobragg {
 
-struct AmplitudeTable {
-  DeviceArray<double> amplitude;       // and vector_lanes more, which vector code may read and not use
-  DeviceArray<float> strongest;        // no less than the largest magnitude of each reflection in all channels
+struct IndexBox {
   int low[3] = {0, 0, 0}, size[3] = {0, 0, 0};
   int channels = 0;
+
+  // Where the amplitudes of a reflection begin, of which there are less than 2^31; -1 outside.  Without branches.
+  KOKKOS_FORCEINLINE_FUNCTION int offset(int h, int k, int l) const {
+    const unsigned from_h = unsigned(h) - low[0], from_k = unsigned(k) - low[1], from_l = unsigned(l) - low[2];      // huge if less
+    const bool inside = (from_h < unsigned(size[0])) & (from_k < unsigned(size[1])) & (from_l < unsigned(size[2]));
+    return inside ? int(((from_h * size[1] + from_k) * size[2] + from_l) * channels) : -1;
+  }
+};
+
+struct AmplitudeTable : IndexBox {
+  DeviceArray<double> amplitude;       // and vector_lanes more, which vector code may read and not use
+  DeviceArray<float> strongest;        // no less than the largest magnitude of each reflection in all channels
   double default_amplitude = 0;
   double largest = 0;                  // magnitude of all
 
   // The amplitudes of a reflection in all channels; null if they are the default.
   KOKKOS_INLINE_FUNCTION const double* at(int h, int k, int l) const {
-    h -= low[0], k -= low[1], l -= low[2];
-    if (h < 0 || k < 0 || l < 0 || h >= size[0] || k >= size[1] || l >= size[2]) return nullptr;
-    return amplitude.data() + ((std::int64_t(h) * size[1] + k) * size[2] + l) * channels;
+    const int begin = offset(h, k, l);
+    return begin < 0 ? nullptr : amplitude.data() + begin;
   }
 
   KOKKOS_INLINE_FUNCTION double operator()(int h, int k, int l, int channel) const {
-    const double* const all = at(h, k, l);
-    return all ? all[channel] : default_amplitude;
+    const int begin = offset(h, k, l);
+    return begin < 0 ? default_amplitude : amplitude(begin + channel);
   }
 
   // No less than the magnitude of a reflection's amplitude in any channel.
