@@ -46,8 +46,6 @@ struct Amorphous::OnDevice : Resident {
 
 namespace {
 
-constexpr bool host_is_device = std::is_same<DeviceSpace, Kokkos::HostSpace>::value;
-
 // Of several pixels at a time, each in a lane of its own.
 template <int lanes>
 struct Rays {
@@ -172,8 +170,8 @@ struct AddBackground {
 template <bool one_ray>
 void run(const AddBackground<one_ray>& kernel) {
   Kokkos::parallel_for("nanobragg::background",
-                       Kokkos::RangePolicy<ExecutionSpace, Kokkos::Schedule<Kokkos::Dynamic>, Kokkos::IndexType<std::int64_t>>(
-                           0, kernel.n_iterations()), kernel);
+                       at_once(Kokkos::RangePolicy<ExecutionSpace, Kokkos::Schedule<Kokkos::Dynamic>, Kokkos::IndexType<std::int64_t>>(
+                           0, kernel.n_iterations())), kernel);
 }
 
 double number_of_rays(const Detector& detector) {

@@ -12,7 +12,6 @@ namespace {
 
 constexpr int least_attempts = 4;
 constexpr double least_seconds = 0.4;
-constexpr bool host_is_device = std::is_same<DeviceSpace, Kokkos::HostSpace>::value;
 
 // Dynamic: a thread whose core is busy with something else does not hold up the others.
 using Range = Kokkos::RangePolicy<ExecutionSpace, Kokkos::Schedule<Kokkos::Dynamic>, Kokkos::IndexType<std::int64_t>>;

@@ -12,7 +12,7 @@
 //   margin = 16 u |x| sqrt(|N_a a|^2 + |N_b b|^2 + |N_c c|^2).
 // Squares and their sum are good to 6 u, for which the limit leaves 2e-6.
 //
-// The margin is 0.004 for 57 cells of 67 x 60 x 47 angstrom at 1.3 angstrom, against a reach of 4.7 for gauss_argchk.  Where it
+// The margin is 0.008 for 57 cells of 67 x 60 x 47 angstrom at 1.3 angstrom, against a reach of 4.7 for gauss_argchk.  Where it
 // gets larger than the reach more terms pass than need be, in the end all.
 #ifndef NANOBRAGG_KOKKOS_CORE_REACH_FILTER_H
 #define NANOBRAGG_KOKKOS_CORE_REACH_FILTER_H

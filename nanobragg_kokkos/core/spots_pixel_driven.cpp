@@ -10,8 +10,6 @@
 namespace nanobragg {
 namespace {
 
-constexpr bool host_is_device = std::is_same<DeviceSpace, Kokkos::HostSpace>::value;
-
 template <Shape shape, Interpolation interpolation>
 void run(Image& image, const Detector& detector, const Sources& sources, const Crystal& crystal,
          const StructureFactors& structure_factors) {
@@ -22,8 +20,8 @@ void run(Image& image, const Detector& detector, const Sources& sources, const C
   using Bounds = Kokkos::LaunchBounds<pixels_of_tile, interpolation == Interpolation::nearest ? 3 : 2>;
   // Dynamic: masked or dark regions take no time, others a lot.
   Kokkos::parallel_for("nanobragg::spots::pixel_driven",
-                       Kokkos::RangePolicy<ExecutionSpace, Kokkos::Schedule<Kokkos::Dynamic>, Kokkos::IndexType<std::int64_t>, Bounds>(
-                           0, kernel.n_steps()), kernel);
+                       at_once(Kokkos::RangePolicy<ExecutionSpace, Kokkos::Schedule<Kokkos::Dynamic>, Kokkos::IndexType<std::int64_t>,
+                                                   Bounds>(0, kernel.n_steps())), kernel);
   Kokkos::fence("nanobragg::spots::pixel_driven");
 }
 
