@@ -12,6 +12,7 @@
 #include "image_on_device.h"
 #include "intensity_curves.h"
 #include "sources_on_device.h"
+#include "tile.h"
 
 namespace nanobragg {
 
@@ -54,7 +55,7 @@ struct Rays {
 };
 
 // On a CPU, blocks of pixels as they are numbered, taken several in a row at a time, with vector code.  On a GPU, which
-// calculates a pixel in each thread, tiles: there a pixel finds its place without a division of 64-bit numbers.
+// calculates a few pixels in each thread, tiles.
 // one_ray: no pixel has more than one ray; a GPU then needs half the registers.
 template <bool one_ray>
 struct AddBackground {
@@ -66,14 +67,15 @@ struct AddBackground {
   double scale;
   double sub_pixel = 1.0 / rays.oversample;      // side of a sub-pixel, in pixels
 
-  static constexpr std::int64_t block = 1024, tile = tile_side * tile_side;
+  static constexpr std::int64_t block = 1024;
+  static constexpr int rows_of_thread = 4, threads_of_tile = tile_side * tile_side / rows_of_thread;
 
   std::int64_t n_iterations() const {
-    return host_is_device ? (std::int64_t(image.extent(0)) + block - 1) / block : rays.n_tiles * tile;
+    return host_is_device ? (std::int64_t(image.extent(0)) + block - 1) / block : std::int64_t(rays.n_tiles) * threads_of_tile;
   }
 
   KOKKOS_FUNCTION void operator()(const std::int64_t i) const {
-    if constexpr (host_is_device) add_block(i); else add_in_tile(int(std::uint64_t(i) / tile), unsigned(std::uint64_t(i) % tile));
+    if constexpr (host_is_device) add_block(i); else add_in_tile(int(i / threads_of_tile), int(i % threads_of_tile));
   }
 
   KOKKOS_FUNCTION void add_block(std::int64_t i) const {
@@ -90,12 +92,12 @@ struct AddBackground {
     }
   }
 
-  KOKKOS_FUNCTION void add_in_tile(int number, unsigned in_tile) const {
-    const DevicePanel& panel = rays.panels(rays.panel_of_tile(number));
-    const unsigned in_panel = number - panel.first_tile, tiles_fast = panel.tiles_fast;
-    const int fast = in_panel % tiles_fast * tile_side + in_tile % tile_side;
-    const int slow = in_panel / tiles_fast * tile_side + in_tile / tile_side;
-    if (fast < panel.n_fast && slow < panel.n_slow) add<1>(panel, fast, slow, 1);
+  KOKKOS_FUNCTION void add_in_tile(int number, int thread) const {
+    const Tile tile(rays, number);
+    const int fast = thread % tile_side;
+    if (fast >= tile.n_fast) return;
+    for (int slow = thread / tile_side; slow < Kokkos::min(int(tile_side), tile.n_slow); slow += tile_side / rows_of_thread)
+      add<1>(tile.panel, tile.fast + fast, tile.slow + slow, 1);
   }
 
   // The first n of `lanes` pixels in a row; what the other lanes calculate is not used.
