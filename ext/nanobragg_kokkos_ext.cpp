@@ -229,7 +229,7 @@ bp::tuple engine_work(const nb::Detector& detector, const nb::Sources& sources, 
   double pixel, reflection;
   {
     WithoutGIL released;
-    pixel = nb::pixel_driven_work(detector, sources, crystal);
+    pixel = nb::pixel_driven_work(detector, sources, crystal, how);
     reflection = nb::reflection_driven_work(detector, sources, crystal, structure_factors, how, allowed);
   }
   return bp::make_tuple(pixel, reflection);

@@ -40,7 +40,7 @@ void add_spots_reflection_driven(Image& image, const Detector& detector, const S
 
 // What the engines would have to do, in seconds of one CPU core or thereabouts: only the ratio counts.  The reflections'
 // share is found by looking for the patches of a few blocks.  Infinite for what the reflection-driven engine does not do.
-double pixel_driven_work(const Detector& detector, const Sources& sources, const Crystal& crystal);
+double pixel_driven_work(const Detector& detector, const Sources& sources, const Crystal& crystal, Interpolation interpolation);
 double reflection_driven_work(const Detector& detector, const Sources& sources, const Crystal& crystal,
                               const StructureFactors& structure_factors, Interpolation interpolation,
                               std::optional<double> tolerance = {});

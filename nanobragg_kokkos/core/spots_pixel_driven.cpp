@@ -37,9 +37,10 @@ void add_spots_pixel_driven(Image& image, const Detector& detector, const Source
   });
 }
 
-double pixel_driven_work(const Detector& detector, const Sources& sources, const Crystal& crystal) {
+double pixel_driven_work(const Detector& detector, const Sources& sources, const Crystal& crystal, Interpolation interpolation) {
   // Measured with one core of a recent x86 processor.
-  constexpr double a_ray = 3.3e-9, a_test = 0.28e-9, a_term = 4.5e-9;
+  constexpr double a_ray = 3.3e-9, a_test = 0.28e-9;
+  const double a_term = interpolation == Interpolation::tricubic ? 60e-9 : 4.5e-9;
   double rays = 0;
   for (const Panel& panel : detector.panels())
     rays += double(panel.n_fast) * panel.n_slow * (panel.sensor_thickness > 0 ? detector.sampling().sensor_layers : 1);

@@ -193,7 +193,7 @@ class Engine {
   // Of the patches of every stride-th row; see reflection_driven_work.
   double work(const Detector& detector, const Sources& sources, int stride) const {
     // Measured with one core of a recent x86 processor.
-    constexpr double a_row = 20e-9, a_patch = 300e-9, a_ray = 10e-9, a_wavelength = 0.3e-9;
+    constexpr double a_row = 30e-9, a_patch = 350e-9, a_ray = 23e-9, a_wavelength = interpolation == Interpolation::tricubic ? 6e-9 : 0.1e-9;
     const auto search = search_;
     const auto notes = notes_;
     double patches = 0, pixels = 0;

@@ -210,3 +210,26 @@ TEST(a_channel_that_is_not_there_is_refused) {
                                       Crystal(e.blocks, cells, Shape::square), StructureFactors({e.amplitudes[0]}, 2, 0),
                                       Interpolation::nearest), std::invalid_argument);
 }
+
+// Patches of more than a hundred pixels a side come in pieces; hundreds of them in each tile.
+TEST(engines_agree_where_patches_are_large_and_many) {
+  const Experiment e;
+  const Detector detector({flat_panel(200, 170, 4e-4)}, {});
+  const Sources sources(e.sources, {true, kahn, field}, fluence);
+  const StructureFactors structure_factors(e.amplitudes, 0, 0);
+  std::vector<Mat3> turns(24);
+  for (std::size_t i = 0; i < turns.size(); ++i)
+    for (int axis = 0; axis < 3; ++axis) {
+      const Vec3 turned = rotated({double(axis == 0), double(axis == 1), double(axis == 2)}, unit({1, 2, 3}), 1e-3 * double(i));
+      (&turns[i].row[0].x)[axis] = turned.x, (&turns[i].row[1].x)[axis] = turned.y, (&turns[i].row[2].x)[axis] = turned.z;
+    }
+  const Crystal crystal(orientations(e.blocks[0], turns, {0, 1, 0}, 0, 0, 1), {2, 3, 2}, Shape::gauss_argchk);
+  Image by_pixel(detector.n_pixels()), by_reflection(detector.n_pixels()), again(detector.n_pixels());
+  add_spots_pixel_driven(by_pixel, detector, sources, crystal, structure_factors, Interpolation::nearest);
+  add_spots_reflection_driven(by_reflection, detector, sources, crystal, structure_factors, Interpolation::nearest);
+  add_spots_reflection_driven(again, detector, sources, crystal, structure_factors, Interpolation::nearest);
+  const auto want = by_pixel.on_host(), got = by_reflection.on_host();
+  const double brightest = *std::max_element(want.get(), want.get() + by_pixel.size());
+  for (std::size_t i = 0; i < by_pixel.size(); ++i) CHECK_CLOSE(got.get()[i], want.get()[i], 1e-12 * brightest);
+  CHECK(std::equal(got.get(), got.get() + by_pixel.size(), again.on_host().get()));
+}
