@@ -207,11 +207,15 @@ def test_tolerance_is_an_upper_bound_of_what_is_left_out(draw, tolerance):
 
 @pytest.mark.parametrize("shape", ["square", "round", "gauss", "gauss_argchk"])
 def test_smaller_tolerance_leaves_out_less(shape):
+    # Few blocks and one wavelength: no sum blurs what a reflection lacks, and the bound is nearly reached.
     draw = Draw(seed=4, shape=shape, cells=5, blocks=2, panels=4, wavelengths=1, triclinic=False)
     tolerances = [10.0**-i for i in range(1, 13)]
     most = [loss.max() for loss in left_out(draw, *tolerances)]
     assert most[0] > 1e-3, "next to nothing is left out: the experiment shows nothing"
-    assert all(after <= before + ROUNDING for before, after in zip(most, most[1:]))
+    for loss, tolerance in zip(most, tolerances):
+        assert loss <= tolerance + ROUNDING
+    for before, after in zip(most, most[1:]):
+        assert after <= before + ROUNDING
     assert most[-1] < 1e-6 * most[0]
 
 
