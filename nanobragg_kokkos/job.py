@@ -131,9 +131,7 @@ def run(comm: Any, arguments: list[str]) -> str:
 class _Images:
     """Simulates images one after the other, and keeps what they have in common."""
 
-    def __init__(
-        self, common: Experiment, noise: bool, engine: str, tolerance: float | None, files: Files
-    ) -> None:
+    def __init__(self, common: Experiment, noise: bool, engine: str, tolerance: float | None, files: Files) -> None:
         self.common = common
         self.noise = noise
         self.engine = engine

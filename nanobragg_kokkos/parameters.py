@@ -30,9 +30,9 @@ engine = *auto pixel reflection
           "The photons are the same, to the tolerance."
 tolerance = None
   .type = float
-  .help = "What the reflection-driven engine may leave out of any pixel, 1e-15 to 0.1, as a share of the brightest pixel"
-          "of the spots: an upper bound. None: 3e-13, and not for square and round. The pixel-driven engine leaves out"
-          "nothing."
+  .help = "What the reflection-driven engine may leave out of any pixel, 1e-15 to 0.1, as a share of the brightest"
+          "pixel of the spots: an upper bound. None: 3e-13, and not for square and round. The pixel-driven engine"
+          "leaves out nothing."
 noise = True
   .type = bool
   .help = "Draw the photons of every pixel from the Poisson distribution. False: expected photons, rounded."
