@@ -114,7 +114,7 @@ def run(comm: Any, arguments: list[str]) -> str:
     if comm.rank == 0:
         print(_announcement(params, common, comm.size), flush=True)
 
-    simulate = ranks.on_all(comm, lambda: _Images(common, params.noise, params.engine, files))
+    simulate = ranks.on_all(comm, lambda: _Images(common, params.noise, params.engine, params.tolerance, files))
     ranks.on_first(comm, lambda: _make_room(files))
     engine_line = ranks.on_first(comm, simulate.engine_line)
     if comm.rank == 0:
@@ -131,10 +131,11 @@ def run(comm: Any, arguments: list[str]) -> str:
 class _Images:
     """Simulates images one after the other, and keeps what they have in common."""
 
-    def __init__(self, common: Experiment, noise: bool, engine: str, files: Files) -> None:
+    def __init__(self, common: Experiment, noise: bool, engine: str, tolerance: float | None, files: Files) -> None:
         self.common = common
         self.noise = noise
         self.engine = engine
+        self.tolerance = tolerance
         self.files = files
         self.structure_factors = StructureFactors(common.amplitudes)
         self.masks = _masks(common.detector)
@@ -144,15 +145,18 @@ class _Images:
 
     def engine_line(self) -> str:
         """Says which engine computes the spots of the first image, and why."""
-        if self.engine != "auto":
-            return f"Spots: {self.engine} engine, as asked for"
-        choice = self.image.choose_engine(self.common.crystal(0), self.structure_factors)
-        return f"Spots: {choice.engine} engine, {choice.reason}"
+        engine, reason = self.engine, "as asked for"
+        if engine == "auto":
+            choice = self.image.choose_engine(self.common.crystal(0), self.structure_factors, self.tolerance)
+            engine, reason = choice.engine, choice.reason
+        if engine == "reflection" and self.tolerance is not None:
+            reason += f"; no pixel lacks more than {self.tolerance:g} of the brightest"
+        return f"Spots: {engine} engine, {reason}"
 
     def __call__(self, index: int) -> None:
         self.image.clear()
         self.image.add_background(*self.common.backgrounds)
-        self.image.add_spots(self.common.crystal(index), self.structure_factors, self.engine)
+        self.image.add_spots(self.common.crystal(index), self.structure_factors, self.engine, self.tolerance)
         generator = stream(self.common.seed, "noise", index) if self.noise else None
         panels = [read_out(*panel, generator) for panel in zip(self.image.image, self.saturation)]
         write_image(self.files.image(index), panels, self.masks)

@@ -26,7 +26,13 @@ oversample = 1
 engine = *auto pixel reflection
   .type = choice
   .help = "How the Bragg spots are computed: pixel by pixel, for every crystal.shape, or reflection by reflection, for"
-          "gauss, gauss_argchk and tophat. auto: whichever has less to do. The photons are the same."
+          "gauss, gauss_argchk and tophat, and with a tolerance for square and round. auto: whichever has less to do."
+          "The photons are the same, to the tolerance."
+tolerance = None
+  .type = float
+  .help = "What the reflection-driven engine may leave out of any pixel, 1e-15 to 0.1, as a share of the brightest"
+          "pixel of the spots: an upper bound. None: 3e-13, and not for square and round. The pixel-driven engine"
+          "leaves out nothing."
 noise = True
   .type = bool
   .help = "Draw the photons of every pixel from the Poisson distribution. False: expected photons, rounded."
@@ -221,8 +227,11 @@ def validate(params: libtbx.phil.scope_extract) -> None:
             f"beam.total_flux={params.beam.total_flux:g}: expected at most {MOST_FLUENCE:g} photons/mm^2, but with "
             f"beam.size_mm={params.beam.size_mm:g} it is more"
         )
-    if params.engine == "reflection" and crystal.shape in ("square", "round"):
-        raise Sorry(f"engine=reflection: expected auto or pixel with crystal.shape={crystal.shape}, which has no end")
+    if params.engine == "reflection" and crystal.shape in ("square", "round") and params.tolerance is None:
+        raise Sorry(
+            f"engine=reflection: expected auto or pixel with crystal.shape={crystal.shape}, which has no end, "
+            "or a tolerance, 1e-4 for example"
+        )
     if crystal.Deff_A > 1e4 * crystal.length_um:
         raise Sorry(
             f"crystal.Deff_A={crystal.Deff_A:g}: expected mosaic domains no larger than the crystal, "
@@ -325,6 +334,7 @@ _RULES = {
     "seed": _whole(0),
     "oversample": _whole(1),
     "engine": _given("auto, pixel or reflection"),
+    "tolerance": _or_none((lambda value: _finite(value) and 1e-15 <= value <= 0.1, "None or 1e-15 to 0.1")),
     "noise": _given("True or False"),
     "attenuation": _given("True or False"),
     # Outside, there are no tables of what sensors absorb.

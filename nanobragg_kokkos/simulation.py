@@ -140,7 +140,8 @@ class Simulation:
                 for the shapes gauss, gauss_argchk and tophat, and with a tolerance for square and round; both add up the same
                 terms, in another order.  "auto" takes whichever has less to do, see choose_engine.
             tolerance: what the reflection-driven engine may leave out of any pixel, as a share of the brightest pixel of
-                these spots, 1e-15 to 0.1: an upper bound.  None: 3e-13, and shapes that end only.
+                these spots, 1e-15 to 0.1: an upper bound.  None: 3e-13, and shapes that end only.  The pixel-driven engine
+                leaves out nothing, whatever the tolerance.
 
         Raises:
             ValueError: a source asks for a structure-factor channel that is not there, the engine cannot do the shape, or

@@ -277,6 +277,20 @@ def test_far_detector_is_simulated(simulate, capsys):
     assert "1 image of 25600 pixels in 1 panel, by 1 process\n" in said and "1 of 1 image," in said
 
 
+@pytest.mark.parametrize(
+    "arguments, line",
+    [
+        (["engine=reflection", "crystal.shape=round", "tolerance=1e-3"], "as asked for; no pixel lacks more than 0.001"),
+        (["crystal.shape=round", "tolerance=1e-3"], "than for the other engine; no pixel lacks more than 0.001"),
+        (["crystal.shape=square"], "pixel engine, the shape square or its reach leaves no pixel out\n"),
+        (["engine=pixel", "tolerance=1e-3"], "pixel engine, as asked for\n"),
+    ],
+)
+def test_engine_is_told_with_its_tolerance(arguments, line, simulate, capsys):
+    simulate("n_images=1", *arguments)
+    assert line in capsys.readouterr().out
+
+
 def test_line_to_try_can_be_pasted(simulate, capsys):
     out = simulate("n_images=1", directory="my images")
     assert shlex.split(capsys.readouterr().out.splitlines()[-1])[-1] == str(out / "shot_master.h5")

@@ -1,11 +1,11 @@
 // How far from a reflection the reflection-driven engine looks for light.
 //
-// No ray receives light from more than one reflection of a block at a wavelength, the nearest.  So, with b the light of one
-// ray, at most
+// No ray receives light from more than one reflection of a block at a wavelength, the nearest; the weights of the sources sum
+// to 1, and no polarization is above 1.  So a pixel loses at most
 //   blocks × largest ray weight × V^2 F^2 × envelope(R)
-// is lost if each reflection is left out beyond a reduced distance R at which its shape has sunk to `envelope` of its
-// peak V^2.  The engine looks at some rays first, takes the brightest of them for b, which is no more than the brightest pixel,
-// and chooses R for every reflection such that the loss is at most tolerance × b.
+// if each reflection is left out beyond a reduced distance R, from which on its shape stays below `envelope` of V^2.  The
+// engine looks at some pixels first, each in the light of a few sources and one reflection of a block.  The brightest of these,
+// b, is no more than the brightest pixel, and R is chosen for every reflection such that the loss is at most tolerance × b.
 #ifndef NANOBRAGG_KOKKOS_CORE_REACH_H
 #define NANOBRAGG_KOKKOS_CORE_REACH_H
 

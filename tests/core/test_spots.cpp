@@ -174,6 +174,44 @@ TEST(spots_are_the_sum_over_all_terms) {
     }
 }
 
+TEST(a_tolerance_bounds_what_is_left_out_of_the_sum) {
+  const Experiment e;
+  const Detector detector(e.panels, {oversample, layers, 0, false});
+  const Sources sources(e.sources, {true, kahn, field}, fluence);
+  const StructureFactors structure_factors(e.amplitudes, 2, 0);
+  for (Shape shape : {Shape::square, Shape::round, Shape::gauss})
+    for (Interpolation interpolation : {Interpolation::nearest, Interpolation::tricubic}) {
+      const Crystal crystal(e.blocks, cells, shape, 7);
+      const auto want = expected(e, shape, interpolation);
+      const double brightest = *std::max_element(want.begin(), want.end());
+      for (double tolerance : {1e-12, 1e-3, 0.01, 0.1}) {
+        Image image(detector.n_pixels());
+        add_spots_reflection_driven(image, detector, sources, crystal, structure_factors, interpolation, tolerance);
+        const auto got = image.on_host();
+        for (std::size_t i = 0; i < want.size(); ++i) {
+          CHECK(want[i] - got.get()[i] <= (tolerance + 1e-12) * brightest);
+          CHECK(got.get()[i] - want[i] <= 1e-12 * brightest);
+        }
+      }
+    }
+}
+
+TEST(a_tolerance_that_cannot_be_is_refused) {
+  const Experiment e;
+  const Detector detector(e.panels, {});
+  const Sources sources(e.sources, {true, kahn, field}, fluence);
+  const StructureFactors structure_factors(e.amplitudes, 2, 0);
+  for (Shape shape : {Shape::round, Shape::gauss})
+    for (double tolerance : {0.0, 1.0, -1.0, double(NAN)}) {
+      const Crystal crystal(e.blocks, cells, shape);
+      Image image(detector.n_pixels());
+      CHECK_THROWS(add_spots_reflection_driven(image, detector, sources, crystal, structure_factors, Interpolation::nearest, tolerance),
+                   std::invalid_argument);
+      CHECK_THROWS(reflection_driven_work(detector, sources, crystal, structure_factors, Interpolation::nearest, tolerance),
+                   std::invalid_argument);
+    }
+}
+
 TEST(an_engine_gives_the_same_bits_every_time) {
   const Experiment e;
   const Detector detector(e.panels, {oversample, layers, 0, false});
