@@ -69,7 +69,7 @@ double largest_weight(const DevicePanel& p, bool point_pixel) {
   const double fast = std::clamp(-dot(p.origin, p.dual_fast), 0.0, double(p.n_fast));
   const double slow = std::clamp(-dot(p.origin, p.dual_slow), 0.0, double(p.n_slow));
   const double r = norm(along(along(p.origin, slow, p.step_slow), fast, p.step_fast));
-  return 1.000001 * (point_pixel ? p.layers / (r * r) : p.pixel_area * p.close_distance / (r * r * r));
+  return 1.00001 * (point_pixel ? p.layers / (r * r) : p.pixel_area * p.close_distance / (r * r * r));
 }
 
 }  // namespace

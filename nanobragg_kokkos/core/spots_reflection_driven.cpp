@@ -54,7 +54,7 @@ class BorrowedNotes {
 
   // Returns false if there was room for what has been found; else makes it.
   bool grown(const SpotNotes::Counters& found) {
-    const std::int64_t most = std::max({found.candidates, found.patches, found.entries, host_is_device ? 0 : found.pixels});
+    const std::int64_t most = std::max({found.candidates, found.patches, found.entries, found.pixels});
     if (most > std::numeric_limits<int>::max())
       throw std::invalid_argument("the reflection-driven engine finds " + std::to_string(most) +
                                   " patches of pixels, too many: the pixel-driven engine suits this experiment");
@@ -80,16 +80,6 @@ class BorrowedNotes {
 
   const Detector& detector_;
   std::shared_ptr<SpotNotes> notes_;
-};
-
-// Of tiles and patches up to some number.
-struct Sums {
-  std::int64_t entries = 0, pixels = 0;
-  int lit_tiles = 0;
-  KOKKOS_INLINE_FUNCTION Sums& operator+=(const Sums& other) {
-    entries += other.entries, pixels += other.pixels, lit_tiles += other.lit_tiles;
-    return *this;
-  }
 };
 
 template <Shape shape, Interpolation interpolation>
@@ -151,26 +141,23 @@ class Engine {
     const auto pixels = light_.rays;
     const int room = int(notes.patches.extent(0));
     // From the numbers of patches to the places where the lists start; filling a list moves that on to where it ends.
-    // Beside that, room for the light of each patch.
-    Kokkos::parallel_scan("nanobragg::spots::lists", at_once(Kokkos::RangePolicy<ExecutionSpace>(0, std::max(pixels.n_tiles, room))),
-                          KOKKOS_LAMBDA(const int i, Sums& sums, const bool final) {
-                            if (i < pixels.n_tiles) {
-                              const int here = notes.ends(i);
-                              if (final) notes.ends(i) = int(sums.entries);
-                              if (final && here > 0) notes.lit_tiles(sums.lit_tiles) = i;
-                              sums.entries += here, sums.lit_tiles += here > 0;
-                            }
-                            if (i < room && i < notes.counters().patches) {
-                              Patch& patch = notes.patches(i);
-                              if (final) patch.first_light = sums.pixels;
-                              sums.pixels += patch.size();
-                            }
-                            if (final && i + 1 == (pixels.n_tiles > room ? pixels.n_tiles : room)) {
-                              notes.counters().entries = sums.entries;
-                              notes.counters().lit_tiles = sums.lit_tiles;
-                              notes.counters().pixels = sums.pixels;
-                            }
+    Kokkos::parallel_scan("nanobragg::spots::lists", at_once(Kokkos::RangePolicy<ExecutionSpace>(0, pixels.n_tiles)),
+                          KOKKOS_LAMBDA(const int tile, std::int64_t& sum, const bool final) {
+                            const int here = notes.ends(tile);
+                            if (final) notes.ends(tile) = int(sum);
+                            if (final && here > 0) notes.lit_tiles(Kokkos::atomic_fetch_add(&notes.counters().lit_tiles, 1)) = tile;
+                            sum += here;
+                            if (final && tile + 1 == pixels.n_tiles) notes.counters().entries = sum;
                           });
+    if constexpr (!host_is_device)
+      Kokkos::parallel_scan("nanobragg::spots::places_of_light", at_once(Kokkos::RangePolicy<ExecutionSpace>(0, room)),
+                            KOKKOS_LAMBDA(const int i, std::int64_t& sum, const bool final) {
+                              if (i < notes.counters().patches) {
+                                if (final) notes.patches(i).first_light = sum;
+                                sum += notes.patches(i).size();
+                              }
+                              if (final && i + 1 == room) notes.counters().pixels = sum;
+                            });
     Kokkos::parallel_for("nanobragg::spots::fill_lists", at_once(Kokkos::RangePolicy<ExecutionSpace>(0, room)),
                          KOKKOS_LAMBDA(const int i) {
                            if (i >= notes.counters().patches || !notes.complete()) return;
