@@ -149,7 +149,7 @@ class Engine {
                             sum += here;
                             if (final && tile + 1 == pixels.n_tiles) notes.counters().entries = sum;
                           });
-    if constexpr (!host_is_device)
+    if (!host_is_device)
       Kokkos::parallel_scan("nanobragg::spots::places_of_light", at_once(Kokkos::RangePolicy<ExecutionSpace>(0, room)),
                             KOKKOS_LAMBDA(const int i, std::int64_t& sum, const bool final) {
                               if (i < notes.counters().patches) {

@@ -25,11 +25,14 @@ COLUMNS = {
 
 
 def short(kernel: str) -> str:
-    """The functor or function of this module that a kernel runs, or the end of another kernel's name."""
+    """The step of this module that a kernel runs, or the end of another kernel's name."""
     if "ViewValueFunctor" in kernel:
         return "(Kokkos fills memory)"
-    match = re.search(r"nanobragg::(?:(?:\(anonymous namespace\)|<unnamed>|\w+)::)*(\w+)", kernel)
-    return match[1] if match else re.split(r"[<(]", kernel)[0][-40:]
+    kind = " (scan)" if "ParallelScan" in kernel else ""
+    in_function = re.search(r"(\w+)\([^()]*\) const::\[lambda", kernel)
+    tag = re.search(r"TeamPolicy<[^,]*, nanobragg::\w+<[^>]*>::(\w+)", kernel)
+    match = in_function or tag or re.search(r"nanobragg::(?:(?:\(anonymous namespace\)|<unnamed>|\w+)::)*(\w+)", kernel)
+    return match[1] + kind if match else re.split(r"[<(]", kernel)[0][-40:]
 
 
 def measured(lines: Iterable[str]) -> dict[str, dict[str, list[float]]]:
