@@ -13,6 +13,7 @@
 
 namespace nanobragg {
 
+// memcpy without std::, which is for the host alone under HIP.
 KOKKOS_FORCEINLINE_FUNCTION double vectorizable_exp(double x) {
   const double round = 6755399441055744.0;                 // 1.5 * 2^52: adding it leaves the integer in the last bits
   const double shifted = std::fma(x, 1.4426950408889634074, round), n = shifted - round;
@@ -32,10 +33,10 @@ KOKKOS_FORCEINLINE_FUNCTION double vectorizable_exp(double x) {
   p = std::fma(p, r, 1.0);
   p = std::fma(p, r, 1.0);
   std::uint64_t bits;
-  std::memcpy(&bits, &shifted, sizeof bits);
+  memcpy(&bits, &shifted, sizeof bits);
   bits = (bits + 1023) << 52;                              // 2^n
   double power;
-  std::memcpy(&power, &bits, sizeof power);
+  memcpy(&power, &bits, sizeof power);
   return p * power;
 }
 
@@ -54,12 +55,12 @@ KOKKOS_INLINE_FUNCTION double exp_by_table(double x, const double* powers) {
   p = std::fma(p, r, 1.0);
   p = std::fma(p, r, 1.0);
   std::int64_t bits;
-  std::memcpy(&bits, &shifted, sizeof bits);
+  memcpy(&bits, &shifted, sizeof bits);
   const std::int32_t n = std::int32_t(bits);
   double value = p * powers[n & (powers_in_table - 1)];
-  std::memcpy(&bits, &value, sizeof bits);
+  memcpy(&bits, &value, sizeof bits);
   bits += std::int64_t(n >> 5) * (std::int64_t(1) << 52);
-  std::memcpy(&value, &bits, sizeof bits);
+  memcpy(&value, &bits, sizeof bits);
   return value;
 }
 

@@ -29,7 +29,7 @@ class GaussianOfRay {
 
  private:
   double middle_, quadratic_, linear_, constant_;
-  const double* powers_;
+  [[maybe_unused]] const double* powers_;                 // on GPUs
 };
 
 template <Shape shape, Interpolation interpolation>
