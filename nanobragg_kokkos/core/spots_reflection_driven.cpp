@@ -10,8 +10,8 @@
 #include <string>
 
 #include "arithmetic.h"
-#include "gather_in_tiles.h"
 #include "gather_in_teams.h"
+#include "gather_in_tiles.h"
 #include "image_on_device.h"
 #include "spots.h"
 
@@ -97,7 +97,8 @@ class Engine {
   void find_candidates(int stride) const {
     const auto search = search_;
     const auto notes = notes_;
-    Kokkos::parallel_for("nanobragg::spots::find_candidates", at_once(Policy(0, (search.count() + stride - 1) / stride)), KOKKOS_LAMBDA(const std::int64_t i) {
+    const std::int64_t n = (search.count() + stride - 1) / stride;
+    Kokkos::parallel_for("nanobragg::spots::find_candidates", at_once(Policy(0, n)), KOKKOS_LAMBDA(const std::int64_t i) {
       search.for_each_candidate(i * stride, [&](const Candidate& candidate) {
         const std::int64_t at = Kokkos::atomic_fetch_add(&notes.counters().candidates, std::int64_t(1));
         if (at < std::int64_t(notes.candidates.extent(0))) notes.candidates(at) = candidate;
@@ -126,7 +127,8 @@ class Engine {
   void find_patches() const {
     const auto search = search_;
     const auto notes = notes_;
-    Kokkos::parallel_for("nanobragg::spots::find_patches", at_once(Policy(0, std::int64_t(notes.candidates.extent(0)))), KOKKOS_LAMBDA(const std::int64_t i) {
+    const std::int64_t room = std::int64_t(notes.candidates.extent(0));
+    Kokkos::parallel_for("nanobragg::spots::find_patches", at_once(Policy(0, room)), KOKKOS_LAMBDA(const std::int64_t i) {
       if (i >= notes.counters().candidates) return;
       search.for_each_patch(notes.candidates(i), [&](const Patch& patch) {
         const std::int64_t at = Kokkos::atomic_fetch_add(&notes.counters().patches, std::int64_t(1));
@@ -180,7 +182,8 @@ class Engine {
   // Of the patches of every stride-th row; see reflection_driven_work.
   double work(const Detector& detector, const Sources& sources, int stride) const {
     // Measured with one core of a recent x86 processor.
-    constexpr double a_row = 30e-9, a_patch = 350e-9, a_ray = 23e-9, a_wavelength = interpolation == Interpolation::tricubic ? 6e-9 : 0.1e-9;
+    constexpr double a_row = 30e-9, a_patch = 350e-9, a_ray = 23e-9;
+    constexpr double a_wavelength = interpolation == Interpolation::tricubic ? 6e-9 : 0.1e-9;
     const auto search = search_;
     const auto notes = notes_;
     double patches = 0, pixels = 0;
@@ -202,7 +205,8 @@ class Engine {
       }
     const double wavelengths = double(sources.size()) / double(sources.n_directions());
     // Where nearly everything is lit, the patches would need more memory than the image.
-    if (patches * stride * sizeof(Patch) > 8.0 * double(detector.n_pixels()) + 64e6) return std::numeric_limits<double>::infinity();
+    const double bytes = stride * (patches * sizeof(Patch) + (host_is_device ? 0 : pixels * sizeof(double)));
+    if (bytes > (host_is_device ? 8.0 : 32.0) * double(detector.n_pixels()) + 64e6) return std::numeric_limits<double>::infinity();
     return double(search.count()) * a_row + stride * (patches * a_patch + pixels * rays * (a_ray + a_wavelength * wavelengths));
   }
 
