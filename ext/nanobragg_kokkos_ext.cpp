@@ -11,7 +11,6 @@
 #include <scitbx/vec3.h>
 
 #include <array>
-#include <atomic>
 #include <chrono>
 #include <optional>
 #include <stdexcept>
@@ -28,6 +27,9 @@
 #include "../nanobragg_kokkos/core/sources.h"
 #include "../nanobragg_kokkos/core/spots.h"
 #include "../nanobragg_kokkos/core/structure_factors.h"
+#include "host_array.h"
+#include "named.h"
+#include "without_gil.h"
 
 namespace bp = boost::python;
 namespace af = scitbx::af;
@@ -37,28 +39,6 @@ namespace {
 
 constexpr double mm = 1e-3, angstrom = 1e-10;
 const double degree = scitbx::constants::pi / 180;
-
-// Lets other Python threads run while the core computes.  Once the interpreter has begun to exit there is no such time.
-class WithoutGIL {
- public:
-  WithoutGIL() {
-    if (exiting) throw std::runtime_error("the Kokkos runtime has ended: the interpreter is exiting");
-    ++away;
-    state_ = PyEval_SaveThread();
-  }
-  ~WithoutGIL() {
-    PyEval_RestoreThread(state_);
-    --away;
-  }
-  WithoutGIL(const WithoutGIL&) = delete;
-  WithoutGIL& operator=(const WithoutGIL&) = delete;
-
-  static inline bool exiting = false;            // changed with the GIL held
-  static inline std::atomic<int> away{0};        // threads that compute, or wait to come back
-
- private:
-  PyThreadState* state_;
-};
 
 // Ends Kokkos.  Threads that still compute are let come back first: an interpreter that exits would end them inside C++.
 void stop() {
@@ -75,16 +55,6 @@ void require_equal(std::size_t size, std::size_t expected, const char* name) {
   if (size != expected)
     throw std::invalid_argument(std::string(name) + " has " + std::to_string(size) + " values where " +
                                 std::to_string(expected) + " are needed");
-}
-
-template <class Value>
-Value named(const std::string& name, const std::vector<std::pair<const char*, Value>>& known, const char* what) {
-  std::string all;
-  for (const auto& [known_name, value] : known) {
-    if (name == known_name) return value;
-    all += std::string(all.empty() ? "" : ", ") + known_name;
-  }
-  throw std::invalid_argument(std::string(what) + " must be one of " + all + ", not '" + name + "'");
 }
 
 std::optional<double> number_or_none(const bp::object& value) {
@@ -168,25 +138,10 @@ nb::Amorphous* make_amorphous(const af::const_ref<double>& stol, const af::const
   return new nb::Amorphous(table, molecules);
 }
 
-// The pixels of an image for NumPy, which asks an object for __array_interface__ and keeps the object alive.
-struct HostPixels {
-  std::shared_ptr<double> values;
-  std::size_t size;
-
-  bp::dict array_interface() const {
-    bp::dict d;
-    d["version"] = 3;
-    d["shape"] = bp::make_tuple(size);
-    d["typestr"] = "<f8";
-    d["data"] = bp::make_tuple(reinterpret_cast<std::size_t>(values.get()), false);
-    return d;
-  }
-};
-
-HostPixels on_host(const nb::Image& image) {
-  if (WithoutGIL::exiting) return {image.on_host(), image.size()};      // where they are on the host anyway
+HostArray on_host(const nb::Image& image) {
+  if (WithoutGIL::exiting) return {image.on_host(), image.size(), "<f8"};      // where they are on the host anyway
   WithoutGIL released;
-  return {image.on_host(), image.size()};
+  return {image.on_host(), image.size(), "<f8"};
 }
 
 void clear(nb::Image& image) {
@@ -197,6 +152,12 @@ void clear(nb::Image& image) {
 void add(nb::Image& image, const nb::Image& other) {
   WithoutGIL released;
   image.add(other);
+}
+
+void add_array(nb::Image& image, const af::const_ref<double>& pixels) {
+  const std::vector<double> values(pixels.begin(), pixels.end());
+  WithoutGIL released;
+  image.add(values);
 }
 
 nb::Interpolation named_interpolation(const std::string& name) {
@@ -255,6 +216,7 @@ bp::dict backend() {
 }  // namespace
 
 void wrap_benchmarks();      // benchmarks.cpp
+void wrap_response();        // response.cpp
 
 BOOST_PYTHON_MODULE(nanobragg_kokkos_ext) {
   using namespace boost::python;
@@ -277,11 +239,13 @@ BOOST_PYTHON_MODULE(nanobragg_kokkos_ext) {
   class_<nb::Amorphous>("Amorphous", no_init)
       .def("__init__", make_constructor(make_amorphous, default_call_policies(),
                                         (arg("stol"), arg("amplitude"), arg("molecules"))));
-  class_<HostPixels>("HostPixels", no_init).add_property("__array_interface__", &HostPixels::array_interface);
+  class_<HostArray>("HostArray", no_init).add_property("__array_interface__", &HostArray::array_interface);
   class_<nb::Image>("Image", init<std::size_t>(arg("n_pixels")))
       .def("__len__", &nb::Image::size)
       .def("clear", clear)
       .def("add", add, arg("other"))
+      .def("add_array", add_array, arg("pixels"))
+      .def("swap", &nb::Image::swap, arg("other"))
       .def("on_host", on_host);
   def("add_spots", add_spots, (arg("image"), arg("detector"), arg("sources"), arg("crystal"), arg("structure_factors"),
                                arg("interpolation"), arg("engine"), arg("tolerance")));
@@ -291,5 +255,6 @@ BOOST_PYTHON_MODULE(nanobragg_kokkos_ext) {
   def("add_background", add_background, (arg("image"), arg("detector"), arg("sources"), arg("amorphous")));
   def("backend", backend);
   def("stop", stop);
+  wrap_response();
   wrap_benchmarks();
 }

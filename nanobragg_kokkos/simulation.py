@@ -12,6 +12,7 @@ from nanobragg_kokkos.amorphous import Amorphous
 from nanobragg_kokkos.checks import finite, whole
 from nanobragg_kokkos.crystal import Crystal
 from nanobragg_kokkos.extension import ext
+from nanobragg_kokkos.point_spread import PointSpread
 from nanobragg_kokkos.sources import Sources
 from nanobragg_kokkos.structure_factors import StructureFactors
 
@@ -90,7 +91,7 @@ class Simulation:
             beam_size_mm = finite("beam_size_mm", beam_size_mm, above=0)
         fluence = finite("fluence", fluence, least=0)
         self._given = (detector, sources, fluence, beam_size_mm)
-        self._shapes = [tuple(reversed(panel.get_image_size())) for panel in detector]
+        self.shapes: list[tuple[int, int]] = [tuple(reversed(panel.get_image_size())) for panel in detector]
         self._sources = sources.on_device(fluence, bool(polarized))
         self._detector = ext.Detector(
             detector=detector,
@@ -100,11 +101,12 @@ class Simulation:
             layer_placement=float(sensor.placement) if sensor else 0.0,
             thickness_mm=float(sensor.thickness_mm) if sensor else 0.0,
             attenuation_length_mm=float(sensor.attenuation_length_mm) if sensor else 0.0,
-            mask=flex.bool() if mask is None else self._flat_mask(mask),
+            mask=flex.bool() if mask is None else flat_mask(mask, self.shapes),
         )
         self._image = ext.Image(self._detector.n_pixels)
         self._samples: tuple[Amorphous, ...] = ()
         self._background: ext.Image | None = None  # of these samples
+        self._blur: tuple[tuple[PointSpread, str], ext.Blur, ext.Image] | None = None
 
     @property
     def detector(self):
@@ -214,6 +216,31 @@ class Simulation:
         """
         self._image.add(other._image)
 
+    def add_photons(self, panels: Sequence[np.ndarray]) -> None:
+        """Adds expected photons from elsewhere: one array of numbers (slow, fast) a panel.
+
+        Raises:
+            ValueError: arrays of other shapes.
+        """
+        arrays = [np.asarray(panel, float) for panel in panels]
+        if [array.shape for array in arrays] != self.shapes:
+            raise ValueError(f"panels must be {len(self.shapes)} array(s) with the shapes (slow, fast) of the detector's panels")
+        self._image.add_array(flex.double(np.concatenate([array.ravel() for array in arrays])))
+
+    def blur(self, point_spread: PointSpread, method: str = "auto") -> None:
+        """Replaces the expected photons by what a detector's point-spread function makes of them, panel by panel.
+
+        Args:
+            method: "direct" adds up the pixels within its radius, "fourier" multiplies Fourier transforms; the images are
+                the same to 1e-10 of the brightest pixel.  "auto" takes whichever is faster.
+        """
+        if self._blur is None or self._blur[0] != (point_spread, method):
+            blur = ext.Blur(self._detector, point_spread.on_device(), method)
+            self._blur = ((point_spread, method), blur, ext.Image(self._detector.n_pixels))
+        _, blur, blurred = self._blur
+        blur(self._image, blurred)
+        self._image.swap(blurred)
+
     def clear(self) -> None:
         """Makes the image dark again."""
         self._image.clear()
@@ -228,7 +255,7 @@ class Simulation:
         pixels = np.asarray(self._image.on_host())
         pixels.flags.writeable = False
         panels, start = [], 0
-        for shape in self._shapes:
+        for shape in self.shapes:
             panels.append(pixels[start : start + shape[0] * shape[1]].reshape(shape))
             start += shape[0] * shape[1]
         return tuple(panels)
@@ -238,11 +265,16 @@ class Simulation:
         """Expected photons as cctbx arrays, one flex.double (slow, fast) a panel: copies."""
         return tuple(flex.double(panel) for panel in self.image)
 
-    def _flat_mask(self, mask: Sequence[np.ndarray]) -> flex.bool:
-        arrays = [panel.as_numpy_array() if isinstance(panel, flex.bool) else np.asarray(panel) for panel in mask]
-        shapes = [array.shape for array in arrays]
-        if shapes != self._shapes or any(array.dtype != bool for array in arrays):
-            raise ValueError(
-                f"mask must be {len(self._shapes)} bool array(s) with the shapes (slow, fast) of the detector's panels"
-            )
-        return flex.bool(np.concatenate([array.ravel() for array in arrays]))
+
+def flat_mask(mask: Sequence[np.ndarray], shapes: Sequence[tuple[int, int]]) -> flex.bool:
+    """The masks of all panels, bool arrays of these shapes (slow, fast), one after the other.
+
+    Raises:
+        ValueError: arrays of another kind.
+    """
+    arrays = [panel.as_numpy_array() if isinstance(panel, flex.bool) else np.asarray(panel) for panel in mask]
+    if [array.shape for array in arrays] != list(shapes) or any(array.dtype != bool for array in arrays):
+        raise ValueError(
+            f"mask must be {len(shapes)} bool array(s) with the shapes (slow, fast) of the detector's panels"
+        )
+    return flex.bool(np.concatenate([array.ravel() for array in arrays]))

@@ -223,7 +223,7 @@ void add_background(Image& image, const Detector& detector, const Sources& sourc
     run(AddBackground<true>{image.on_device().pixels, rays, source_table, curves, summed, scale});
   else
     run(AddBackground<false>{image.on_device().pixels, rays, source_table, curves, summed, scale});
-  Kokkos::fence("nanobragg::background");
+  ExecutionSpace().fence("nanobragg::background");
 }
 
 }  // namespace nanobragg

@@ -22,11 +22,15 @@ constexpr int vector_lanes = 8;
 template <class T>
 using DeviceArray = Kokkos::View<const T*, DeviceSpace, Kokkos::MemoryTraits<Kokkos::RandomAccess>>;
 
+// Only this queue of the device is waited for, here and wherever something is computed: another one may be busy with the
+// copy of an earlier image to the host.
 template <class T>
 DeviceArray<T> to_device(const std::string& label, const std::vector<T>& values) {
   Kokkos::View<T*, DeviceSpace> device(Kokkos::view_alloc(label, Kokkos::WithoutInitializing), values.size());
   Kokkos::View<const T*, Kokkos::HostSpace, Kokkos::MemoryUnmanaged> host(values.data(), values.size());
-  Kokkos::deep_copy(device, host);
+  const ExecutionSpace space;
+  Kokkos::deep_copy(space, device, host);
+  space.fence("nanobragg::to_device");
   return device;
 }
 

@@ -3,6 +3,7 @@
 #include <cstdlib>
 #include <new>
 #include <stdexcept>
+#include <utility>
 
 #include "arithmetic.h"
 #include "image_on_device.h"
@@ -24,6 +25,14 @@ const Kokkos::View<double*, DeviceSpace>& pixels(const Image::OnDevice& image, s
   return image.pixels;
 }
 
+void add_pixels(const Kokkos::View<double*, DeviceSpace>& image, const DeviceArray<double>& more) {
+  const ExecutionSpace space;
+  Kokkos::parallel_for("nanobragg::image::add",
+                       Kokkos::RangePolicy<ExecutionSpace, Kokkos::IndexType<std::int64_t>>(space, 0, std::int64_t(image.extent(0))),
+                       KOKKOS_LAMBDA(const std::int64_t i) { image(i) += more(i); });
+  space.fence("nanobragg::image::add");
+}
+
 }  // namespace
 
 Image::Image(std::size_t n_pixels) : size_(n_pixels), on_device_(std::make_shared<OnDevice>()) {
@@ -38,17 +47,28 @@ Image::Image(std::size_t n_pixels) : size_(n_pixels), on_device_(std::make_share
 
 void Image::clear() {
   start();
-  Kokkos::deep_copy(pixels(*on_device_, size_), 0.0);
+  const ExecutionSpace space;
+  Kokkos::deep_copy(space, pixels(*on_device_, size_), 0.0);
+  space.fence("nanobragg::image::clear");
 }
 
 void Image::add(const Image& other) {
   if (other.size() != size_) throw std::invalid_argument("images of different sizes cannot be added");
   start();
   const StandardArithmetic standard;
-  const auto image = pixels(*on_device_, size_), more = pixels(*other.on_device_, size_);
-  Kokkos::parallel_for("nanobragg::image::add", Kokkos::RangePolicy<ExecutionSpace, Kokkos::IndexType<std::int64_t>>(0, std::int64_t(size_)),
-                       KOKKOS_LAMBDA(const std::int64_t i) { image(i) += more(i); });
-  Kokkos::fence("nanobragg::image::add");
+  add_pixels(pixels(*on_device_, size_), pixels(*other.on_device_, size_));
+}
+
+void Image::add(const std::vector<double>& values) {
+  if (values.size() != size_) throw std::invalid_argument("an image and an array of different sizes cannot be added");
+  start();
+  const StandardArithmetic standard;
+  add_pixels(pixels(*on_device_, size_), to_device("nanobragg::image::more", values));
+}
+
+void Image::swap(Image& other) noexcept {
+  std::swap(size_, other.size_);
+  std::swap(on_device_, other.on_device_);
 }
 
 std::shared_ptr<double> Image::on_host() const {
@@ -56,7 +76,9 @@ std::shared_ptr<double> Image::on_host() const {
     start();
     const auto device = pixels(*on_device_, size_);
     if (!on_device_->host) on_device_->host = host_memory(size_);
-    Kokkos::deep_copy(Kokkos::View<double*, Kokkos::HostSpace, Kokkos::MemoryUnmanaged>(on_device_->host.get(), size_), device);
+    const ExecutionSpace space;
+    Kokkos::deep_copy(space, Kokkos::View<double*, Kokkos::HostSpace, Kokkos::MemoryUnmanaged>(on_device_->host.get(), size_), device);
+    space.fence("nanobragg::image::on_host");
   }
   return on_device_->host;
 }

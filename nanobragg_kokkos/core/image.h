@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <memory>
+#include <vector>
 
 namespace nanobragg {
 
@@ -13,7 +14,10 @@ class Image {
 
   std::size_t size() const { return size_; }
   void clear();
-  void add(const Image& other);                // throws std::invalid_argument for another size
+  // Both throw std::invalid_argument for another size.
+  void add(const Image& other);
+  void add(const std::vector<double>& pixels);
+  void swap(Image& other) noexcept;
 
   // The pixels in memory of the host.  Where the device is the host this is the image itself and stays in step with it;
   // otherwise a copy, refreshed by each call.  The memory lives as long as the pointer, Kokkos or no Kokkos.

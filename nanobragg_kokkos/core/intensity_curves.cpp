@@ -131,13 +131,13 @@ IntensityCurves tabulate(const AmplitudeCurve& amplitude, const std::vector<Grou
   curves.first = to_device("nanobragg::background::first", first);
 
   Kokkos::View<IntensityPiece*, DeviceSpace> filled("nanobragg::background::pieces", pieces.size());
-  Kokkos::deep_copy(filled, Kokkos::View<const IntensityPiece*, Kokkos::HostSpace, Kokkos::MemoryUnmanaged>(pieces.data(), pieces.size()));
+  Kokkos::deep_copy(ExecutionSpace(), filled, Kokkos::View<const IntensityPiece*, Kokkos::HostSpace, Kokkos::MemoryUnmanaged>(pieces.data(), pieces.size()));
   Kokkos::parallel_for("nanobragg::background::tabulate", Kokkos::RangePolicy<ExecutionSpace, Kokkos::IndexType<int>>(0, int(pieces.size())),
                        FillPieces{filled, to_device("nanobragg::background::first_pieces", first_pieces),
                                   to_device("nanobragg::background::groups", groups), wavenumber, weight,
                                   to_device("nanobragg::background::knots", amplitude.knots),
                                   to_device("nanobragg::background::amplitude", amplitude.pieces)});
-  Kokkos::fence("nanobragg::background::tabulate");
+  ExecutionSpace().fence("nanobragg::background::tabulate");
   curves.pieces = filled;
   return curves;
 }
@@ -145,7 +145,9 @@ IntensityCurves tabulate(const AmplitudeCurve& amplitude, const std::vector<Grou
 template <class T>
 std::vector<T> to_host(const DeviceArray<T>& device) {
   std::vector<T> values(device.extent(0));
-  Kokkos::deep_copy(Kokkos::View<T*, Kokkos::HostSpace, Kokkos::MemoryUnmanaged>(values.data(), values.size()), device);
+  const ExecutionSpace space;
+  Kokkos::deep_copy(space, Kokkos::View<T*, Kokkos::HostSpace, Kokkos::MemoryUnmanaged>(values.data(), values.size()), device);
+  space.fence("nanobragg::background::to_host");
   return values;
 }
 

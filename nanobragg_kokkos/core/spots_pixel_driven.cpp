@@ -22,7 +22,7 @@ void run(Image& image, const Detector& detector, const Sources& sources, const C
   Kokkos::parallel_for("nanobragg::spots::pixel_driven",
                        at_once(Kokkos::RangePolicy<ExecutionSpace, Kokkos::Schedule<Kokkos::Dynamic>, Kokkos::IndexType<std::int64_t>,
                                                    Bounds>(0, kernel.n_steps())), kernel);
-  Kokkos::fence("nanobragg::spots::pixel_driven");
+  ExecutionSpace().fence("nanobragg::spots::pixel_driven");
 }
 
 }  // namespace

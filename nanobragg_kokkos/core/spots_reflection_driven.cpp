@@ -242,7 +242,7 @@ void run(Image& image, const Detector& detector, const Sources& sources, const C
     engine.find_patches();
     engine.list_patches();
     engine.gather();
-    Kokkos::deep_copy(found, notes.counters);
+    Kokkos::deep_copy(ExecutionSpace(), found, notes.counters);
   } while (borrowed.grown(found));
 }
 
@@ -288,7 +288,7 @@ double reflection_driven_work(const Detector& detector, const Sources& sources, 
       engine.find_candidates(stride);
       engine.find_brightest();
       result = engine.work(detector, sources, stride);
-      Kokkos::deep_copy(found, borrowed.notes().counters);
+      Kokkos::deep_copy(ExecutionSpace(), found, borrowed.notes().counters);
     } while (borrowed.grown(found));
   });
   return result;
