@@ -86,6 +86,13 @@ struct Counts::UnderWay {
   std::shared_ptr<Readout::OnDevice> from;
   int buffer;
   std::shared_ptr<void> memory;
+
+  UnderWay(std::shared_ptr<Readout::OnDevice> from_, int buffer_, std::shared_ptr<void> memory_)
+      : from(std::move(from_)), buffer(buffer_), memory(std::move(memory_)) {}
+  // The memory goes to another image once nobody needs it; nothing must come there any more.
+  ~UnderWay() { from->wait(buffer); }
+  UnderWay(const UnderWay&) = delete;
+  UnderWay& operator=(const UnderWay&) = delete;
 };
 
 std::shared_ptr<const void> Counts::on_host() const {
@@ -147,7 +154,7 @@ Counts Readout::start_as(const Image& expected, std::uint64_t seed, std::uint32_
   if (!host_is_device)
     Kokkos::deep_copy(d.queues[std::size_t(buffer)], Kokkos::View<Count*, Kokkos::HostSpace, Kokkos::MemoryUnmanaged>(on_host, n_pixels_),
                       Kokkos::View<const Count*, DeviceSpace, Kokkos::MemoryUnmanaged>(counts, n_pixels_));
-  return Counts(std::make_shared<Counts::UnderWay>(Counts::UnderWay{on_device_, buffer, memory}));
+  return Counts(std::make_shared<Counts::UnderWay>(on_device_, buffer, memory));
 }
 
 Counts Readout::start(const Image& expected, std::uint64_t seed, std::uint32_t image) {

@@ -123,15 +123,15 @@ struct Respond {
       high[k] = bits.high();
     }
     double few[n];
-    bool simple = true;
+    std::int64_t unfinished = 0;           // as wide as the numbers beside it, which are taken several at a time
     for (int k = 0; k < n; ++k) {
       const double tabulated = mean[k] < PoissonTable::means ? mean[k] : 0;
       const std::int64_t whole = std::int64_t(tabulated);
       const FewEvents rest(tabulated - double(whole), uniform(high[k]));
       few[k] = double(poisson.draw(whole, low[k])) + rest.events;
-      simple &= mean[k] < PoissonTable::means && !rest.more();
+      unfinished |= rest.more() || mean[k] >= PoissonTable::means ? 1 : 0;
     }
-    if (!simple)
+    if (unfinished)
       for (int k = 0; k < n; ++k) few[k] = count_one(panel, pixel_of(k), mean[k], few[k], high[k]);
     for (int k = 0; k < n; ++k) mean[k] = few[k];
   }
