@@ -1,6 +1,7 @@
 // Counts: the steps one by one, and that images on their way do not get into each other's.
 #include <cmath>
 #include <limits>
+#include <stdexcept>
 #include <vector>
 
 #include "../../nanobragg_kokkos/core/readout.h"
