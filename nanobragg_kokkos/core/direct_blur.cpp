@@ -11,6 +11,9 @@ constexpr int rows_at_once = host_is_device ? 4 : 8, lanes_at_once = host_is_dev
 constexpr int tile_fast = host_is_device ? 128 : 32, most_tile_slow = 64;
 constexpr int most_scratch = 48 * 1024;
 
+// Measured.
+constexpr double seconds_per_pixel = 1e-9, seconds_per_step = 0.02e-9;
+
 using Team = Kokkos::TeamPolicy<ExecutionSpace>::member_type;
 
 // The photons of a tile and as far around it as the kernel reaches, 0 beyond the panel.
@@ -161,6 +164,12 @@ DirectBlur::DirectBlur(const AlikePanels& panels, const SpreadKernel& kernel)
   heights_ = to_device("nanobragg::psf::heights", heights);
   tops_ = to_device("nanobragg::psf::tops", tops);
   values_ = to_device("nanobragg::psf::values", values);
+}
+
+double DirectBlur::seconds(const SpreadKernel& kernel, int n_fast, int n_slow, double n_panels) {
+  double steps = 0;
+  for (const SpreadKernel::Column& column : kernel.columns) steps += 2 * column.height + rows_at_once;
+  return n_panels * n_fast * n_slow * (seconds_per_pixel + seconds_per_step * steps);
 }
 
 void DirectBlur::operator()(const Kokkos::View<const double*, DeviceSpace>& photons,

@@ -5,10 +5,12 @@
 #include <mutex>
 #include <stdexcept>
 #include <tuple>
+#include <variant>
 #include <vector>
 
 #include "arithmetic.h"
 #include "direct_blur.h"
+#include "fourier_blur.h"
 #include "image_on_device.h"
 
 namespace nanobragg {
@@ -17,8 +19,16 @@ namespace {
 // Panels that one kernel serves.
 struct Group {
   PanelTotals totals;
-  DirectBlur direct;
+  std::variant<DirectBlur, FourierBlur> blur;
 };
+
+std::variant<DirectBlur, FourierBlur> blur_of(const AlikePanels& panels, const SpreadKernel& kernel, BlurMethod method) {
+  if (method == BlurMethod::direct) return DirectBlur(panels, kernel);
+  const FourierPlan plan = fourier_plan(kernel, panels.n_fast, panels.n_slow, panels.size());
+  if (method == BlurMethod::automatic && DirectBlur::seconds(kernel, panels.n_fast, panels.n_slow, panels.size()) <= plan.seconds)
+    return DirectBlur(panels, kernel);
+  return FourierBlur(panels, kernel, plan);
+}
 
 }  // namespace
 
@@ -42,9 +52,10 @@ Blur::Blur(const Detector& detector, const PointSpread& psf, BlurMethod method)
     const auto& [pixel_fast, pixel_slow, n_fast, n_slow] = size;
     const SpreadKernel kernel = spread_kernel(psf, pixel_fast, pixel_slow, n_fast, n_slow);
     const AlikePanels panels{n_fast, n_slow, to_device("nanobragg::psf::first_pixels", first_pixels)};
-    on_device_->groups.push_back({PanelTotals(panels), DirectBlur(panels, kernel)});
+    on_device_->groups.push_back({PanelTotals(panels), blur_of(panels, kernel, method)});
+    if (first_pixels.front() == 0)
+      on_device_->of_panel_0 = std::holds_alternative<DirectBlur>(on_device_->groups.back().blur) ? BlurMethod::direct : BlurMethod::fourier;
   }
-  (void)method;
 }
 
 void Blur::operator()(const Image& photons, Image& blurred) const {
@@ -55,7 +66,8 @@ void Blur::operator()(const Image& photons, Image& blurred) const {
   if (&photons.on_device() == &blurred.on_device()) throw std::invalid_argument("an image cannot be blurred in place");
   const std::lock_guard<std::mutex> lock(on_device_->mutex);
   const Kokkos::View<const double*, DeviceSpace> from = photons.on_device().pixels;
-  for (const Group& group : on_device_->groups) group.direct(from, group.totals(from), blurred.on_device().pixels);
+  for (const Group& group : on_device_->groups)
+    std::visit([&](const auto& blur) { blur(from, group.totals(from), blurred.on_device().pixels); }, group.blur);
   ExecutionSpace().fence("nanobragg::psf");
 }
 

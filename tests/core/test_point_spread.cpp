@@ -151,7 +151,7 @@ Panel oblong_pixels(int n_fast, int n_slow, double fast, double slow) {
   return p;
 }
 
-const std::vector<BlurMethod> methods{BlurMethod::direct};
+const std::vector<BlurMethod> methods{BlurMethod::direct, BlurMethod::fourier};
 const std::vector<SpreadShape> shapes{SpreadShape::gauss, SpreadShape::fiber};
 const double pixel = 1e-4;
 
@@ -306,6 +306,20 @@ TEST(a_spread_kernel_far_out) {
     }
 }
 
+TEST(point_spread_by_both_methods) {
+  struct Case { int n_fast, n_slow, radius; double fwhm; };
+  for (const Case& c : {Case{513, 477, 5, 1}, Case{700, 301, 17, 0.8}, Case{299, 800, 40, 6}, Case{255, 257, 128, 30}, Case{130, 512, 500, 2}})
+    for (SpreadShape shape : shapes) {
+      const PointSpread psf = psf_of(shape, c.fwhm, c.radius);
+      const std::vector<Panel> panels{flat_panel(c.n_fast, c.n_slow)};
+      const Pixels photons = some_image(std::size_t(c.n_fast) * c.n_slow);
+      const Pixels direct = blurred(panels, psf, photons, BlurMethod::direct), fourier = blurred(panels, psf, photons, BlurMethod::fourier);
+      CHECK_CLOSE(difference(fourier, direct), 0, rounding(BlurMethod::fourier));
+      CHECK(*std::min_element(fourier.begin(), fourier.end()) >= 0);
+      CHECK_CLOSE(sum_of(fourier) / sum_of(direct), 1, 1e-13);
+    }
+}
+
 TEST(point_spread_of_light_that_counts_as_negative) {
   // As that of a background can.
   Pixels photons = some_image(71 * 43);
@@ -338,6 +352,13 @@ TEST(threads_may_share_a_blur) {
     for (std::thread& thread : threads) thread.join();
     CHECK(together == alone);
   }
+}
+
+TEST(a_small_circle_is_summed_and_a_large_one_is_not) {
+  const Detector detector({flat_panel(1000, 1000)}, {});
+  CHECK(Blur(detector, psf_of(SpreadShape::fiber, 1, 1)).method() == BlurMethod::direct);
+  CHECK(Blur(detector, psf_of(SpreadShape::fiber, 1, 100)).method() == BlurMethod::fourier);
+  CHECK(Blur(detector, psf_of(SpreadShape::gauss, 0.1, 100)).method() == BlurMethod::direct);
 }
 
 TEST(a_point_spread_without_width_or_radius_is_refused) {

@@ -1,0 +1,144 @@
+// Fourier transforms of lines of complex numbers, several lines at a time, in the scratch memory of a team.
+//
+// Lengths are powers of two.  The forward transform is decimated in frequency, the backward one in time, both by eights as far
+// as they go and the rest by fours: frequencies stay in the order that they come out in, which the way back undoes.
+#ifndef NANOBRAGG_KOKKOS_CORE_FOURIER_H
+#define NANOBRAGG_KOKKOS_CORE_FOURIER_H
+
+#include "device_array.h"
+
+namespace nanobragg {
+
+struct Complex {
+  double re, im;
+};
+
+// A bundle: for each point of a line the real parts of all lines, then the imaginary parts.
+struct FourierBundle {
+  int length;                          // of a line, at least 4
+  int by_eights;                       // the largest power of 8 that length is a product of with a power of 4
+  DeviceArray<Complex> turns;          // exp(-2 pi i k / length)
+
+  explicit FourierBundle(int length);
+
+  // A CPU takes a vector in each of its registers, a GPU what lies side by side in memory, if there is the scratch memory for it.
+  static constexpr int host_lanes = 16, largest_on_gpu = 2048, most_lanes_on_gpu = 8;
+  KOKKOS_FORCEINLINE_FUNCTION int lanes() const {
+    if constexpr (host_is_device) return host_lanes;
+    const int room = largest_on_gpu / length;
+    return room < 1 ? 1 : room > most_lanes_on_gpu ? +most_lanes_on_gpu : room;
+  }
+
+  // With gaps, so that points in a distance of a power of two do not share a bank of memory or a set of a cache.
+  KOKKOS_FORCEINLINE_FUNCTION int at(int point) const { return (point + point / 8) * 2 * lanes(); }
+  KOKKOS_FORCEINLINE_FUNCTION int bytes() const { return at(length) * int(sizeof(double)); }
+
+  KOKKOS_FORCEINLINE_FUNCTION int scratch_level() const { return bytes() < 48 * 1024 - 64 ? 0 : 1; }
+
+  // Calls what(lane) for each line: on a CPU in vectors, on a GPU in threads of their own.
+  template <class Team, class What>
+  KOKKOS_FORCEINLINE_FUNCTION void for_each_lane(const Team& team, const What& what) const;
+  // Calls what(point, lane), on a CPU for several points of a line in a row.
+  template <class Team, class What>
+  KOKKOS_FORCEINLINE_FUNCTION void for_each_point(const Team& team, const What& what) const;
+
+  template <class Team>
+  KOKKOS_FUNCTION void forward(const Team& team, double* bundle) const {
+    int part = length;
+    for (; part > by_eights; part /= 4) pass<4, true>(team, part, bundle);
+    for (; part > 1; part /= 8) pass<8, true>(team, part, bundle);
+  }
+
+  // Without the division by the length.
+  template <class Team>
+  KOKKOS_FUNCTION void backward(const Team& team, double* bundle) const {
+    int part = 1;
+    while (part < by_eights) pass<8, false>(team, part *= 8, bundle);
+    while (part < length) pass<4, false>(team, part *= 4, bundle);
+  }
+
+ private:
+  template <int radix, bool forward, class Team>
+  KOKKOS_FORCEINLINE_FUNCTION void pass(const Team& team, int part, double* bundle) const;
+};
+
+KOKKOS_FORCEINLINE_FUNCTION Complex operator+(Complex a, Complex b) { return {a.re + b.re, a.im + b.im}; }
+KOKKOS_FORCEINLINE_FUNCTION Complex operator-(Complex a, Complex b) { return {a.re - b.re, a.im - b.im}; }
+KOKKOS_FORCEINLINE_FUNCTION Complex operator*(Complex a, Complex b) {
+  return {Kokkos::fma(a.re, b.re, -(a.im * b.im)), Kokkos::fma(a.re, b.im, a.im * b.re)};
+}
+KOKKOS_FORCEINLINE_FUNCTION Complex times_minus_i(Complex a) { return {a.im, -a.re}; }
+
+KOKKOS_FORCEINLINE_FUNCTION void transform(Complex& a, Complex& b, Complex& c, Complex& d) {
+  const Complex even = a + c, odd = a - c, other_even = b + d, other_odd = times_minus_i(b - d);
+  a = even + other_even, b = odd + other_odd, c = even - other_even, d = odd - other_odd;
+}
+
+KOKKOS_FORCEINLINE_FUNCTION void transform(Complex (&a)[4]) { transform(a[0], a[1], a[2], a[3]); }
+
+KOKKOS_FORCEINLINE_FUNCTION void transform(Complex (&a)[8]) {
+  constexpr double half_root = 0.70710678118654752440;
+  Complex even[4], odd[4];
+  for (int k = 0; k < 4; ++k) even[k] = a[k] + a[k + 4], odd[k] = a[k] - a[k + 4];
+  odd[1] = {half_root * (odd[1].re + odd[1].im), half_root * (odd[1].im - odd[1].re)};
+  odd[2] = times_minus_i(odd[2]);
+  odd[3] = {half_root * (odd[3].im - odd[3].re), -half_root * (odd[3].re + odd[3].im)};
+  transform(even);
+  transform(odd);
+  for (int k = 0; k < 4; ++k) a[2 * k] = even[k], a[2 * k + 1] = odd[k];
+}
+
+template <class Team, class What>
+KOKKOS_FORCEINLINE_FUNCTION void FourierBundle::for_each_lane(const Team& team, const What& what) const {
+  if constexpr (host_is_device) {
+    // No lane touches what another one does.
+#if defined(__GNUC__) && !defined(__clang__) && !defined(__CUDACC__)
+#pragma GCC ivdep
+#endif
+    for (int lane = 0; lane < host_lanes; ++lane) what(lane);
+  } else {
+    Kokkos::parallel_for(Kokkos::ThreadVectorRange(team, lanes()), what);
+  }
+}
+
+template <class Team, class What>
+KOKKOS_FORCEINLINE_FUNCTION void FourierBundle::for_each_point(const Team& team, const What& what) const {
+  if constexpr (host_is_device) {
+    constexpr int in_a_row = 16;
+    for (int first = 0; first < length; first += in_a_row)
+      for (int lane = 0; lane < host_lanes; ++lane)
+        for (int point = first; point < first + in_a_row; ++point) what(point, lane);
+  } else {
+    Kokkos::parallel_for(Kokkos::TeamThreadRange(team, length), [&](int point) {
+      Kokkos::parallel_for(Kokkos::ThreadVectorRange(team, lanes()), [&](int lane) { what(point, lane); });
+    });
+  }
+}
+
+// One step of all transforms of `part` points in the lines: `radix` points each, a radix-th of the part apart.  Backward is
+// forward with real and imaginary parts exchanged.
+template <int radix, bool forward, class Team>
+KOKKOS_FORCEINLINE_FUNCTION void FourierBundle::pass(const Team& team, int part, double* bundle) const {
+  const int apart = part / radix, parts = length / part;
+  const int re = forward ? 0 : lanes(), im = forward ? lanes() : 0;
+  Kokkos::parallel_for(Kokkos::TeamThreadRange(team, length / radix), [&](int i) {
+    const int within = i & (apart - 1), first = (i - within) * radix + within;
+    double* point[radix];
+    Complex turn[radix];
+    for (int k = 0; k < radix; ++k) point[k] = bundle + at(first + k * apart), turn[k] = turns(within * k * parts);
+    for_each_lane(team, [&](int lane) {
+      Complex a[radix];
+      for (int k = 0; k < radix; ++k) a[k] = {point[k][re + lane], point[k][im + lane]};
+      if (!forward)
+        for (int k = 1; k < radix; ++k) a[k] = a[k] * turn[k];
+      transform(a);
+      if (forward)
+        for (int k = 1; k < radix; ++k) a[k] = a[k] * turn[k];
+      for (int k = 0; k < radix; ++k) point[k][re + lane] = a[k].re, point[k][im + lane] = a[k].im;
+    });
+  });
+  team.team_barrier();
+}
+
+}  // namespace nanobragg
+#endif
