@@ -159,7 +159,9 @@ class _Images:
         self.image.add_spots(self.common.crystal(index), self.structure_factors, self.engine, self.tolerance)
         generator = stream(self.common.seed, "noise", index) if self.noise else None
         panels = [read_out(*panel, generator) for panel in zip(self.image.image, self.saturation)]
-        write_image(self.files.image(index), panels, self.masks)
+        if self.masks is not None:
+            panels = [np.where(mask, panel, -1) for panel, mask in zip(panels, self.masks)]
+        write_image(self.files.image(index), panels)
         if index == 0:
             self.first_image = panels
 
