@@ -29,9 +29,10 @@ import numpy as np
 from dxtbx.model import Beam, Detector, Goniometer, Scan, Spectrum
 from libtbx.utils import Sorry
 from nanobragg_kokkos import nexus
+from nanobragg_kokkos.detector_response import MASKED
 from nanobragg_kokkos.frame import frame_rotation, rotated_detector
 from nanobragg_kokkos.nxmx_beam import write_beam
-from nanobragg_kokkos.nxmx_detector import MASKED, check_readable, write_detector, write_mask
+from nanobragg_kokkos.nxmx_detector import check_readable, write_detector, write_mask
 
 IMAGE = "/entry/data/data"
 

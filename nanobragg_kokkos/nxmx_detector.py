@@ -23,9 +23,7 @@ from libtbx.utils import Sorry
 from nanobragg_kokkos import nexus
 from scipy.spatial.transform import Rotation
 
-# The value of a pixel that holds no measurement, by the type in which pixels are stored, and its bit in an NXmx pixel
-# mask ("user defined mask").
-MASKED = {np.dtype(np.int32): -1, np.dtype(np.uint16): 65535}
+# Of a pixel that holds no measurement, in an NXmx pixel mask ("user defined mask").
 MASK_BIT_USER = 256
 
 # What dxtbx 3.11 can look up when it reads sensor_material.
