@@ -59,13 +59,13 @@ beam
 spectrum
   .help = "A Gaussian spectrum around beam.mean_energy, the same for all images."
 {
-  nchannels = 11
+  nchannels = 100
     .type = int
     .help = "Number of energies. 1: a monochromatic beam."
-  channel_width = 5
+  channel_width = 1
     .type = float
     .help = "From one energy to the next, eV."
-  fwhm = 25
+  fwhm = 40
     .type = float
     .help = "Full width at half maximum of the Gaussian, eV."
 }
@@ -103,7 +103,7 @@ crystal {
   shape = square round gauss *gauss_argchk tophat
     .type = choice
     .help = "Shape of a mosaic domain, hence profile of the spots. gauss_argchk: gauss without its far tails."
-  mosaic_domains = 10
+  mosaic_domains = 25
     .type = int
     .help = "Number of domains with an orientation of their own."
   mosaic_spread_deg = 0.05
