@@ -33,8 +33,7 @@ class Experiment:
     """Everything that the images of a job have in common.
 
     Args:
-        detector, beam: dxtbx models; the beam comes from +z. The detector's trusted range, gain and pedestal are those of
-            the counts.
+        detector, beam: dxtbx models; the beam comes from +z. The detector's trusted range is that of the counts.
         energies_eV, weights: of the spectrum, which dxtbx 3.11 cannot pickle.
         photons: of one pulse.
         beam_size_mm: side of the beam's square cross-section.
@@ -130,9 +129,6 @@ def experiment(params: libtbx.phil.scope_extract) -> Experiment:
             f"detector_response.adc_offset={response.adc_offset:g}: expected less than the highest count that is "
             f"trusted (detector_response.saturation), {saturation}"
         )
-    for panel in detector:
-        panel.set_gain(response.quantum_gain)
-        panel.set_pedestal(response.adc_offset)
     wavelength = factor_ev_angstrom / params.beam.mean_energy
     energies, weights = gaussian_spectrum(
         params.beam.mean_energy, params.spectrum.nchannels, params.spectrum.channel_width, params.spectrum.fwhm

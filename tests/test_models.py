@@ -140,7 +140,7 @@ def test_experiment_reaches_the_farthest_corner_and_survives_pickling():
     experiment = pickle.loads(pickle.dumps(models.experiment(params)))
     assert isinstance(experiment.amplitudes, miller.array)
     angle = np.arctan2(np.hypot(1920, 1920) * 0.088, 141.7)
-    assert experiment.amplitudes.d_min() == pytest.approx(12398.42 / 9525 / 2 / np.sin(angle / 2), rel=1e-3)
+    assert experiment.amplitudes.d_min() == pytest.approx(12398.42 / 9549.5 / 2 / np.sin(angle / 2), rel=1e-3)
     assert experiment.n_cells == (29, 29, 23)
     assert experiment.volume_mm3 == pytest.approx(0.005**2 * 0.02)
     assert experiment.simulation().fluence == pytest.approx(1e11 / 0.005**2)
