@@ -261,6 +261,7 @@ def _conclude(
         common.spectrum,
         photons=common.photons,
         beam_size_mm=common.beam_size_mm,
+        description=response_parameters.described(working.extract(), common.response, common.saturation),
     )
     first, last = files.image(0).name, files.image(n_images - 1).name
     return f"""

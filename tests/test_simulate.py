@@ -306,7 +306,9 @@ def test_preset_is_what_dxtbx_reads(preset, simulate, capsys):
     dtype, saturation, offset = PRESETS[preset]
     bare = ("background.water_mm=0", "background.air_mm=0")
     out = simulate("n_images=1", f"detector_response.preset={preset}", *bare)
-    assert f"Readout ({preset}): " in capsys.readouterr().out
+    (told,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith(f"Readout ({preset}): ")]
+    with h5py.File(out / "shot_master.h5") as file:
+        assert file["entry/instrument/detector/description"].asstr()[()] == told
     image = pixels(out / "shot_00001.h5")[0]
     assert image.dtype == dtype and np.median(image) == offset
     (experiment,) = ExperimentListFactory.from_filenames([str(out / "shot_master.h5")])
@@ -340,8 +342,9 @@ def test_noises_are_drawn_from_the_seed_and_the_image(simulate):
 def test_calibration_is_the_same_in_all_images(simulate):
     water = ("n_images=2", "crystal.length_um=0.2", "Deff_A=200", "noise=False", "background.water_mm=1")
 
+    flat = pixels(simulate(*water, directory="flat") / "shot_master.h5")
+
     def ratios(*arguments: str, directory: str) -> np.ndarray:
-        flat = pixels(simulate(*water, directory="flat") / "shot_master.h5")
         return pixels(simulate(*water, *arguments, directory=directory) / "shot_master.h5") / np.maximum(flat, 1)
 
     first, second = ratios("calibration_noise=0.1", directory="noisy")
@@ -418,7 +421,9 @@ def test_ranks_and_threads_do_not_change_a_byte(detector_file, tmp_path):
     for ranks, threads in ((1, 1), (1, 2), (2, 1), (3, 1)):
         out = tmp_path / f"{ranks}_{threads}" / "out"
         out.parent.mkdir()
-        arguments = ["n_images=4", f"detector.reference={detector_file}", f"output.directory={out}", *SPOTS]
+        # Every kind of random number, and light that spreads.
+        response = ["preset=rayonix", "flicker=0.1", "psf.shape=fiber", "psf.fwhm_mm=1"]
+        arguments = ["n_images=4", f"detector.reference={detector_file}", f"output.directory={out}", *SPOTS, *response]
         done = launch(ranks, arguments, threads)
         assert done.returncode == 0, done.stderr
         assert done.stdout.count("Try: dials.import") == 1
