@@ -11,12 +11,6 @@
 namespace nanobragg {
 namespace {
 
-std::string joined(const std::vector<std::string>& words, const std::string& between) {
-  std::string all;
-  for (const std::string& word : words) all += (all.empty() ? "" : between) + word;
-  return all;
-}
-
 std::invalid_argument refused(const std::string& name, const std::string& value, const std::string& expected) {
   return std::invalid_argument(name + "=" + value + ": expected " + expected);
 }
@@ -43,6 +37,12 @@ double number(const std::string& value) {
 }
 
 }  // namespace
+
+std::string joined(const std::vector<std::string>& words, const std::string& between) {
+  std::string all;
+  for (const std::string& word : words) all += (all.empty() ? "" : between) + word;
+  return all;
+}
 
 Arguments parse(int argc, char** argv) {
   Arguments arguments;
