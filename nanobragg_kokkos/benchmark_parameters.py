@@ -22,7 +22,7 @@ workload = *{" ".join(ext.workload_names())} all
           "with pixels, reflections, domains and rotation steps."
 step = {" ".join("*" + name for name in STEPS)}
   .type = choice(multi=True)
-  .help = "Steps of an image, one or several with + between them."
+  .help = "Steps of an image, one or several with + between them. transfer: on a GPU only."
 engine = {" ".join("*" + name for name in ENGINES)}
   .type = choice(multi=True)
   .help = "How the Bragg spots are computed, one or both with + between them."
