@@ -21,6 +21,8 @@ HIGHEST_SATURATION = {np.dtype(np.int32): 2**31 - 2, np.dtype(np.uint16): 65533}
 class DetectorResponse:
     """What a detector makes of the photons that are expected. The steps, in their order; 0 or None leaves one out.
 
+    Neither of the two factors falls below 0, however large its standard deviation.
+
     Args:
         flicker: relative standard deviation of a factor that all pixels of an image share: the source's intensity.
         photon_noise: photons are counted, by Poisson's law; False: fractions of photons stay.
@@ -101,9 +103,12 @@ class Readout:
         dtype: type = np.int32,
         mask: Sequence[np.ndarray] | None = None,
     ) -> None:
-        self.dtype = np.dtype(dtype)
+        try:
+            self.dtype = np.dtype(dtype)
+        except TypeError:
+            self.dtype = None
         if self.dtype not in MASKED:
-            raise ValueError(f"dtype of a readout must be int32 or uint16, not {self.dtype}")
+            raise ValueError(f"dtype of a readout must be int32 or uint16, not {self.dtype or dtype}")
         self.response = response
         self.saturation = finite("saturation", saturation, least=0)
         if self.saturation > HIGHEST_SATURATION[self.dtype]:

@@ -21,7 +21,7 @@ class PointSpread:
             "beyond_radius": what the function has outside the circle of that radius, as simtbx does.
 
     Raises:
-        ValueError: another name, a width that is not positive and finite, a radius below 1.
+        ValueError: another name, a width that is not positive and finite, a radius below 1 or above 2³¹ − 1.
     """
 
     shape: str
@@ -31,7 +31,8 @@ class PointSpread:
 
     def __post_init__(self) -> None:
         finite("fwhm_mm of the point spread", self.fwhm_mm, above=0)
-        whole("radius of the point spread", self.radius)
+        if whole("radius of the point spread", self.radius) >= 2**31:
+            raise ValueError(f"radius of the point spread must be less than 2**31, not {self.radius!r}")
         self.on_device()
 
     def on_device(self) -> ext.PointSpread:

@@ -76,9 +76,12 @@ struct FewEvents {
 };
 
 // A mean above the range of tables, one of attempt 0, 1, …; -1: rejected.
+//
+// As published, the envelope lies up to 0.15 % below the distribution at means of 128 to 2000, next to mean + 1.7 sqrt(mean), and
+// one number of events comes too rarely, by 7e-6 of its probability.  An envelope 0.2 % higher covers every mean.
 KOKKOS_INLINE_FUNCTION double many_events(double mean, const RandomBits& bits) {
   const double b = std::fma(2.53, std::sqrt(mean), 0.931), a = std::fma(0.02483, b, -0.059);
-  const double u = uniform(bits.low()) - 0.5, v = uniform(bits.high()), from_edge = 0.5 - std::fabs(u);
+  const double u = uniform(bits.low()) - 0.5, v = 1.002 * uniform(bits.high()), from_edge = 0.5 - std::fabs(u);
   const double n = std::floor(std::fma(2.0 * a / from_edge + b, u, mean + 0.43));
   if (from_edge >= 0.07 && v <= 0.9277 - 3.6224 / (b - 2.0)) return n;
   if (!(n >= 1.0) || (from_edge < 0.013 && v > from_edge)) return -1.0;      // no event: 3e-56 or less

@@ -75,7 +75,10 @@ struct Respond {
       if (calibration_noise > 0) {
         double deviate[n];
         draw_normal<pairs>(numbers.calibration, block.panel, pixel, deviate);
-        for (int k = 0; k < n; ++k) value[k] *= std::fma(calibration_noise, deviate[k], 1.0);
+        for (int k = 0; k < n; ++k) {
+          const double factor = std::fma(calibration_noise, deviate[k], 1.0);
+          value[k] *= factor > 0 ? factor : 0;
+        }
       }
     }
     if constexpr (counts) {
