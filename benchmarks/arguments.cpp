@@ -11,12 +11,6 @@
 namespace nanobragg {
 namespace {
 
-std::string joined(const std::vector<std::string>& words, const std::string& between) {
-  std::string all;
-  for (const std::string& word : words) all += (all.empty() ? "" : between) + word;
-  return all;
-}
-
 std::invalid_argument refused(const std::string& name, const std::string& value, const std::string& expected) {
   return std::invalid_argument(name + "=" + value + ": expected " + expected);
 }
@@ -43,6 +37,12 @@ double number(const std::string& value) {
 }
 
 }  // namespace
+
+std::string joined(const std::vector<std::string>& words, const std::string& between) {
+  std::string all;
+  for (const std::string& word : words) all += (all.empty() ? "" : between) + word;
+  return all;
+}
 
 Arguments parse(int argc, char** argv) {
   Arguments arguments;
@@ -93,7 +93,8 @@ std::string help_text() {
          "Usage: nanobragg_kokkos_benchmark [name=value] ...\n\n"
          "  workload   " + joined(workload_names(), ", ") + " or all,\n"
          "             or several with + between them (" + joined(d.workloads, "+") + ")\n"
-         "  step       of an image, one or several (" + joined(d.steps, "+") + ")\n"
+         "  step       of an image, one or several; transfer: on a GPU only\n"
+         "             (" + joined(d.steps, "+") + ")\n"
          "  engine     for the spots, one or both (" + joined(d.engines, "+") + ")\n"
          "  runs       of each measurement, after a first one to warm up (" + std::to_string(d.runs) + ")\n"
          "  limit      seconds after which a measurement makes no further run; the first run counts if it alone takes\n"

@@ -10,7 +10,7 @@ namespace nanobragg {
 struct Arguments {
   bool help = false;
   std::vector<std::string> workloads{"rayonix"};
-  std::vector<std::string> steps{"spots", "background", "sum"};
+  std::vector<std::string> steps{"spots", "background", "sum", "response", "transfer", "image"};
   std::vector<std::string> engines{"pixel", "reflection"};
   int runs = 10;
   double limit = 20;               // seconds
@@ -22,6 +22,8 @@ struct Arguments {
 Arguments parse(int argc, char** argv);
 
 std::string help_text();
+
+std::string joined(const std::vector<std::string>& words, const std::string& between);
 
 }  // namespace nanobragg
 #endif

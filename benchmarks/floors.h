@@ -10,8 +10,8 @@
 
 namespace nanobragg {
 
-// Seconds; 0 where no floor is known.  engine: of the step spots.
-double floor_seconds(const Workload& workload, const std::string& step, const std::string& engine,
+// Seconds; 0 where no floor is known.  of: the engine or sample of the step.
+double floor_seconds(const Workload& workload, const std::string& step, const std::string& of,
                      const Ceilings& ceilings);
 
 }  // namespace nanobragg

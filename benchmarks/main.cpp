@@ -2,107 +2,40 @@
 #include <cstdio>
 #include <exception>
 #include <fstream>
-#include <functional>
 #include <stdexcept>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "../nanobragg_kokkos/core/device_memory.h"
-#include "../nanobragg_kokkos/core/spots.h"
+#include "../nanobragg_kokkos/core/runtime.h"
 #include "arguments.h"
 #include "floors.h"
 #include "measurement.h"
-#include "models.h"
 #include "report.h"
+#include "steps.h"
 
 namespace nanobragg {
 namespace {
 
-bool among(const std::vector<std::string>& words, const std::string& word) {
-  for (const std::string& w : words)
-    if (w == word) return true;
-  return false;
-}
-
-// What is timed: one step of an image, by one engine or of one sample.
-struct Step {
-  std::string name, engine, sample;
-  std::function<void()> run;
-};
-
-// The models of a workload; an image that the steps write to.
-class Bench {
- public:
-  explicit Bench(const Workload& w)
-      : workload_(w), detector_(detector_of(w)), sources_(sources_of(w)), crystal_(crystal_of(w)), water_(water_of(w)),
-        air_(air_of(w)), image_(detector_.n_pixels()) {}
-
-  std::vector<Result> measure_all(const Arguments& arguments) {
-    std::vector<Result> results;
-    // Structure factors take most of the set-up, a second image as much memory as the first: made where needed.
-    if (chosen(arguments, "spots")) {
-      const StructureFactors structure_factors = structure_factors_of(workload_);
-      for (const std::string& engine : workload_.engines) {
-        if (!among(arguments.engines, engine)) continue;
-        results.push_back(measured({"spots", engine, "", [&, pixel = engine == "pixel"] {
-          if (pixel)
-            add_spots_pixel_driven(image_, detector_, sources_, crystal_, structure_factors, Interpolation::nearest);
-          else
-            add_spots_reflection_driven(image_, detector_, sources_, crystal_, structure_factors, Interpolation::nearest);
-        }}, arguments));
-      }
-    }
-    if (chosen(arguments, "background"))
-      for (const auto& [sample, amorphous] : {std::pair("water", &water_), std::pair("air", &air_)})
-        results.push_back(measured({"background", "", sample, [this, a = amorphous] {
-          add_background(image_, detector_, sources_, *a);
-        }}, arguments));
-    if (chosen(arguments, "sum")) {
-      Image more(detector_.n_pixels());
-      add_background(more, detector_, sources_, water_);
-      results.push_back(measured({"sum", "", "", [&] { image_.add(more); }}, arguments));
-    }
-    return results;
-  }
-
- private:
-  bool chosen(const Arguments& arguments, const char* step) const {
-    return among(arguments.steps, step) && among(workload_.steps, step);
-  }
-
-  Result measured(const Step& step, const Arguments& arguments) {
-    Result result;
-    result.workload = workload_;
-    result.step = step.name, result.engine = step.engine, result.sample = step.sample;
-    peak_memory();
-    result.timing = measure([this] { image_.clear(); }, step.run, arguments.runs, arguments.limit);
-    result.device_memory = peak_memory();
-    result.contents = contents(image_);
-    return result;
-  }
-
-  const Workload& workload_;
-  Detector detector_;
-  Sources sources_;
-  Crystal crystal_;
-  Amorphous water_, air_;
-  Image image_;
-};
-
 void require_something_to_measure(const Arguments& arguments) {
   for (const std::string& name : arguments.workloads)
     for (const Workload& w : workloads(name, arguments.small))
-      for (const std::string& step : w.steps) {
-        if (!among(arguments.steps, step)) continue;
-        if (step != "spots") return;
-        for (const std::string& engine : w.engines)
-          if (among(arguments.engines, engine)) return;
-      }
-  std::string wanted;
-  for (const std::string& engine : arguments.engines) wanted += (wanted.empty() ? "" : "+") + engine;
-  throw std::invalid_argument("engine=" + wanted + ": expected another engine or step, with these there is nothing to " +
-                              "measure in workload=" + arguments.workloads.front());
+      if (has_steps(w, arguments)) return;
+  throw std::invalid_argument("step=" + joined(arguments.steps, "+") + " engine=" + joined(arguments.engines, "+") +
+                              ": expected others, with these there is nothing to measure here in workload=" +
+                              joined(arguments.workloads, "+"));
+}
+
+Result measured(const Workload& workload, const Step& step, const Arguments& arguments) {
+  Result result;
+  result.workload = workload;
+  result.step = step.name, result.engine = step.engine, result.sample = step.sample;
+  peak_memory();                                               // forgets what was before
+  result.timing = measure(step.prepare, step.run, arguments.runs, arguments.limit, step.images);
+  result.device_memory = peak_memory();
+  result.contents = step.contents();
+  return result;
 }
 
 // Written under another name first: there is a whole file in the end, or none.
@@ -146,15 +79,16 @@ void run(const Arguments& arguments) {
   for (const std::string& name : arguments.workloads) {
     double base = 0;
     for (const Workload& workload : workloads(name, arguments.small))
-      for (Result& result : Bench(workload).measure_all(arguments)) {
+      visit_steps(workload, arguments, [&](const Step& step) {
+        Result result = measured(workload, step, arguments);
         if (workload.scaled == "base") base = result.timing.median;
         if (base > 0) result.of_base = result.timing.median / base;
-        result.floor = floor_seconds(workload, result.step, result.engine, machine.ceilings);
+        result.floor = floor_seconds(workload, result.step, result.engine + result.sample, machine.ceilings);
         if (machine.backend.device == "host") result.device_memory = 0;        // where images are not counted
         std::fputs(line(result).c_str(), stdout);
         std::fflush(stdout);
         results.push_back(result);
-      }
+      });
   }
   file.write(json(machine, results));
 }

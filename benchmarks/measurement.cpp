@@ -2,17 +2,17 @@
 
 #include <algorithm>
 #include <chrono>
-#include <memory>
 #include <vector>
 
 namespace nanobragg {
 
-Timing measure(const std::function<void()>& prepare, const std::function<void()>& run, int runs, double limit) {
+Timing measure(const std::function<void()>& prepare, const std::function<void()>& run, int runs, double limit, int images) {
+  limit /= images;
   const auto seconds = [&] {
     prepare();
     const auto begin = std::chrono::steady_clock::now();
     run();
-    return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+    return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count() / images;
   };
   Timing timing;
   timing.first = seconds();
@@ -30,18 +30,6 @@ Timing measure(const std::function<void()>& prepare, const std::function<void()>
   timing.least = times.front();
   timing.most = times.back();
   return timing;
-}
-
-Contents contents(const Image& image) {
-  const std::shared_ptr<double> pixels = image.on_host();
-  Contents all;
-  for (std::size_t i = 0; i < image.size(); ++i) {
-    const double value = pixels.get()[i];
-    all.photons += value;
-    all.brightest = std::max(all.brightest, value);
-    all.checksum += value * double(i % 1009);
-  }
-  return all;
 }
 
 }  // namespace nanobragg

@@ -41,11 +41,12 @@ Sources sources_of(const Workload& w) {
   return Sources(sources, {true, 2 * w.polarization_fraction - 1, {1, 0, 0}}, w.fluence_per_mm2 / (mm * mm));
 }
 
-Crystal crystal_of(const Workload& w) {
+Crystal crystal_of(const Workload& w, int image) {
+  const Mat3 orientation = random_orientation(image);
   const double edges[3] = {w.cell_A.x, w.cell_A.y, w.cell_A.z};
   Mat3 cell;
   for (int i = 0; i < 3; ++i) {
-    const Vec3 column = w.orientation * Vec3{double(i == 0), double(i == 1), double(i == 2)};
+    const Vec3 column = orientation * Vec3{double(i == 0), double(i == 1), double(i == 2)};
     cell.row[i] = angstrom * edges[i] * column;
   }
   const double block_A3 = edges[0] * edges[1] * edges[2] * w.n_cells[0] * w.n_cells[1] * w.n_cells[2];
@@ -76,6 +77,14 @@ Amorphous air_of(const Workload& w) {
                    {{0, 14.1},    {0.045, 13.5}, {0.174, 8.35}, {0.35, 4.78}, {0.5, 4.22}, {0.6, 3.689}, {0.8, 3.162},
                     {1, 2.762},   {1.3, 2.182},  {1.7, 1.524},  {2.2, 0.947}, {3, 0.443},  {4, 0.19},    {6, 0.047}},
                    w.air_mm, 1.2e-3, 28.0);
+}
+
+DetectorResponse response_of(const Workload& w, bool blurred) {
+  DetectorResponse response;
+  if (blurred) response.point_spread = PointSpread{SpreadShape::fiber, mm * w.spread_fwhm_mm, w.spread_radius};
+  response.readout_noise = w.readout_noise;
+  response.adc_offset = w.adc_offset;
+  return response;
 }
 
 }  // namespace nanobragg

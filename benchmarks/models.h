@@ -5,6 +5,7 @@
 #include "../nanobragg_kokkos/core/amorphous.h"
 #include "../nanobragg_kokkos/core/crystal.h"
 #include "../nanobragg_kokkos/core/detector.h"
+#include "../nanobragg_kokkos/core/detector_response.h"
 #include "../nanobragg_kokkos/core/sources.h"
 #include "../nanobragg_kokkos/core/structure_factors.h"
 #include "workloads.h"
@@ -13,10 +14,11 @@ namespace nanobragg {
 
 Detector detector_of(const Workload& workload);
 Sources sources_of(const Workload& workload);
-Crystal crystal_of(const Workload& workload);
+Crystal crystal_of(const Workload& workload, int image = 0);
 StructureFactors structure_factors_of(const Workload& workload);
 Amorphous water_of(const Workload& workload);
 Amorphous air_of(const Workload& workload);
+DetectorResponse response_of(const Workload& workload, bool blurred);
 
 }  // namespace nanobragg
 #endif

@@ -35,6 +35,7 @@ std::string rate(double per_second, const char* of_what) {
 }
 
 bool pixel_driven(const Result& r) { return r.step == "spots" && r.engine == "pixel"; }
+bool moves_counts(const Result& r) { return r.step == "transfer"; }
 
 class JsonObject {
  public:
@@ -77,8 +78,9 @@ std::string line(const Result& r) {
   std::string label = w.name;
   if (!w.scaled.empty()) label += " " + w.scaled;
   if (w.factor > 1) label += " x" + std::to_string(w.factor);
-  const std::string speed = pixel_driven(r) ? rate(w.evaluations() / r.timing.median, "evaluations")
-                                            : rate(double(w.n_pixels()) / r.timing.median, "pixels");
+  const std::string speed = pixel_driven(r)   ? rate(w.evaluations() / r.timing.median, "evaluations")
+                            : moves_counts(r) ? rate(w.bytes_of_counts() / r.timing.median, "bytes")
+                                              : rate(double(w.n_pixels()) / r.timing.median, "pixels");
   return formatted("%-32s%-11s%-11s%5d%11.3f%11.3f%11.3f%11.3f  %-22s", label.c_str(), r.step.c_str(),
                    (r.engine + r.sample).c_str(), r.timing.runs, r.timing.median * 1e3, r.timing.least * 1e3,
                    r.timing.most * 1e3, r.timing.first * 1e3, speed.c_str()) +
@@ -102,6 +104,7 @@ std::string json(const Machine& m, const std::vector<Result>& results) {
   std::string rows;
   for (const Result& r : results) {
     const double evaluations = pixel_driven(r) ? r.workload.evaluations() : 0, pixels = double(r.workload.n_pixels());
+    const double bytes = moves_counts(r) ? r.workload.bytes_of_counts() : 0;
     JsonObject row;
     row.text("workload", r.workload.name);
     row.text_or_null("scaled", r.workload.scaled);
@@ -121,6 +124,8 @@ std::string json(const Machine& m, const std::vector<Result>& results) {
     row.number("pixels_per_s", pixels / r.timing.median);
     row.number_or_null("evaluations", evaluations);
     row.number_or_null("evaluations_per_s", evaluations / r.timing.median);
+    row.number_or_null("bytes", bytes);
+    row.number_or_null("bytes_per_s", bytes / r.timing.median);
     row.number_or_null("floor_ms", r.floor * 1e3);
     row.number_or_null("fraction_of_floor", r.floor / r.timing.median);
     row.number_or_null("device_memory_MB", double(r.device_memory) * 1e-6);

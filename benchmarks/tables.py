@@ -13,6 +13,9 @@ import sys
 from pathlib import Path
 from typing import Callable
 
+# What is there from expected photons to the file: in a table of its own.
+WHOLE_IMAGE = ("response", "transfer", "image", "write", "job")
+
 BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
 
 Cell = Callable[[dict], "str | None"]
@@ -35,13 +38,17 @@ def name(row: dict) -> str:
 
 
 def table(heading: str, files: list[dict], cell: Cell) -> str:
-    """With a line for each measurement that has a cell in any file; nothing if none has."""
-    columns = [{name(row): text for row in file["results"] if (text := cell(row)) is not None} for file in files]
-    names = list(dict.fromkeys(line for column in columns for line in column))
-    if not names:
+    """With a line for each measurement that has a cell in any file, and a column for each file that has one."""
+    columns = []
+    for file in files:
+        cells = {name(row): text for row in file["results"] if (text := cell(row)) is not None}
+        if cells:
+            columns.append((title(file["machine"]), cells))
+    if not columns:
         return ""
-    lines = [[heading, *(title(file["machine"]) for file in files)], ["---"] * (len(files) + 1)]
-    lines += [[line, *(column.get(line, "") for column in columns)] for line in names]
+    names = dict.fromkeys(line for _, cells in columns for line in cells)
+    lines = [[heading, *(title for title, _ in columns)], ["---"] * (len(columns) + 1)]
+    lines += [[line, *(cells.get(line, "") for _, cells in columns)] for line in names]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
 
 
@@ -50,12 +57,20 @@ def rounded(number: float) -> str:
     return f"{float(f'{number:.3g}'):.12g}"
 
 
-def milliseconds(row: dict) -> str | None:
-    if row["scaled"]:
-        return None
+def milliseconds(row: dict) -> str:
     if row["runs"] == 1:
         return f"{rounded(row['median_ms'])} (one run)"
     return f"{rounded(row['median_ms'])} ({rounded(row['min_ms'])} to {rounded(row['max_ms'])})"
+
+
+def expected_photons(row: dict) -> str | None:
+    return None if row["scaled"] or row["step"] in WHOLE_IMAGE else milliseconds(row)
+
+
+def whole_image(row: dict) -> str | None:
+    if row["step"] not in WHOLE_IMAGE:
+        return None
+    return milliseconds(row) + (f", {rounded(row['bytes_per_s'] * 1e-6)} MB/s" if row["bytes"] else "")
 
 
 def floor(row: dict) -> str | None:
@@ -82,7 +97,8 @@ def tables(files: list[dict]) -> str:
     )
     parts = (
         "Ceilings:\n\n" + ceilings,
-        table("Milliseconds: median (least to most)", files, milliseconds),
+        table("Milliseconds: median (least to most)", files, expected_photons),
+        table("Whole image, milliseconds: median (least to most)", files, whole_image),
         table("Share of the floor", files, floor),
         table("Time of the base = 1", files, scaling),
         table("Device memory, MB", files, memory),

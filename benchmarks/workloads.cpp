@@ -33,13 +33,6 @@ Mat3 rotation(Vec3 axis, double angle) {
   return {{{a.x, b.x, c.x}, {a.y, b.y, c.y}, {a.z, b.z, c.z}}};
 }
 
-// From all rotations alike: a unit quaternion in a random direction of four dimensions is one.
-Mat3 random_orientation() {
-  const double w = normal(Purpose::orientation, 0);
-  const Vec3 v{normal(Purpose::orientation, 1), normal(Purpose::orientation, 2), normal(Purpose::orientation, 3)};
-  return rotation(unit(v), 2 * std::atan2(norm(v), w));
-}
-
 // Turned about random axes by normally distributed angles, whose root mean square is spread_deg.
 std::vector<Mat3> random_blocks(int n, double spread_deg) {
   std::vector<double> angles;
@@ -97,23 +90,24 @@ std::vector<double> even_spectrum(double mean_eV, double step_eV, int n) {
 Workload rayonix(bool small) {
   Workload w;
   w.name = "rayonix";
-  w.steps = {"spots", "background", "sum"};
+  w.steps = {"spots", "background", "sum", "response", "transfer", "image", "write", "job"};
   w.engines = {"pixel", "reflection"};
   w.panels = {small ? centred(141.7, 1.76, 192, 192) : centred(141.7, 0.088, 3840, 3840)};
   w.channels = small ? 5 : 100;
   w.wavelengths_A = even_spectrum(9500, small ? 20 : 1, w.channels);
   w.cell_A = {67, 60, 47};
   w.d_min_A = small ? 3 : 1.8;
-  w.orientation = random_orientation();
   w.blocks = random_blocks(small ? 3 : 25, 0.05);
   w.n_cells = small ? std::array<int, 3>{12, 12, 12} : std::array<int, 3>{57, 57, 57};
   w.shape = "gauss_argchk";
+  if (small) w.images = 3;
   return w;
 }
 
 Workload rayonix_1ch(bool small, const std::string& shape) {
   Workload w = rayonix(small);
   w.name = shape == "gauss_argchk" ? "rayonix_1ch" : shape;
+  w.steps = {"spots", "background", "sum"};
   w.wavelengths_A = even_spectrum(9500, 1, 1);
   w.channels = 1;
   w.shape = shape;
@@ -131,6 +125,7 @@ Workload jungfrau_16m(bool small) {
 Workload rotation_exposure(bool small) {
   Workload w = rayonix(small);
   w.name = "rotation";
+  w.steps = {"spots", "background", "sum"};
   w.panels = {small ? centred(300, 1.72, 247, 253) : centred(300, 0.172, 2463, 2527)};     // Pilatus 6M
   w.wavelengths_A = even_spectrum(12000, 1, 1);
   w.channels = 1;
@@ -214,6 +209,14 @@ std::vector<Workload> workloads(const std::string& name, bool small) {
   if (small)
     for (Workload& w : found) w.name += "_small", w.small = true;
   return found;
+}
+
+// A unit quaternion in a random direction of four dimensions.
+Mat3 random_orientation(int image) {
+  const std::uint64_t n = 4 * std::uint64_t(image);
+  const double w = normal(Purpose::orientation, n);
+  const Vec3 v{normal(Purpose::orientation, n + 1), normal(Purpose::orientation, n + 2), normal(Purpose::orientation, n + 3)};
+  return rotation(unit(v), 2 * std::atan2(norm(v), w));
 }
 
 std::vector<std::array<int, 3>> reflections(Vec3 cell_A, double d_min_A) {

@@ -25,7 +25,7 @@ struct FlatPanel {
 struct Workload {
   std::string name;                        // ends in _small if it is
   bool small = false;
-  std::vector<std::string> steps;          // of an image, which it is good for: spots, background, sum
+  std::vector<std::string> steps;          // which it is good for; docs/performance.md lists them
   std::vector<std::string> engines;        // which do its spots: pixel, reflection
   std::string scaled;                      // of the workload "scaling": what there is factor times as much of
   int factor = 1;
@@ -40,7 +40,6 @@ struct Workload {
 
   Vec3 cell_A;                             // edges of the orthorhombic cell
   double d_min_A = 0;
-  Mat3 orientation;                        // turns a, b, c from along x, y, z
   std::vector<Mat3> blocks;                // misorientations of the mosaic blocks
   std::array<int, 3> n_cells{};
   std::string shape;
@@ -48,7 +47,14 @@ struct Workload {
   double rotation_deg = 0;                 // about x, during the exposure
   int rotation_steps = 1;
 
+  // Counts have 16 bits; one photon adds one to them.
+  double readout_noise = 3, adc_offset = 10, saturation = 65533;
+  double spread_fwhm_mm = 0.08;            // of a taper of glass fibres, where there is one
+  int spread_radius = 10;                  // pixels
+  int images = 20;                         // of a batch
+
   std::size_t n_pixels() const;
+  double bytes_of_counts() const { return 2.0 * double(n_pixels()); }
   // What the pixel-driven engine is asked: pixels x rays x sources x blocks, the latter in each rotation step.
   double evaluations() const;
 };
@@ -59,6 +65,9 @@ std::vector<std::string> workload_names();
 // The workload of a name; of "scaling": the base and what grows from it.  small: a few thousand pixels, for tests.
 // Throws std::invalid_argument for an unknown name.
 std::vector<Workload> workloads(const std::string& name, bool small);
+
+// Of the crystal of an image: turns a, b, c from along x, y, z.  From all rotations alike.
+Mat3 random_orientation(int image);
 
 // All reflections of the P1 lattice of an orthorhombic cell to d_min, without 0, 0, 0.
 std::vector<std::array<int, 3>> reflections(Vec3 cell_A, double d_min_A);

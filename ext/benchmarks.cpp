@@ -53,9 +53,9 @@ af::shared<double> wavelengths(const nb::Workload& w) {
   return af::shared<double>(w.wavelengths_A.data(), w.wavelengths_A.data() + w.wavelengths_A.size());
 }
 
-af::shared<double> orientation(const nb::Workload& w) {
+af::shared<double> random_orientation(int image) {
   af::shared<double> numbers;
-  append(numbers, w.orientation);
+  append(numbers, nb::random_orientation(image));
   return numbers;
 }
 
@@ -78,9 +78,9 @@ af::shared<double> random_amplitudes(const af::const_ref<cctbx::miller::index<>>
   return values;
 }
 
-double floor_seconds(const nb::Workload& w, const std::string& step, const std::string& engine, double bytes_per_second,
+double floor_seconds(const nb::Workload& w, const std::string& step, const std::string& of, double bytes_per_second,
                      double fma_per_second) {
-  return nb::floor_seconds(w, step, engine, {bytes_per_second, fma_per_second});
+  return nb::floor_seconds(w, step, of, {bytes_per_second, fma_per_second});
 }
 
 bp::dict measure_ceilings() {
@@ -112,19 +112,26 @@ void wrap_benchmarks() {
       .def_readonly("air_mm", &Workload::air_mm)
       .add_property("cell_edges", cell_edges)
       .def_readonly("d_min", &Workload::d_min_A)
-      .add_property("orientation", orientation)
       .add_property("mosaic_blocks", mosaic_blocks)
       .add_property("n_cells", n_cells)
       .def_readonly("shape", &Workload::shape)
       .def_readonly("volume_mm3", &Workload::volume_mm3)
       .def_readonly("rotation_deg", &Workload::rotation_deg)
       .def_readonly("rotation_steps", &Workload::rotation_steps)
+      .def_readonly("readout_noise", &Workload::readout_noise)
+      .def_readonly("adc_offset", &Workload::adc_offset)
+      .def_readonly("saturation", &Workload::saturation)
+      .def_readonly("spread_fwhm_mm", &Workload::spread_fwhm_mm)
+      .def_readonly("spread_radius", &Workload::spread_radius)
+      .def_readonly("images", &Workload::images)
       .add_property("n_pixels", &Workload::n_pixels)
+      .add_property("bytes_of_counts", &Workload::bytes_of_counts)
       .add_property("evaluations", &Workload::evaluations)
       .def("floor_seconds", floor_seconds,
-           (arg("step"), arg("engine"), arg("bytes_per_second"), arg("fma_per_second")));
+           (arg("step"), arg("of"), arg("bytes_per_second"), arg("fma_per_second")));
   def("workload_names", workload_names);
   def("workloads", workloads, (arg("name"), arg("small")));
+  def("random_orientation", random_orientation, arg("image"));
   def("reflections", reflections, (arg("cell_edges"), arg("d_min")));
   def("random_amplitudes", random_amplitudes, (arg("indices"), arg("channel")));
   def("measure_ceilings", measure_ceilings);

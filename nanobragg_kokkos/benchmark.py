@@ -11,7 +11,7 @@ from typing import Any, Iterator
 
 import libtbx.phil
 
-from nanobragg_kokkos import benchmark_parameters, ranks, workloads
+from nanobragg_kokkos import benchmark_parameters, ranks
 from nanobragg_kokkos.atomic import whole_file
 from nanobragg_kokkos.benchmark_report import Result, contents, heading, this_machine
 from nanobragg_kokkos.benchmark_steps import steps
@@ -71,10 +71,9 @@ def _measure(params: libtbx.phil.scope_extract) -> None:
 def _results(
     workload: ext.Workload, params: libtbx.phil.scope_extract, machine: dict[str, Any]
 ) -> Iterator[Result]:
-    image = workloads.simulation(workload)
-    for step in steps(workload, image, params.step, params.engine):
+    for step in steps(workload, params.step, params.engine):
         ext.peak_memory()  # forgets what was before
-        timing = measure(image.clear, step.run, params.runs, params.limit)
+        timing = measure(step.prepare, step.run, params.runs, params.limit, step.images)
         device_memory = ext.peak_memory()
         yield Result(
             workload,
@@ -82,8 +81,10 @@ def _results(
             step.engine,
             step.sample,
             timing,
-            floor=workload.floor_seconds(step.name, step.engine or "", machine["bytes_per_s"], machine["fma_per_s"]),
+            floor=workload.floor_seconds(
+                step.name, step.engine or step.sample or "", machine["bytes_per_s"], machine["fma_per_s"]
+            ),
             # On a CPU it would lack the images.
             device_memory=device_memory if machine["device"] != "host" else None,
-            contents=contents(image.image),
+            contents=contents(step.panels()),
         )

@@ -11,7 +11,7 @@ import libtbx.phil
 from libtbx.utils import Sorry
 
 from nanobragg_kokkos import parameters
-from nanobragg_kokkos.benchmark_steps import ENGINES, STEPS
+from nanobragg_kokkos.benchmark_steps import ENGINES, STEPS, chosen
 from nanobragg_kokkos.extension import ext
 
 phil_scope = iotbx.phil.parse(
@@ -22,7 +22,7 @@ workload = *{" ".join(ext.workload_names())} all
           "with pixels, reflections, domains and rotation steps."
 step = {" ".join("*" + name for name in STEPS)}
   .type = choice(multi=True)
-  .help = "Steps of an image, one or several with + between them."
+  .help = "Steps of an image, one or several with + between them. transfer: on a GPU only."
 engine = {" ".join("*" + name for name in ENGINES)}
   .type = choice(multi=True)
   .help = "How the Bragg spots are computed, one or both with + between them."
@@ -94,15 +94,12 @@ def chosen_workloads(params: libtbx.phil.scope_extract) -> list[ext.Workload]:
         workload
         for name in names
         for workload in ext.workloads(name, params.small)
-        if any(
-            step in workload.steps and (step != "spots" or set(params.engine) & set(workload.engines))
-            for step in params.step
-        )
+        if chosen(workload, params.step, params.engine)
     ]
     if not found:
         raise Sorry(
-            f"engine={'+'.join(params.engine)}: expected another engine or step, with these there is nothing to "
-            f"measure in workload={'+'.join(params.workload)}"
+            f"step={'+'.join(params.step)} engine={'+'.join(params.engine)}: expected others, with these there is nothing "
+            f"to measure here in workload={'+'.join(params.workload)}"
         )
     return found
 

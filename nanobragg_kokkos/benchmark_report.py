@@ -69,7 +69,7 @@ class Result:
         engine, sample: as in Step.
         floor: the least seconds that the step can take on the machine; 0: unknown.
         device_memory: bytes, the most in use at once; None: unknown.
-        contents: of the image after the last run, see contents().
+        contents: of the image that the last run has made, see contents().
         of_base: the time divided by that of the base of a scaling; None: belongs to none.
     """
 
@@ -87,10 +87,15 @@ class Result:
     def _evaluations(self) -> float | None:
         return self.workload.evaluations if (self.step, self.engine) == ("spots", "pixel") else None
 
+    @property
+    def _bytes(self) -> float | None:
+        return self.workload.bytes_of_counts if self.step in ("transfer", "write") else None
+
     def as_line(self) -> str:
         """Of the table."""
         workload, timing = self.workload, self.timing
-        amount, unit = (self._evaluations, "evaluations") if self._evaluations else (workload.n_pixels, "pixels")
+        amounts = {"evaluations": self._evaluations, "bytes": self._bytes, "pixels": workload.n_pixels}
+        unit, amount = next((unit, amount) for unit, amount in amounts.items() if amount)
         times = (timing.median, min(timing.runs), max(timing.runs), timing.first)
         return _line(
             (
@@ -131,6 +136,8 @@ class Result:
             "pixels_per_s": workload.n_pixels / median,
             "evaluations": self._evaluations,
             "evaluations_per_s": self._evaluations / median if self._evaluations else None,
+            "bytes": self._bytes,
+            "bytes_per_s": self._bytes / median if self._bytes else None,
             "floor_ms": 1e3 * self.floor or None,
             "fraction_of_floor": self.floor / median or None,
             "device_memory_MB": 1e-6 * self.device_memory if self.device_memory is not None else None,
@@ -145,7 +152,7 @@ def contents(panels: tuple[np.ndarray, ...]) -> dict[str, float]:
         panels: (slow, fast) each.
 
     Returns:
-        photons of all pixels together, those of the brightest pixel, and a checksum, the sum of pixel i times i modulo
+        photons (or counts) of all pixels together, those of the brightest pixel, and a checksum, the sum of pixel i times i modulo
         CHECKSUM_PERIOD, by which photons in a wrong place are noticed.
     """
     pixels = np.concatenate([panel.ravel() for panel in panels])

@@ -14,20 +14,18 @@ from typing import Any
 
 import libtbx.phil
 import numpy as np
-from dxtbx import flumpy
-from dxtbx.model import Detector
 from libtbx.utils import Sorry
 
-from nanobragg_kokkos import parameters, ranks
+from nanobragg_kokkos import parameters, ranks, response_parameters
 from nanobragg_kokkos.atomic import whole_file
+from nanobragg_kokkos.detector_response import Counts
 from nanobragg_kokkos.models import Experiment, experiment
-from nanobragg_kokkos.noise import read_out
 from nanobragg_kokkos.nxmx import write_image, write_master
 from nanobragg_kokkos.picture import write_picture
 from nanobragg_kokkos.progress import counted, progress
-from nanobragg_kokkos.streams import stream
 from nanobragg_kokkos.structure_factors import StructureFactors
 from nanobragg_kokkos.truth import write_amplitudes, write_experiments
+from nanobragg_kokkos.writer import Writer
 
 
 class Files:
@@ -114,34 +112,39 @@ def run(comm: Any, arguments: list[str]) -> str:
     if comm.rank == 0:
         print(_announcement(params, common, comm.size), flush=True)
 
-    simulate = ranks.on_all(comm, lambda: _Images(common, params.noise, params.engine, params.tolerance, files))
+    simulate = ranks.on_all(comm, lambda: _Images(common, params.engine, params.tolerance))
     ranks.on_first(comm, lambda: _make_room(files))
     engine_line = ranks.on_first(comm, simulate.engine_line)
     if comm.rank == 0:
         print(engine_line, flush=True)
-    with progress(params.n_images, show=comm.rank == 0) as report:
+    written = _Written(common, files)
+    with Writer(written) as writer, progress(params.n_images, show=comm.rank == 0) as report:
+
+        def simulate_and_write(image: int) -> None:
+            if image < params.n_images:
+                writer.put(image, simulate(image))
+            if image + comm.size >= params.n_images:  # this rank's last
+                writer.finish()
+
         for first in range(0, params.n_images, comm.size):
-            ranks.on_all(comm, lambda: simulate(first + comm.rank) if first + comm.rank < params.n_images else None)
+            ranks.on_all(comm, lambda: simulate_and_write(first + comm.rank))
             report(min(first + comm.size, params.n_images))
-    return ranks.on_first(
-        comm, lambda: _conclude(files, working, common, params.n_images, simulate.first_image, simulate.masks)
-    )
+    overloads = _overloads(common.saturation, sum(comm.allgather(written.overloads), []), params.n_images)
+    if comm.rank == 0 and overloads:
+        print(overloads, flush=True)
+    return ranks.on_first(comm, lambda: _conclude(files, working, common, params.n_images, written.first_image))
 
 
 class _Images:
     """Simulates images one after the other, and keeps what they have in common."""
 
-    def __init__(self, common: Experiment, noise: bool, engine: str, tolerance: float | None, files: Files) -> None:
+    def __init__(self, common: Experiment, engine: str, tolerance: float | None) -> None:
         self.common = common
-        self.noise = noise
         self.engine = engine
         self.tolerance = tolerance
-        self.files = files
         self.structure_factors = StructureFactors(common.amplitudes)
-        self.masks = _masks(common.detector)
-        self.saturation = [panel.get_trusted_range()[1] for panel in common.detector]
         self.image = common.simulation()
-        self.first_image: list[np.ndarray] | None = None
+        self.readout = common.readout(self.image)
 
     def engine_line(self) -> str:
         """Says which engine computes the spots of the first image, and why."""
@@ -153,21 +156,40 @@ class _Images:
             reason += f"; no pixel lacks more than {self.tolerance:g} of the brightest"
         return f"Spots: {engine} engine, {reason}"
 
-    def __call__(self, index: int) -> None:
+    def __call__(self, index: int) -> Counts:
         self.image.clear()
         self.image.add_background(*self.common.backgrounds)
         self.image.add_spots(self.common.crystal(index), self.structure_factors, self.engine, self.tolerance)
-        generator = stream(self.common.seed, "noise", index) if self.noise else None
-        panels = [read_out(*panel, generator) for panel in zip(self.image.image, self.saturation)]
-        write_image(self.files.image(index), panels, self.masks)
+        return self.readout.start(self.common.seed, index)
+
+
+class _Written:
+    """Writes images, and keeps what there is to say of them."""
+
+    def __init__(self, common: Experiment, files: Files) -> None:
+        self.overload = common.saturation + 1
+        self.files = files
+        self.overloads: list[int] = []  # pixels of each image that has any
+        self.first_image: tuple[np.ndarray, ...] | None = None
+
+    def __call__(self, index: int, counts: Counts) -> None:
+        panels = counts.panels()
+        write_image(self.files.image(index), panels)
+        overloads = sum(np.count_nonzero(panel == self.overload) for panel in panels)
+        if overloads:
+            self.overloads.append(overloads)
         if index == 0:
             self.first_image = panels
 
 
-def _masks(detector: Detector) -> list[np.ndarray] | None:
-    """Which pixels lie in none of the detector's untrusted rectangles, an array (slow, fast) a panel; None: all."""
-    masks = [flumpy.to_numpy(panel.get_untrusted_rectangle_mask()) for panel in detector]
-    return None if all(mask.all() for mask in masks) else masks
+def _overloads(saturation: int, overloads: list[int], n_images: int) -> str:
+    """What to say of pixels, by image, that are brighter than is trusted; nothing if there are none."""
+    if not overloads:
+        return ""
+    return (
+        f"Overloads: {counted(sum(overloads), 'pixel')} in {len(overloads)} of {counted(n_images, 'image')} would count "
+        f"more than {saturation}, and read {saturation + 1}"
+    )
 
 
 def _parameters(arguments: list[str]) -> libtbx.phil.scope:
@@ -195,6 +217,7 @@ def _announcement(params: libtbx.phil.scope_extract, common: Experiment, n_ranks
     ]
     if params.attenuation and common.sensor is None:
         lines.append("detector.reference says nothing of the sensor: attenuation=True has no effect")
+    lines.append(response_parameters.described(params, common.response, common.saturation))
     return "\n".join(lines)
 
 
@@ -216,8 +239,7 @@ def _conclude(
     working: libtbx.phil.scope,
     common: Experiment,
     n_images: int,
-    first_image: list[np.ndarray],
-    masks: list[np.ndarray] | None,
+    first_image: tuple[np.ndarray, ...],
 ) -> str:
     """Writes what is about all images, the master last."""
     with whole_file(files.parameters) as temporary:
@@ -230,7 +252,7 @@ def _conclude(
         common.beam,
         [common.crystal_model(index) for index in range(n_images)],
     )
-    write_picture(files.picture, first_image, common.detector, common.beam, masks)
+    write_picture(files.picture, first_image, common.detector, common.beam, common.masks)
     write_master(
         files.master,
         [files.image(index) for index in range(n_images)],
@@ -239,6 +261,7 @@ def _conclude(
         common.spectrum,
         photons=common.photons,
         beam_size_mm=common.beam_size_mm,
+        description=response_parameters.described(working.extract(), common.response, common.saturation),
     )
     first, last = files.image(0).name, files.image(n_images - 1).name
     return f"""

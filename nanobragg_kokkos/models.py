@@ -13,9 +13,10 @@ from dxtbx.model import Beam, BeamFactory, Detector, Spectrum
 from dxtbx.model import Crystal as CrystalModel
 from libtbx.utils import Sorry
 
-from nanobragg_kokkos import detectors, protein
+from nanobragg_kokkos import detectors, protein, response_parameters
 from nanobragg_kokkos.amorphous import Amorphous, air, water
 from nanobragg_kokkos.crystal import Crystal
+from nanobragg_kokkos.detector_response import DetectorResponse, Readout
 from nanobragg_kokkos.nxmx_detector import as_stored
 from nanobragg_kokkos.orientation import mosaic_blocks, random_rotation
 from nanobragg_kokkos.simulation import SensorLayers, Simulation
@@ -32,11 +33,14 @@ class Experiment:
     """Everything that the images of a job have in common.
 
     Args:
-        detector, beam: dxtbx models; the beam comes from +z.
+        detector, beam: dxtbx models; the beam comes from +z. The detector's trusted range is that of the counts.
         energies_eV, weights: of the spectrum, which dxtbx 3.11 cannot pickle.
         photons: of one pulse.
         beam_size_mm: side of the beam's square cross-section.
         sensor: None: photons are counted at the detector's surface, all of them.
+        response: how the detector makes counts of photons.
+        saturation: the highest count that is trusted, ADU.
+        data_type: of the counts.
         oversample: sub-pixels along each side of a pixel.
         amplitudes: structure factor amplitudes, which bring the crystal's symmetry with them.
         n_cells: unit cells along the edges of a mosaic domain.
@@ -54,6 +58,9 @@ class Experiment:
     photons: float
     beam_size_mm: float
     sensor: SensorLayers | None
+    response: DetectorResponse
+    saturation: int
+    data_type: np.dtype
     oversample: int
     amplitudes: miller.array
     n_cells: tuple[int, int, int]
@@ -77,6 +84,18 @@ class Experiment:
             beam_size_mm=self.beam_size_mm,
             oversample=self.oversample,
             sensor=self.sensor,
+        )
+
+    @property
+    def masks(self) -> list[np.ndarray] | None:
+        """Which pixels lie in none of the detector's untrusted rectangles, an array (slow, fast) a panel; None: all."""
+        masks = [flumpy.to_numpy(panel.get_untrusted_rectangle_mask()) for panel in self.detector]
+        return None if all(mask.all() for mask in masks) else masks
+
+    def readout(self, simulation: Simulation) -> Readout:
+        """Makes counts of what a simulation of this experiment holds."""
+        return Readout(
+            simulation, self.response, saturation=self.saturation, dtype=self.data_type, mask=self.masks
         )
 
     def crystal_model(self, image: int) -> CrystalModel:
@@ -103,6 +122,13 @@ def experiment(params: libtbx.phil.scope_extract) -> Experiment:
         Sorry: a file is missing or damaged, or does not fit with the rest.
     """
     detector, sensor = _detector(params)
+    response = response_parameters.detector_response(params, detector)
+    saturation = int(detector[0].get_trusted_range()[1])
+    if response.adc_offset >= saturation:
+        raise Sorry(
+            f"detector_response.adc_offset={response.adc_offset:g}: expected less than the highest count that is "
+            f"trusted (detector_response.saturation), {saturation}"
+        )
     wavelength = factor_ev_angstrom / params.beam.mean_energy
     energies, weights = gaussian_spectrum(
         params.beam.mean_energy, params.spectrum.nchannels, params.spectrum.channel_width, params.spectrum.fwhm
@@ -133,6 +159,9 @@ def experiment(params: libtbx.phil.scope_extract) -> Experiment:
         photons=params.beam.total_flux,
         beam_size_mm=params.beam.size_mm,
         sensor=sensor,
+        response=response,
+        saturation=saturation,
+        data_type=response_parameters.data_type(params),
         oversample=params.oversample,
         amplitudes=amplitudes,
         n_cells=cells_in_domain(structure.unit_cell(), params.crystal.Deff_A),
@@ -151,7 +180,7 @@ def experiment(params: libtbx.phil.scope_extract) -> Experiment:
 
 
 def _detector(params: libtbx.phil.scope_extract) -> tuple[Detector, SensorLayers | None]:
-    """The detector, as its files will describe it, and its sensor."""
+    """The detector, as its files will describe it, its trusted range that of the counts, and its sensor."""
     reference, layers = params.detector.reference, params.detector.layers
     wavelength = factor_ev_angstrom / params.beam.mean_energy
     sensor = None
@@ -164,6 +193,9 @@ def _detector(params: libtbx.phil.scope_extract) -> tuple[Detector, SensorLayers
         if params.attenuation:
             sensor = detectors.sensor_layers(detector, wavelength, layers)
     detector = detectors.with_sensor(detectors.farther(detector, params.detector.offset_mm), sensor)
+    saturation = response_parameters.saturation(params, detector)
+    for panel in detector:
+        panel.set_trusted_range((-1.0, float(saturation)))
     try:
         return as_stored(detector, wavelength), sensor
     except Sorry as error:

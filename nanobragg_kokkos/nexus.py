@@ -77,8 +77,13 @@ def axis(
     return dataset.name
 
 
+def compressor() -> str:
+    """bitshuffle-LZ4; gzip, which every HDF5 library has, where that filter is not installed."""
+    return "bitshuffle-LZ4" if h5py.h5z.filter_avail(hdf5plugin.BSHUF_ID) else "gzip"
+
+
 def compression() -> dict[str, Any]:
-    """Bitshuffle with LZ4; gzip, which every HDF5 library has, where that filter is not installed."""
-    if h5py.h5z.filter_avail(hdf5plugin.BSHUF_ID):
+    """How arrays are compressed, for create_dataset."""
+    if compressor() == "bitshuffle-LZ4":
         return dict(hdf5plugin.Bitshuffle())
     return {"compression": "gzip", "compression_opts": 1, "shuffle": True}

@@ -4,8 +4,9 @@ Every image has a data file of its own, so that its bytes depend on that image a
 models and a virtual dataset over all data files (by relative names: the folder can be moved as a whole).
 
 An image is stored as one two-dimensional array, `/entry/data/data` of shape (1, slow, fast): the panels one
-below the other in the detector's order, each left-justified, with -1 beside panels that are narrower than the
-widest. `data_origin` and `data_size` of each NXdetector_module say which rows and columns are a panel's.
+below the other in the detector's order, each left-justified. `data_origin` and `data_size` of each
+NXdetector_module say which rows and columns are a panel's. Pixels are integers of 32 bits with sign or of 16 without;
+one that holds no measurement, or lies beside a panel that is narrower than the widest, is -1 or 65535.
 Geometry is written in mm, in the McStas frame (dxtbx's, turned by 180 degrees about y).
 
 NXmx fixes the beam along the frame's z axis, and its readers assume it. An experiment with another beam
@@ -13,8 +14,9 @@ direction is turned as a whole by `frame_rotation`; what is written beside the i
 turned alike.
 
 NXmx application definition: https://manual.nexusformat.org/classes/applications/NXmx.html
-Left out: start and end times (a simulation has none, and files are to depend on their content only), detector
-gain, and pixel masks that differ from image to image.
+Left out: start and end times (a simulation has none, and files are to depend on their content only), the
+detector's gain and offset, which dxtbx 3.11 does not read, pixel masks that differ from image to image, and
+`bit_depth_readout`, which has dxtbx replace the two highest values, overloads among them, by -1 and -2.
 """
 
 from __future__ import annotations
@@ -27,48 +29,38 @@ import numpy as np
 from dxtbx.model import Beam, Detector, Goniometer, Scan, Spectrum
 from libtbx.utils import Sorry
 from nanobragg_kokkos import nexus
+from nanobragg_kokkos.detector_response import MASKED
 from nanobragg_kokkos.frame import frame_rotation, rotated_detector
 from nanobragg_kokkos.nxmx_beam import write_beam
-from nanobragg_kokkos.nxmx_detector import MASKED, as_masks, check_readable, write_detector, write_mask
+from nanobragg_kokkos.nxmx_detector import check_readable, write_detector, write_mask
 
 IMAGE = "/entry/data/data"
 
 PIXELS_A_CHUNK = 2**20
 
 
-def write_image(
-    path: str | os.PathLike, panels: Sequence[np.ndarray], masks: Sequence[np.ndarray] | None = None
-) -> None:
+def write_image(path: str | os.PathLike, panels: Sequence[np.ndarray]) -> None:
     """Write one image to the data file `path`: the same bytes whenever the pixels are the same.
+
+    Panels of one width that lie one below the other in one array are written from there, without a copy.
 
     Args:
         path: of the file.
-        panels: one integer array of shape (slow, fast) for each panel; values must fit 32 bits with sign.
-        masks: one bool array of the same shape for each panel, False where a pixel is to be stored as -1.
+        panels: one array of shape (slow, fast) for each panel: all uint16, with 65535 for pixels that hold no
+            measurement, or any integers that fit 32 bits with sign, with -1 for them.
 
     Raises:
         ValueError: arrays of another kind.
         Sorry: the file cannot be written.
     """
-    panels = [_as_pixels(panel, i) for i, panel in enumerate(panels)]
-    if not panels:
-        raise ValueError("panels: expected at least one array.")
-    shapes = [panel.shape for panel in panels]
-    if masks is not None:
-        panels = [np.where(mask, panel, MASKED) for panel, mask in zip(panels, as_masks(masks, shapes))]
-    rows, (slow, fast) = _stack(shapes)
-    stack = panels[0]
-    if len(panels) > 1:
-        stack = np.full((slow, fast), MASKED, np.int32)
-        for row, panel in zip(rows, panels):
-            stack[row : row + panel.shape[0], : panel.shape[1]] = panel
-
+    panels = _as_pixels(panels)
+    rows, shape = _stack([panel.shape for panel in panels])
     with nexus.whole_hdf5(path) as file:
         data = nexus.group(nexus.group(file, "entry", "NXentry"), "data", "NXdata", signal="data")
         data.create_dataset(
             "data",
-            data=stack[np.newaxis],
-            chunks=(1, *_chunk(panels, slow, fast)),
+            data=_stacked(panels, rows, shape)[np.newaxis],
+            chunks=(1, *_chunk(panels, *shape)),
             track_times=False,
             **nexus.compression(),
         )
@@ -99,8 +91,8 @@ def write_master(
         beam: for all images, or one an image; all of one direction and polarization. Its wavelength
             (angstrom) is the one that dxtbx reads back.
         spectrum: for all images, or one an image (eV, relative weights); a variant of the wavelength.
-        masks: one bool array (slow, fast) for each panel, True where a pixel is good, as given to
-            `write_image`; the untrusted rectangles of the detector's panels are added to it.
+        masks: one bool array (slow, fast) for each panel, False where all images hold no measurement; the
+            untrusted rectangles of the detector's panels are added to it.
         photons: of the beam in the exposure, for all images, or one number an image.
         beam_size_mm: side of the beam's square cross-section.
         exposure_s: of an image.
@@ -124,7 +116,7 @@ def write_master(
     detector = rotated_detector(detector, rotation)
     shapes = [panel.get_image_size()[::-1] for panel in detector]
     rows, shape = _stack(shapes)
-    _check_data_files(data_files, shape)
+    dtype = _type_of_pixels(data_files, shape)
     check_readable(detector)
 
     with nexus.whole_hdf5(path) as file:
@@ -133,7 +125,7 @@ def write_master(
         nexus.field(entry, "definition", "NXmx").attrs["version"] = "2024.02"
 
         data = nexus.group(entry, "data", "NXdata", signal="data")
-        _write_links(data, [os.path.relpath(name, os.path.dirname(path)) for name in data_files], shape)
+        _write_links(data, [os.path.relpath(name, os.path.dirname(path)) for name in data_files], shape, dtype)
 
         source = nexus.group(entry, "source", "NXsource")
         nexus.field(source, "name", "simulation")
@@ -151,25 +143,51 @@ def write_master(
             nexus.quantity(group, "count_time", exposure_s, "s")
             nexus.quantity(group, "frame_time", exposure_s, "s")
         write_detector(group, detector, rows, beams[0].get_wavelength())
-        write_mask(group, detector, masks)
+        write_mask(group, detector, masks, MASKED[dtype])
 
 
-def _as_pixels(panel: np.ndarray, index: int) -> np.ndarray:
-    panel = np.asarray(panel)
-    if panel.ndim != 2 or 0 in panel.shape:
-        raise ValueError(f"panels[{index}]: expected an array (slow, fast), got shape {panel.shape}.")
-    if not np.issubdtype(panel.dtype, np.integer):
-        raise ValueError(f"panels[{index}]: expected integers, got {panel.dtype}.")
+def _as_pixels(panels: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """The panels in the type that they are stored as."""
+    panels = [np.asarray(panel) for panel in panels]
+    if not panels:
+        raise ValueError("panels: expected at least one array.")
     limits = np.iinfo(np.int32)
-    if not np.can_cast(panel.dtype, np.int32) and (panel.min() < limits.min or panel.max() > limits.max):
-        raise ValueError(f"panels[{index}]: values do not fit 32 bits with sign.")
-    return panel.astype(np.int32, copy=False)
+    for i, panel in enumerate(panels):
+        if panel.ndim != 2 or 0 in panel.shape:
+            raise ValueError(f"panels[{i}]: expected an array (slow, fast), got shape {panel.shape}.")
+        if not np.issubdtype(panel.dtype, np.integer):
+            raise ValueError(f"panels[{i}]: expected integers, got {panel.dtype}.")
+        if not np.can_cast(panel.dtype, np.int32) and (panel.min() < limits.min or panel.max() > limits.max):
+            raise ValueError(f"panels[{i}]: values do not fit 32 bits with sign.")
+    dtype = np.uint16 if all(panel.dtype == np.uint16 for panel in panels) else np.int32
+    return [panel.astype(dtype, copy=False) for panel in panels]
 
 
 def _stack(shapes: Sequence[tuple[int, int]]) -> tuple[list[int], tuple[int, int]]:
     """First row of every panel in the stored array, and that array's shape."""
     slow = np.cumsum([0] + [s for s, _ in shapes])
     return [int(row) for row in slow[:-1]], (int(slow[-1]), max(int(f) for _, f in shapes))
+
+
+def _stacked(panels: Sequence[np.ndarray], rows: Sequence[int], shape: tuple[int, int]) -> np.ndarray:
+    """All panels in one array of a shape, each from its row on."""
+    if _one_below_the_other(panels):
+        return np.lib.stride_tricks.as_strided(panels[0], shape, writeable=False)
+    stack = np.full(shape, MASKED[panels[0].dtype], panels[0].dtype)
+    for row, panel in zip(rows, panels):
+        stack[row : row + panel.shape[0], : panel.shape[1]] = panel
+    return stack
+
+
+def _one_below_the_other(panels: Sequence[np.ndarray]) -> bool:
+    """Whether the panels are, in this order, all rows of one array."""
+    first = panels[0]
+    if not all(panel.flags.c_contiguous and panel.shape[1] == first.shape[1] for panel in panels):
+        return False
+    # Of one array, not merely of neighbours in memory.
+    one_array = len(panels) == 1 or all(panel.base is not None and panel.base is first.base for panel in panels)
+    starts = np.cumsum([first.ctypes.data] + [panel.nbytes for panel in panels])
+    return one_array and all(panel.ctypes.data == start for panel, start in zip(panels, starts))
 
 
 def _chunk(panels: Sequence[np.ndarray], slow: int, fast: int) -> tuple[int, int]:
@@ -187,34 +205,38 @@ def _one_an_image(name: str, value: Any, kind: type | tuple[type, ...], n_images
     return values
 
 
-def _check_data_files(data_files: Sequence[str], shape: tuple[int, int]) -> None:
+def _type_of_pixels(data_files: Sequence[str], shape: tuple[int, int]) -> np.dtype:
+    """Of the images in all data files, which are to be there and to have that shape."""
     for name in data_files:
         if not os.path.isfile(name):
             raise Sorry(f"data_files: {name} does not exist.")
     # Only the first: opening a hundred thousand files costs minutes on a parallel file system.
     try:
         with h5py.File(data_files[0], "r") as file:
-            found = file[IMAGE].shape
+            found, dtype = file[IMAGE].shape, file[IMAGE].dtype
     except (OSError, KeyError) as error:
         raise Sorry(f"data_files: {data_files[0]} holds no image ({error}).") from error
     if found != (1, *shape):
         raise ValueError(
             f"data_files: {data_files[0]} has an image of shape {found}, the detector needs {(1, *shape)}."
         )
+    if dtype not in MASKED:
+        raise ValueError(f"data_files: {data_files[0]} has pixels of type {dtype}, expected int32 or uint16.")
+    return dtype
 
 
-def _write_links(group: h5py.Group, data_files: Sequence[str], shape: tuple[int, int]) -> None:
+def _write_links(group: h5py.Group, data_files: Sequence[str], shape: tuple[int, int], dtype: np.dtype) -> None:
     """The virtual dataset over all images, at h5py's low level: only there its time stamp can be left out."""
     properties = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
     properties.set_obj_track_times(False)
-    properties.set_fill_value(np.array(MASKED, np.int32))
+    properties.set_fill_value(np.array(MASKED[dtype], dtype))
     space = h5py.h5s.create_simple((len(data_files), *shape))
     source = h5py.h5s.create_simple((1, *shape))
     for k, name in enumerate(data_files):
         space.select_hyperslab((k, 0, 0), (1, *shape))
         properties.set_virtual(space, os.fsencode(name), IMAGE.encode(), source)
     space.select_all()
-    h5py.h5d.create(group.id, b"data", h5py.h5t.STD_I32LE, space, properties)
+    h5py.h5d.create(group.id, b"data", h5py.h5t.py_create(dtype), space, properties)
 
 
 def _write_goniometer(

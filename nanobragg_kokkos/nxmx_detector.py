@@ -23,8 +23,7 @@ from libtbx.utils import Sorry
 from nanobragg_kokkos import nexus
 from scipy.spatial.transform import Rotation
 
-# The value of a pixel that holds no measurement, and its bit in an NXmx pixel mask ("user defined mask").
-MASKED = -1
+# Of a pixel that holds no measurement, in an NXmx pixel mask ("user defined mask").
 MASK_BIT_USER = 256
 
 # What dxtbx 3.11 can look up when it reads sensor_material.
@@ -220,10 +219,14 @@ def _mean_depth(mu: float, thickness_mm: float) -> float:
     return 1 / mu - (thickness_mm + 1 / mu) * math.exp(-mu * thickness_mm)
 
 
-def write_mask(group: h5py.Group, detector: Detector, masks: Sequence[np.ndarray] | None) -> None:
-    """Add to the NXdetector `group` which pixels are no good, if there are any."""
+def write_mask(group: h5py.Group, detector: Detector, masks: Sequence[np.ndarray] | None, masked: int) -> None:
+    """Add to the NXdetector `group` which pixels are no good, if there are any.
+
+    Args:
+        masked: the value that these pixels have in the images.
+    """
     if masks is not None:
-        masks = as_masks(masks, [panel.get_image_size()[::-1] for panel in detector])
+        masks = _as_masks(masks, [panel.get_image_size()[::-1] for panel in detector])
     good = [flumpy.to_numpy(panel.get_untrusted_rectangle_mask()) for panel in detector]
     good = [g & m for g, m in zip(good, masks)] if masks is not None else good
     if all(g.all() for g in good):
@@ -231,9 +234,9 @@ def write_mask(group: h5py.Group, detector: Detector, masks: Sequence[np.ndarray
     if len({g.shape[1] for g in good}) > 1:
         # dxtbx 3.11 can read a mask only where every panel is as wide as the stored array.
         underload, saturation = _count_limits(detector)
-        if saturation is None or underload <= MASKED:
+        if saturation is None or underload <= masked <= saturation:
             raise Sorry(
-                "masks: where panels differ in width, masked pixels are known by their value -1 alone, which "
+                f"masks: where panels differ in width, masked pixels are known by their value {masked} alone, which "
                 "the detector's trusted range must exclude."
             )
         return
@@ -242,7 +245,7 @@ def write_mask(group: h5py.Group, detector: Detector, masks: Sequence[np.ndarray
     group.create_dataset("pixel_mask", data=mask, track_times=False, **nexus.compression())
 
 
-def as_masks(masks: Sequence[np.ndarray], shapes: Sequence[tuple[int, int]]) -> list[np.ndarray]:
+def _as_masks(masks: Sequence[np.ndarray], shapes: Sequence[tuple[int, int]]) -> list[np.ndarray]:
     """The masks as arrays; ValueError unless they are bool and of these shapes (slow, fast)."""
     masks = [np.asarray(mask) for mask in masks]
     if len(masks) != len(shapes):

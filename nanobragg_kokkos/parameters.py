@@ -11,6 +11,8 @@ import iotbx.phil
 import libtbx.phil
 from libtbx.utils import Sorry
 
+from nanobragg_kokkos import response_parameters
+
 phil_scope = iotbx.phil.parse(
     """
 n_images = 10
@@ -35,7 +37,8 @@ tolerance = None
           "leaves out nothing."
 noise = True
   .type = bool
-  .help = "Draw the photons of every pixel from the Poisson distribution. False: expected photons, rounded."
+  .help = "Draw the photons of every pixel from the Poisson distribution. False: expected photons, rounded, and no other"
+          "random numbers either, but for noise that a parameter of detector_response asks for."
 attenuation = True
   .type = bool
   .help = "Count what the detector's sensor absorbs, at the depth where it does. False: every photon counts, at the"
@@ -56,13 +59,13 @@ beam
 spectrum
   .help = "A Gaussian spectrum around beam.mean_energy, the same for all images."
 {
-  nchannels = 11
+  nchannels = 100
     .type = int
     .help = "Number of energies. 1: a monochromatic beam."
-  channel_width = 5
+  channel_width = 1
     .type = float
     .help = "From one energy to the next, eV."
-  fwhm = 25
+  fwhm = 40
     .type = float
     .help = "Full width at half maximum of the Gaussian, eV."
 }
@@ -100,7 +103,7 @@ crystal {
   shape = square round gauss *gauss_argchk tophat
     .type = choice
     .help = "Shape of a mosaic domain, hence profile of the spots. gauss_argchk: gauss without its far tails."
-  mosaic_domains = 10
+  mosaic_domains = 25
     .type = int
     .help = "Number of domains with an orientation of their own."
   mosaic_spread_deg = 0.05
@@ -133,6 +136,54 @@ detector {
     .help = "Layers of the sensor in which photons are absorbed, with attenuation=True. None: one for the Rayonix,"
             "else as many as make each at most half a pixel thick."
 }
+psf
+  .help = "The detector's point-spread function: light from a pixel that a photon hits reaches those around it."
+{
+  shape = *none gauss fiber
+    .type = choice
+    .help = "none: it stays in its pixel. gauss: a Gaussian. fiber: that of a taper of glass fibres, with long tails."
+  fwhm_mm = None
+    .type = float
+    .help = "Full width at half maximum, mm. None: that of the preset; for the Rayonix 0.08, else there is none."
+  radius_pixels = None
+    .type = int
+    .help = "Follow the shape so far, 1 to 500 pixels; beyond, light goes evenly over the panel. None: that of the"
+            "preset, 10 for the Rayonix, else 10 or twice the width, whichever is more."
+}
+detector_response
+  .help = "From photons to counts, in this order: flicker, Poisson noise, calibration_noise, psf, quantum_gain,"
+          "readout_noise, adc_offset. None: what the preset says. 0 leaves a noise or the offset out."
+{
+  preset = *auto none rayonix jungfrau pilatus eiger
+    .type = choice
+    .help = "The kind of detector. auto: rayonix without detector.reference, else none. none: photons are counted, and"
+            "nothing else happens to them."
+  flicker = None
+    .type = float
+    .help = "Relative standard deviation of the beam's intensity from image to image, 0 to 1."
+  calibration_noise = None
+    .type = float
+    .help = "Relative standard deviation of the pixels' sensitivity, 0 to 1, the same in all images."
+  calibration_seed = None
+    .type = int
+    .help = "Of the pixels' sensitivity: which detector of its kind. None: 0."
+  quantum_gain = None
+    .type = float
+    .help = "Counts (analog-digital units, ADU) of a photon."
+  readout_noise = None
+    .type = float
+    .help = "Standard deviation of what is read out of a pixel, ADU."
+  adc_offset = None
+    .type = float
+    .help = "Counts without any photon, ADU."
+  saturation = None
+    .type = int
+    .help = "Highest count that is trusted; what is brighter reads one more. None: the highest that the detector's"
+            "trusted range, the preset and data_type allow."
+  data_type = *auto int32 uint16
+    .type = choice
+    .help = "Of the images' pixels. auto: that of the preset, if it can hold the saturation."
+}
 output {
   directory = simulated
     .type = path
@@ -162,6 +213,9 @@ Parameters, with what they are if nothing is said:
 
 # photons/mm^2; a billion times what any source has, and the numbers computed from it stay finite.
 MOST_FLUENCE = 1e30
+
+# Far above what fits a count; nothing overflows below.
+MOST_ADU = 1e9
 
 _A_KIND_OF = {
     "int": "a whole number",
@@ -242,6 +296,7 @@ def validate(params: libtbx.phil.scope_extract) -> None:
             f"detector.distance_mm={detector.distance_mm:g}: expected None with detector.reference, which has a "
             "distance of its own; use detector.offset_mm"
         )
+    response_parameters.validate(params)
     if os.path.basename(params.output.prefix) != params.output.prefix:
         raise Sorry(f"output.prefix={params.output.prefix}: expected no '/'; directories go into output.directory")
 
@@ -323,6 +378,15 @@ def _from_0(unit: str) -> tuple[Callable[[Any], bool], str]:
     return lambda value: _finite(value) and value >= 0, f"0 {unit} or more"
 
 
+def _between(least: float, most: float, unit: str) -> tuple[Callable[[Any], bool], str]:
+    return lambda value: _finite(value) and least <= value <= most, f"{least:g} to {most:g}{unit}"
+
+
+def _or_preset(rule: tuple[Callable[[Any], bool], str]) -> tuple[Callable[[Any], bool], str]:
+    makes_sense, expected = rule
+    return lambda value: response_parameters.left_open(value) or makes_sense(value), f"None or {expected}"
+
+
 def _or_none(rule: tuple[Callable[[Any], bool], str]) -> tuple[Callable[[Any], bool], str]:
     makes_sense, expected = rule
     return lambda value: value is None or makes_sense(value), expected
@@ -356,6 +420,21 @@ _RULES = {
     "detector.distance_mm": _or_none(_above_0("mm")),
     "detector.offset_mm": (_finite, "a number of mm"),
     "detector.layers": _or_none(_whole(1)),
+    "psf.fwhm_mm": _or_preset(_above_0("mm")),
+    "psf.radius_pixels": _or_preset(
+        (lambda value: isinstance(value, int) and 1 <= value <= response_parameters.MOST_RADIUS, "1 to 500 pixels")
+    ),
+    "detector_response.flicker": _or_preset(_between(0, 1, "")),
+    "detector_response.calibration_noise": _or_preset(_between(0, 1, "")),
+    "detector_response.calibration_seed": _or_preset(_whole(0)),
+    "detector_response.quantum_gain": _or_preset(
+        (lambda value: _finite(value) and 0 < value <= MOST_ADU, f"more than 0, at most {MOST_ADU:g} ADU a photon")
+    ),
+    "detector_response.readout_noise": _or_preset(_between(0, MOST_ADU, " ADU")),
+    "detector_response.adc_offset": _or_preset(_between(0, MOST_ADU, " ADU")),
+    "detector_response.saturation": _or_preset(
+        (lambda value: isinstance(value, int) and 1 <= value <= 2**31 - 2, "a whole number, 1 to 2147483646")
+    ),
     "output.directory": _given("the name of a directory"),
     "output.prefix": _given("the beginning of a file name"),
 }

@@ -26,20 +26,24 @@ class Timing:
         return statistics.median(self.runs)
 
 
-def measure(prepare: Callable[[], None], run: Callable[[], None], runs: int, limit: float) -> Timing:
+def measure(
+    prepare: Callable[[], None], run: Callable[[], None], runs: int, limit: float, images: int = 1
+) -> Timing:
     """Runs once to warm up, then some times more. If the first run alone takes as long as the limit, it is what counts.
 
     Args:
         prepare: before each run; not timed.
         runs: how many count.
         limit: seconds after which there is no further run.
+        images: that each run makes; the times are of one of them.
     """
+    limit /= images
 
     def seconds() -> float:
         prepare()
         begin = time.perf_counter()
         run()
-        return time.perf_counter() - begin
+        return (time.perf_counter() - begin) / images
 
     first = seconds()
     if first >= limit:

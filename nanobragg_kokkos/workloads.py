@@ -7,6 +7,7 @@ extension gives it in angstrom, mm and degrees.
 from __future__ import annotations
 
 import copy
+from dataclasses import replace
 from functools import lru_cache
 
 import numpy as np
@@ -16,8 +17,10 @@ from dxtbx.model import Detector, Panel
 
 from nanobragg_kokkos.amorphous import Amorphous, air, water
 from nanobragg_kokkos.crystal import Crystal, Rotation
+from nanobragg_kokkos.detector_response import DetectorResponse
 from nanobragg_kokkos.extension import ext
 from nanobragg_kokkos.models import oriented_crystal
+from nanobragg_kokkos.point_spread import PointSpread
 from nanobragg_kokkos.simulation import Simulation
 from nanobragg_kokkos.sources import Sources
 from nanobragg_kokkos.structure_factors import StructureFactors
@@ -46,10 +49,10 @@ def simulation(workload: ext.Workload) -> Simulation:
     )
 
 
-def crystal(workload: ext.Workload) -> Crystal:
-    """The crystal in its orientation, with its mosaic blocks and its rotation during the exposure."""
+def crystal(workload: ext.Workload, image: int = 0) -> Crystal:
+    """The crystal in the orientation of an image, with its mosaic blocks and its rotation during the exposure."""
     return Crystal(
-        oriented_crystal(_symmetry(workload.cell_edges), np.reshape(workload.orientation, (3, 3))),
+        oriented_crystal(_symmetry(workload.cell_edges), np.reshape(ext.random_orientation(image), (3, 3))),
         workload.n_cells,
         shape=workload.shape,
         mosaic_blocks=np.reshape(workload.mosaic_blocks, (-1, 3, 3)),
@@ -67,6 +70,13 @@ def structure_factors(workload: ext.Workload) -> StructureFactors:
 def backgrounds(workload: ext.Workload) -> dict[str, Amorphous]:
     """What scatters besides the crystal, by name."""
     return {"water": water(workload.water_mm), "air": air(workload.air_mm)}
+
+
+def responses(workload: ext.Workload) -> dict[str, DetectorResponse]:
+    """What the detector makes of the photons, by name."""
+    noise = DetectorResponse(readout_noise=workload.readout_noise, adc_offset=workload.adc_offset)
+    point_spread = PointSpread("fiber", workload.spread_fwhm_mm, workload.spread_radius)
+    return {"noise": noise, "noise+psf": replace(noise, point_spread=point_spread)}
 
 
 def _symmetry(cell_edges: tuple[float, float, float]) -> cctbx_crystal.symmetry:

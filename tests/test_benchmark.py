@@ -12,7 +12,8 @@ import libtbx.load_env
 import numpy as np
 import pytest
 
-from nanobragg_kokkos import air, detectors, water, workloads
+import nanobragg_kokkos
+from nanobragg_kokkos import air, detectors, nexus, water, workloads
 from nanobragg_kokkos.benchmark import main
 from nanobragg_kokkos.benchmark_report import contents
 from nanobragg_kokkos.extension import ext
@@ -29,6 +30,8 @@ OR_NOTHING = {
     "sample": str,
     "evaluations": float,
     "evaluations_per_s": float,
+    "bytes": float,
+    "bytes_per_s": float,
     "floor_ms": float,
     "fraction_of_floor": float,
     "device_memory_MB": float,
@@ -86,8 +89,9 @@ def test_file_has_what_is_documented(files, name):
         assert all(row[key] is None or isinstance(row[key], (kind, int)) for key, kind in OR_NOTHING.items())
         assert row["photons"] > row["brightest"] > 0
         assert (row["engine"] is not None) == (row["step"] == "spots")
-        assert (row["sample"] is not None) == (row["step"] == "background")
+        assert (row["sample"] is None) == (row["step"] in ("spots", "sum", "transfer"))
         assert (row["evaluations"] is not None) == (row["engine"] == "pixel")
+        assert (row["bytes"] is not None) == (row["step"] in ("transfer", "write"))
     rayonix = [(row["step"], row["engine"], row["sample"]) for row in results if row["workload"] == "rayonix_small"]
     assert rayonix == [
         ("spots", "pixel", None),
@@ -95,6 +99,12 @@ def test_file_has_what_is_documented(files, name):
         ("background", None, "water"),
         ("background", None, "air"),
         ("sum", None, None),
+        ("response", None, "noise"),
+        ("response", None, "noise+psf"),
+        *([] if machine["device"] == "host" else [("transfer", None, None)]),
+        ("image", None, "noise"),
+        ("image", None, "noise+psf"),
+        *([("write", None, nexus.compressor())] if name == "python" else []),
     ]
     assert {row["workload"] for row in results} == {f"{name}_small" for name in ext.workload_names()}
     scaling = [(row["scaled"], row["factor"]) for row in results if row["workload"] == "scaling_small"]
@@ -104,7 +114,8 @@ def test_file_has_what_is_documented(files, name):
 
 
 def test_python_and_cpp_simulate_the_same(files):
-    python, cpp = (files[name]["results"] for name in ("python", "cpp"))
+    python = [row for row in files["python"]["results"] if row["step"] != "write"]
+    cpp = files["cpp"]["results"]
     assert len(python) == len(cpp)
     for ours, theirs in zip(python, cpp):
         assert list(ours) == list(theirs)
@@ -119,6 +130,22 @@ def test_engines_simulate_the_same(files):
     for name in {row["workload"] for row in spots} - {"square_small"}:
         pixel, reflection = (row for row in spots if row["workload"] == name)
         assert pixel["checksum"] == pytest.approx(reflection["checksum"], rel=1e-10), name
+
+
+@pytest.mark.parametrize("workload", ["rayonix_small", "jungfrau_16m_small"])
+def test_counts_are_those_of_the_expected_photons(files, workload):
+    results = [row for row in files["python"]["results"] if row["workload"] == workload]
+    rows = {(row["step"], row["engine"] or row["sample"]): row for row in results}
+    pixels = rows["sum", None]["pixels"]
+    parts = (("spots", "reflection"), ("background", "water"), ("background", "air"))
+    expected = sum(rows[part]["photons"] for part in parts)
+    counts = rows["response", "noise"]
+    assert abs(counts["photons"] - 10 * pixels - expected) < 5 * (expected + 9 * pixels) ** 0.5
+    assert rows["response", "noise+psf"]["brightest"] < counts["brightest"]
+    assert rows["write", nexus.compressor()]["checksum"] == counts["checksum"]
+    # The last of a batch is another image.
+    last = rows["image", "noise"]
+    assert last["photons"] == pytest.approx(counts["photons"], rel=0.01) and last["checksum"] != counts["checksum"]
 
 
 def test_more_unlit_pixels_add_no_photon(files):
@@ -171,17 +198,21 @@ def test_checksum_tells_places_apart():
     assert contents((np.zeros((30, 40)), image))["checksum"] == 3.0 * ((30 * 40 + 42) % 1009)
 
 
-def test_tables_are_written_from_files(files, tmp_path):
-    document = tmp_path / "performance.md"
+def document_with_tables(directory: Path, *files: dict) -> str:
+    document = directory / "performance.md"
     document.write_text("before\n<!-- measured: begin -->\nold\n<!-- measured: end -->\nafter\n")
     paths = []
-    for name, contents_of_file in files.items():
-        paths.append(tmp_path / f"{name}.json")
-        paths[-1].write_text(json.dumps(contents_of_file))
+    for number, file in enumerate(files):
+        paths.append(directory / f"{number}.json")
+        paths[-1].write_text(json.dumps(file))
     for _ in range(2):  # the second time, too
         done = script("benchmarks/tables.py", str(document), *map(str, paths))
         assert (done.returncode, done.stderr) == (0, "")
-    text = document.read_text()
+    return document.read_text()
+
+
+def test_tables_are_written_from_files(files, tmp_path):
+    text = document_with_tables(tmp_path, *files.values())
     assert text.startswith("before\n<!-- measured: begin -->\nCeilings") and text.endswith("<!-- measured: end -->\nafter\n")
     assert "old" not in text
     lines = [line for line in text.splitlines() if line.startswith("| rayonix_small, spots, reflection-driven |")]
@@ -190,6 +221,16 @@ def test_tables_are_written_from_files(files, tmp_path):
         float(f"{median:.3g}") for median in medians
     ]
     assert "| scaling_small, domains × 4, spots, reflection-driven |" in text
+    assert text.index("| Whole image") < text.index("| rayonix_small, image, noise+psf |")
+
+
+def test_tables_have_no_column_without_a_cell(files, tmp_path):
+    writing = {**files["python"], "results": [row for row in files["python"]["results"] if row["step"] == "write"]}
+    lines = document_with_tables(tmp_path, files["cpp"], writing).splitlines()
+    columns = {line.split()[1]: line.count("|") - 2 for line in lines if line.startswith(("| Milliseconds", "| Whole"))}
+    assert columns == {"Milliseconds:": 1, "Whole": 2}
+    (written,) = (line for line in lines if line.startswith("| rayonix_small, write"))
+    assert written.split("|")[2].strip() == "" and written.endswith(" MB/s |")
 
 
 class Clock:
@@ -213,6 +254,12 @@ def test_first_run_warms_up(monkeypatch):
     assert (timing.first, sorted(timing.runs), timing.median, clock.prepared) == (5, [1, 2, 3], 2, 4)
 
 
+def test_times_are_of_one_image(monkeypatch):
+    clock = Clock(monkeypatch, 6, 4, 8, 8)
+    timing = measure(clock.prepare, clock.run, runs=9, limit=20, images=2)
+    assert (timing.first, timing.runs) == (3, (2, 4, 4))
+
+
 @pytest.mark.parametrize("times, counted", [((50,), 1), ((10, 11), 1), ((5, 5, 5, 5), 3)], ids=str)
 def test_no_further_run_after_the_limit(monkeypatch, times, counted):
     clock = Clock(monkeypatch, *times)
@@ -227,18 +274,19 @@ WRONG_ARGUMENTS = {
     "part_of_a_run": ("runs=1.5", "runs=1.5: expected a whole number", "runs=1.5: expected a whole number"),
     "no_time": ("limit=0", "limit=0.0: expected more than 0 s", "limit=0: expected more than 0 s"),
     "no_number": ("limit=soon", "limit=soon: expected a number", "limit=soon: expected more than 0 s"),
-    "misspelt_step": ("step=spot", "step: spot", "step=spot: expected spots, background, sum"),
+    "misspelt_step": ("step=spot", "step: spot", "step=spot: expected spots, background, sum, response"),
     "misspelt_engine": ("engine=pixels", "engine: pixels", "engine=pixels: expected pixel, reflection"),
     "perhaps_small": ("small=perhaps", "small=perhaps: expected True or False", "small=perhaps: expected True or False"),
     "no_such_folder": ("json=missing/a.json", "json=missing/a.json: expected", "json=missing/a.json: expected"),
     "folder": ("json=.", "json=.: expected the name of a file", "json=.: expected the name of a file"),
     "misspelt_name": ("workloads=rayonix", "Did you mean workload?", "workloads: there is no such parameter"),
     "no_name": ("rayonix", "rayonix: expected name=value", "rayonix: expected --help or name=value"),
-    "nothing_to_do": (
+    "no_such_spots": (
         "workload=square step=spots engine=reflection",
-        "engine=reflection: expected another engine or step",
-        "engine=reflection: expected another engine or step",
+        "step=spots engine=reflection: expected others, with these there is nothing to measure here in workload=square",
+        "step=spots engine=reflection: expected others, with these there is nothing to measure here in workload=square",
     ),
+    "no_such_step": ("workload=gauss step=image", "step=image engine=pixel", "step=image engine=pixel"),
 }
 
 
@@ -256,6 +304,14 @@ def test_wrong_argument_is_refused(name, tmp_path, monkeypatch, capsys):
     assert done.stderr.startswith("nanobragg_kokkos_benchmark: ") and done.stderr.count("\n") == 1
     assert of_program in done.stderr
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.skipif(nanobragg_kokkos.backend()["device"] != "host", reason="counts are copied from a GPU")
+def test_nothing_is_transferred_where_the_device_is_the_host(capsys):
+    assert command("small=True", "step=transfer") == 1
+    assert "step=transfer" in capsys.readouterr().err
+    done = program("small=True", "step=transfer")
+    assert done.returncode == 1 and "step=transfer" in done.stderr
 
 
 def test_results_of_an_earlier_run_stay_if_this_one_fails(tmp_path, monkeypatch, capsys):

@@ -25,6 +25,7 @@ from dxtbx.model.experiment_list import ExperimentListFactory
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from libtbx.utils import Sorry
+from nanobragg_kokkos import nxmx
 from nanobragg_kokkos.frame import frame_rotation, rotated_detector
 from nanobragg_kokkos.nxmx import write_image, write_master
 from scitbx.array_family import flex
@@ -56,16 +57,22 @@ def many_panels(n=4, seed=0, groups=0, sizes=((12, 9),)):
     return detector
 
 
-def images(detector, n=1, seed=0):
+def images(detector, n=1, seed=0, dtype=np.int32):
     random = np.random.default_rng(seed)
     shapes = [panel.get_image_size()[::-1] for panel in detector]
-    return [[random.poisson(3, shape).astype(np.int32) for shape in shapes] for _ in range(n)]
+    return [[random.poisson(3, shape).astype(dtype) for shape in shapes] for _ in range(n)]
+
+
+def masked(picture, masks):
+    """The panels with the value of a masked pixel where masks are False."""
+    value = {"int32": -1, "uint16": 65535}
+    return [np.where(mask, panel, np.array(value[panel.dtype.name], panel.dtype)) for panel, mask in zip(picture, masks)]
 
 
 def write(directory, detector, pictures, beam=BEAM, **options):
     names = [directory / f"x_{k + 1:05d}.h5" for k in range(len(pictures))]
     for name, panels in zip(names, pictures):
-        write_image(name, panels, options.get("masks"))
+        write_image(name, panels)
     write_master(directory / "x_master.h5", names, detector, beam, **options)
     return directory / "x_master.h5"
 
@@ -179,29 +186,66 @@ def test_rotated_groups_stay_with_their_panels():
         assert after.parent().get_origin() == pytest.approx(rotation @ before.parent().get_origin())
 
 
-def test_masks(tmp_path):
+def random_masks(detector):
+    return [np.random.default_rng(i).random(p.get_image_size()[::-1]) > 0.3 for i, p in enumerate(detector)]
+
+
+@pytest.mark.parametrize("dtype", [np.int32, np.uint16])
+def test_masks(tmp_path, dtype):
     detector = many_panels(3)
     detector[1].add_mask(2, 3, 5, 6)
-    masks = [np.random.default_rng(i).random(p.get_image_size()[::-1]) > 0.3 for i, p in enumerate(detector)]
-    pictures = images(detector)
-    experiments = read(write(tmp_path, detector, pictures, masks=masks))
+    masks = random_masks(detector)
+    picture = masked(images(detector, dtype=dtype)[0], masks)
+    experiments = read(write(tmp_path, detector, [picture], masks=masks))
     masks[1][3:6, 2:5] = False
     for found, mask in zip(experiments[0].imageset.get_mask(0), masks):
         assert np.array_equal(found.as_numpy_array(), mask)
-    stored = experiments[0].imageset.get_raw_data(0)[0].as_numpy_array()
-    assert np.array_equal(stored, np.where(masks[0], pictures[0][0], -1))
+    for found, panel in zip(experiments[0].imageset.get_raw_data(0), picture):
+        assert np.array_equal(found.as_numpy_array(), panel)
 
 
-def test_masks_of_unequal_panels(tmp_path):
+@pytest.mark.parametrize("dtype, value, including", [(np.int32, -1, (-10, 1000)), (np.uint16, 65535, (-1, 65535))])
+def test_masks_of_unequal_panels(tmp_path, dtype, value, including):
     detector = many_panels(2, sizes=[(12, 9), (10, 9)])
-    masks = [np.random.default_rng(i).random(p.get_image_size()[::-1]) > 0.3 for i, p in enumerate(detector)]
-    experiments = read(write(tmp_path, detector, images(detector), masks=masks))
+    masks = random_masks(detector)
+    picture = masked(images(detector, dtype=dtype)[0], masks)
+    experiments = read(write(tmp_path, detector, [picture], masks=masks))
     for found, mask in zip(experiments[0].imageset.get_mask(0), masks):
         assert np.array_equal(found.as_numpy_array(), mask)
+    with h5py.File(tmp_path / "x_master.h5") as file:
+        data = file["entry/data/data"]
+        assert data.dtype == dtype and data.fillvalue == value
+        assert (data[0, 9:, 10:] == value).all()
     for panel in detector:
-        panel.set_trusted_range((-10, 1000))
+        panel.set_trusted_range(including)
     with pytest.raises(Sorry, match="trusted range"):
-        write(tmp_path, detector, images(detector), masks=masks)
+        write(tmp_path, detector, [picture], masks=masks)
+
+
+@pytest.mark.parametrize("dtype, saturation", [(np.int32, 1048574), (np.int32, 2**31 - 2), (np.uint16, 65533)])
+def test_overloads_are_untrusted(tmp_path, dtype, saturation):
+    detector = one_panel((4, 2))
+    detector[0].set_trusted_range((-1, saturation))
+    # Whether the upper end itself is trusted depends on the version of dxtbx.
+    picture = np.array([[0, 1, 1000, saturation - 1], [saturation + 1, 5, 6, saturation - 2]]).astype(dtype)
+    (experiment,) = read(write(tmp_path, detector, [[picture]]))
+    assert experiment.detector[0].get_trusted_range() == (-1, saturation)
+    (found,) = experiment.imageset.get_raw_data(0)
+    assert np.array_equal(found.as_numpy_array(), picture)
+    (mask,) = experiment.imageset.get_mask(0)
+    assert np.array_equal(mask.as_numpy_array(), picture <= saturation)
+
+
+def test_panels_of_one_array_are_not_copied(tmp_path):
+    buffer = np.arange(60, dtype=np.uint16)
+    above, below = buffer[:20].reshape(4, 5), buffer[20:].reshape(8, 5)
+    write_image(tmp_path / "views.h5", [above, below])
+    write_image(tmp_path / "copies.h5", [above.copy(), below.copy()])
+    assert (tmp_path / "views.h5").read_bytes() == (tmp_path / "copies.h5").read_bytes()
+    assert np.shares_memory(nxmx._stacked([above, below], [0, 4], (12, 5)), buffer)
+    for apart in ([above.copy(), below], [below, above], [above, buffer[25:].reshape(7, 5)], [above[:, ::-1], below]):
+        stacked = nxmx._stacked(apart, [0, len(apart[0])], (len(apart[0]) + len(apart[1]), 5))
+        assert not np.shares_memory(stacked, buffer) and np.array_equal(stacked, np.concatenate(apart))
 
 
 @pytest.mark.parametrize(
@@ -304,8 +348,9 @@ def test_wrong_arguments(tmp_path):
     ):
         with pytest.raises(ValueError, match=message):
             write_image(tmp_path / "bad.h5", panels)
-    with pytest.raises(ValueError, match="expected bool"):
-        write_image(tmp_path / "bad.h5", [good], [good])
+    write_image(tmp_path / "mixed.h5", [good, good.astype(np.uint16) + 65535])
+    with h5py.File(tmp_path / "mixed.h5") as file:
+        assert file["entry/data/data"].dtype == np.int32 and file["entry/data/data"][0, 4, 0] == 65535
 
     with pytest.raises(ValueError, match="beam: expected one or 2"):
         write(tmp_path, detector, pictures, [BEAM] * 3)
@@ -320,6 +365,10 @@ def test_wrong_arguments(tmp_path):
     (tmp_path / "text.h5").write_text("no HDF5")
     with pytest.raises(Sorry, match="holds no image"):
         write_master(tmp_path / "x_master.h5", [tmp_path / "text.h5"], detector, BEAM)
+    with h5py.File(tmp_path / "real.h5", "w") as file:
+        file["entry/data/data"] = np.zeros((1, 20, 30))
+    with pytest.raises(ValueError, match="pixels of type float64"):
+        write_master(tmp_path / "x_master.h5", [tmp_path / "real.h5"], detector, BEAM)
 
     detector = many_panels(2)
     detector[0].set_trusted_range((0, 10))

@@ -28,6 +28,7 @@ from iotbx.reflection_file_reader import any_reflection_file
 
 from nanobragg_kokkos import models, parameters, protein
 from nanobragg_kokkos.job import main
+from nanobragg_kokkos.nxmx import write_image
 from nanobragg_kokkos.orientation import axis_rotation, random_rotation
 
 COMMAND = Path(__file__).parents[1] / "command_line" / "simulate.py"
@@ -259,16 +260,107 @@ def test_spots_have_the_parallax_that_the_truth_predicts(simulate, tmp_path):
     assert np.sqrt((radial**2).mean()) < 0.2
 
 
-def test_untrusted_rectangles_stay_on_panels_of_different_widths(simulate, tmp_path):
+@pytest.mark.parametrize("dtype, masked", [("int32", -1), ("uint16", 65535)])
+def test_untrusted_rectangles_stay_on_panels_of_different_widths(dtype, masked, simulate, tmp_path):
     detector = small_detector(pixels=60)
     panel = small_detector(pixels=40)[0]
     panel.add_mask(5, 3, 10, 8)
     detector.add_panel(panel)
     ExperimentList([Experiment(detector=detector, beam=small_beam())]).as_file(str(tmp_path / "two.expt"))
-    out = simulate("n_images=1", f"detector.reference={tmp_path / 'two.expt'}")
+    out = simulate("n_images=1", f"detector.reference={tmp_path / 'two.expt'}", f"data_type={dtype}")
     image = pixels(out / "shot_00001.h5")[0]
-    assert (image[63:68, 5:10] == -1).all() and (image[60:100, :40] == -1).sum() == 25
-    assert ExperimentListFactory.from_filenames([str(out / "shot_master.h5")])
+    assert image.dtype == dtype and (image[60:, 40:] == masked).all()
+    assert (image[63:68, 5:10] == masked).all() and (image[60:100, :40] == masked).sum() == 25
+    (experiment,) = ExperimentListFactory.from_filenames([str(out / "shot_master.h5")])
+    good = [mask.as_numpy_array() for mask in experiment.imageset.get_mask(0)]
+    assert good[0].all() and not good[1][3:8, 5:10].any() and good[1].sum() == 40 * 40 - 25
+
+
+def test_overloads_are_untrusted_and_told(simulate, capsys):
+    out = simulate("n_images=3", "detector_response.saturation=200", "total_flux=1e12")
+    images = pixels(out / "shot_master.h5")
+    assert images.max() == 201
+    pixels_told, images_told = (images == 201).sum(), (images == 201).any(axis=(1, 2)).sum()
+    assert f"Overloads: {pixels_told} pixels in {images_told} of 3 images would count more than 200" in capsys.readouterr().out
+    experiments = ExperimentListFactory.from_filenames([str(out / "shot_master.h5")])
+    truth = ExperimentListFactory.from_json_file(str(out / "shot_truth.expt"), check_format=False)
+    for k, experiment in enumerate(experiments):
+        assert experiment.detector[0].get_trusted_range() == truth[k].detector[0].get_trusted_range() == (-1, 200)
+        (mask,) = experiment.imageset.get_mask(0)
+        # Whether the upper end itself is trusted depends on the version of dxtbx.
+        assert (mask.as_numpy_array() == (images[k] <= 200))[images[k] != 200].all()
+
+
+# Data type and saturation of images with each preset, and the mean count of pixels that expect few photons.
+PRESETS = {
+    "none": ("int32", 2**31 - 2, 0),
+    "rayonix": ("uint16", 65533, 10),
+    "jungfrau": ("int32", 10000, 0),
+    "pilatus": ("int32", 1048574, 0),
+    "eiger": ("uint16", 65533, 0),
+}
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_preset_is_what_dxtbx_reads(preset, simulate, capsys):
+    dtype, saturation, offset = PRESETS[preset]
+    bare = ("background.water_mm=0", "background.air_mm=0")
+    out = simulate("n_images=1", f"detector_response.preset={preset}", *bare)
+    (told,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith(f"Readout ({preset}): ")]
+    with h5py.File(out / "shot_master.h5") as file:
+        assert file["entry/instrument/detector/description"].asstr()[()] == told
+    image = pixels(out / "shot_00001.h5")[0]
+    assert image.dtype == dtype and np.median(image) == offset
+    (experiment,) = ExperimentListFactory.from_filenames([str(out / "shot_master.h5")])
+    assert experiment.detector[0].get_trusted_range() == (-1, saturation)
+    (found,) = experiment.imageset.get_raw_data(0)
+    assert np.array_equal(found.as_numpy_array(), image)
+    (mask,) = experiment.imageset.get_mask(0)
+    assert mask.as_numpy_array().all() == (image.max() < saturation)
+
+
+def test_rayonix_without_noise_has_gain_and_offset_only(simulate):
+    plain = pixels(simulate("n_images=1", "noise=False", "total_flux=1e13", directory="plain") / "shot_00001.h5")
+    options = ("preset=rayonix", "quantum_gain=2", "saturation=2147483646", "data_type=int32")
+    out = simulate("n_images=1", "noise=False", "total_flux=1e13", *options, directory="rayonix")
+    low = plain < 1e9
+    assert (abs(pixels(out / "shot_00001.h5")[low] - (2 * plain[low] + 10)) <= 1).all()
+
+
+def test_noises_are_drawn_from_the_seed_and_the_image(simulate):
+    dark = ("n_images=2", "total_flux=0", "preset=none", "readout_noise=5", "adc_offset=100")
+    first, second = pixels(simulate(*dark) / "shot_master.h5").astype(float)
+    for image in (first, second):
+        assert image.mean() == pytest.approx(100, abs=0.2) and image.std() == pytest.approx(5, rel=0.02)
+    assert abs(np.corrcoef(first.ravel(), second.ravel())[0, 1]) < 0.03
+    again = pixels(simulate(*dark, "noise=False", directory="again") / "shot_master.h5")
+    assert np.array_equal(again[0], first) and np.array_equal(again[1], second)
+    other = pixels(simulate(*dark, "seed=2", directory="other") / "shot_master.h5")
+    assert not np.array_equal(other[0], first)
+
+
+def test_calibration_is_the_same_in_all_images(simulate):
+    water = ("n_images=2", "crystal.length_um=0.2", "Deff_A=200", "noise=False", "background.water_mm=1")
+
+    flat = pixels(simulate(*water, directory="flat") / "shot_master.h5")
+
+    def ratios(*arguments: str, directory: str) -> np.ndarray:
+        return pixels(simulate(*water, *arguments, directory=directory) / "shot_master.h5") / np.maximum(flat, 1)
+
+    first, second = ratios("calibration_noise=0.1", directory="noisy")
+    bright = first > 0
+    assert first[bright].std() > 0.05 and np.corrcoef(first.ravel(), second.ravel())[0, 1] > 0.9
+    other, _ = ratios("calibration_noise=0.1", "calibration_seed=1", directory="other")
+    assert np.corrcoef(first[bright], other[bright])[0, 1] < 0.5
+
+
+def test_light_spreads_over_the_pixels_around(simulate):
+    options = ("n_images=1", "noise=False", "total_flux=1e14", "background.water_mm=0", "background.air_mm=0")
+    sharp = pixels(simulate(*options, directory="sharp") / "shot_00001.h5")[0].astype(float)
+    spread = ("psf.shape=gauss", "psf.fwhm_mm=2")  # two pixels
+    blurred = pixels(simulate(*options, *spread, directory="blurred") / "shot_00001.h5")[0].astype(float)
+    assert blurred.max() < 0.5 * sharp.max() and (blurred > 0).sum() > 2 * (sharp > 0).sum()
+    assert blurred.sum() == pytest.approx(sharp.sum(), rel=0.01)
 
 
 def test_far_detector_is_simulated(simulate, capsys):
@@ -329,7 +421,9 @@ def test_ranks_and_threads_do_not_change_a_byte(detector_file, tmp_path):
     for ranks, threads in ((1, 1), (1, 2), (2, 1), (3, 1)):
         out = tmp_path / f"{ranks}_{threads}" / "out"
         out.parent.mkdir()
-        arguments = ["n_images=4", f"detector.reference={detector_file}", f"output.directory={out}", *SPOTS]
+        # Every kind of random number, and light that spreads.
+        response = ["preset=rayonix", "flicker=0.1", "psf.shape=fiber", "psf.fwhm_mm=1"]
+        arguments = ["n_images=4", f"detector.reference={detector_file}", f"output.directory={out}", *SPOTS, *response]
         done = launch(ranks, arguments, threads)
         assert done.returncode == 0, done.stderr
         assert done.stdout.count("Try: dials.import") == 1
@@ -374,6 +468,32 @@ def test_processes_that_cannot_see_each_other_are_refused(mpi4py, reason, tmp_pa
         messages.append(capsys.readouterr().err)
     assert messages[0].startswith(f"Sorry: 2 processes were started, but {reason}") and messages[1] == ""
     assert not (tmp_path / "out").exists()
+
+
+def test_directory_that_vanishes_ends_the_job(detector_file, tmp_path, monkeypatch, capsys):
+    out = tmp_path / "out"
+
+    def write(path: Path, panels: tuple[np.ndarray, ...]) -> None:
+        if path.name == "shot_00002.h5":
+            shutil.rmtree(out)
+        write_image(path, panels)
+
+    monkeypatch.setattr("nanobragg_kokkos.job.write_image", write)
+    assert main(["n_images=50", f"detector.reference={detector_file}", f"output.directory={out}", *SPOTS]) == 1
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1 and error.startswith("Sorry: ") and f"the directory {out} does not exist" in error
+    assert not out.exists()
+
+
+def test_mistake_in_the_writer_is_told_with_where_it_is(detector_file, tmp_path, monkeypatch, capsys):
+    def write(path: Path, panels: tuple[np.ndarray, ...]) -> None:
+        raise ZeroDivisionError("a mistake")
+
+    monkeypatch.setattr("nanobragg_kokkos.job.write_image", write)
+    assert main([f"detector.reference={detector_file}", f"output.directory={tmp_path / 'out'}", *SPOTS]) == 1
+    error = capsys.readouterr().err
+    assert "Traceback" in error and "ZeroDivisionError: a mistake" in error and "in write" in error
+    assert not list((tmp_path / "out").iterdir())
 
 
 def test_full_disk_leaves_no_half_written_file(detector_file, tmp_path, monkeypatch, capsys):

@@ -44,7 +44,7 @@ def compare(directory: Path, path: Path) -> int:
     if got.shape != want.shape:
         print(f"counts of the shape {got.shape}, expected {want.shape}  FAILED")
         return 1
-    difference = np.abs(got - want)
+    difference = np.abs(got.astype(np.int64) - want)
     differing = int((difference > 0).sum())
     good = difference.max() <= 1 and differing <= MOST_DIFFERING * want.size
     print(

@@ -1,0 +1,147 @@
+"""From the parameters psf and detector_response to how photons become counts."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import libtbx
+import libtbx.phil
+import numpy as np
+from dxtbx.model import Detector
+from libtbx.utils import Sorry
+
+from nanobragg_kokkos.detector_response import HIGHEST_SATURATION, DetectorResponse
+from nanobragg_kokkos.point_spread import PointSpread
+from nanobragg_kokkos.response_presets import PRESETS, Preset
+
+# Pixels; more than any detector's light goes.
+MOST_RADIUS = 500
+
+
+def left_open(value: Any) -> bool:
+    """Whether a parameter leaves its value to the preset."""
+    return value is None or value is libtbx.Auto
+
+
+def preset_name(params: libtbx.phil.scope_extract) -> str:
+    """Of the preset in effect."""
+    name = params.detector_response.preset
+    if name is libtbx.Auto or name == "auto":
+        return "rayonix" if params.detector.reference is None else "none"
+    # What phil makes of the word none.
+    return name or "none"
+
+
+def psf_shape(params: libtbx.phil.scope_extract) -> str | None:
+    """gauss, fiber or None."""
+    return None if params.psf.shape == "none" else params.psf.shape
+
+
+def data_type(params: libtbx.phil.scope_extract) -> np.dtype:
+    """Of the counts."""
+    given = params.detector_response
+    if given.data_type in ("int32", "uint16"):
+        return np.dtype(given.data_type)
+    preferred = np.dtype(_preset(params).data_type)
+    fits = left_open(given.saturation) or given.saturation <= HIGHEST_SATURATION[preferred]
+    return preferred if fits else np.dtype(np.int32)
+
+
+def saturation(params: libtbx.phil.scope_extract, detector: Detector) -> int:
+    """The highest count that is trusted: as asked for, or the highest that detector, preset and data type allow."""
+    given = params.detector_response.saturation
+    if not left_open(given):
+        return given
+    limits = [panel.get_trusted_range()[1] for panel in detector]
+    limits += [HIGHEST_SATURATION[data_type(params)], _preset(params).saturation or math.inf]
+    return math.floor(min(limits))
+
+
+def detector_response(params: libtbx.phil.scope_extract, detector: Detector) -> DetectorResponse:
+    """The steps from expected photons to counts.
+
+    Raises:
+        Sorry: the point spread reaches too far on this detector.
+    """
+    given, preset = params.detector_response, _preset(params)
+
+    def step(name: str, random: bool = False) -> float:
+        value = getattr(given, name)
+        if not left_open(value):
+            return value
+        return 0.0 if random and not params.noise else getattr(preset, name)
+
+    return DetectorResponse(
+        photon_noise=params.noise,
+        flicker=step("flicker", random=True),
+        calibration_noise=step("calibration_noise", random=True),
+        calibration_seed=0 if left_open(given.calibration_seed) else given.calibration_seed,
+        point_spread=_point_spread(params, detector),
+        quantum_gain=step("quantum_gain"),
+        readout_noise=step("readout_noise", random=True),
+        adc_offset=step("adc_offset"),
+    )
+
+
+def validate(params: libtbx.phil.scope_extract) -> None:
+    """Refuses values that do not fit with each other.
+
+    Raises:
+        Sorry: with the name of the parameter and what was expected.
+    """
+    given, psf = params.detector_response, params.psf
+    if psf_shape(params) is None:
+        for name in ("fwhm_mm", "radius_pixels"):
+            if not left_open(getattr(psf, name)):
+                raise Sorry(f"psf.{name}={getattr(psf, name):g}: expected psf.shape=gauss or psf.shape=fiber with it")
+    elif left_open(psf.fwhm_mm) and _preset(params).psf_fwhm_mm is None:
+        raise Sorry(
+            f"psf.shape={psf.shape}: expected psf.fwhm_mm with it, as detector_response.preset={preset_name(params)} "
+            "has none"
+        )
+    highest = HIGHEST_SATURATION[data_type(params)]
+    if not left_open(given.saturation) and given.saturation > highest:
+        raise Sorry(
+            f"detector_response.saturation={given.saturation}: expected at most {highest} with "
+            "detector_response.data_type=uint16, in which the two values above mark overloads and masked pixels"
+        )
+
+
+def described(params: libtbx.phil.scope_extract, response: DetectorResponse, highest: int) -> str:
+    """What happens to the photons, in words."""
+    steps = ["Poisson noise" if response.photon_noise else "expected photons"]
+    if response.flicker:
+        steps.append(f"flicker {response.flicker:g}")
+    if response.calibration_noise:
+        steps.append(f"calibration noise {response.calibration_noise:g}")
+    if response.point_spread:
+        spread = response.point_spread
+        steps.append(f"point spread {spread.shape} of {spread.fwhm_mm:g} mm to {spread.radius} pixels")
+    if response.quantum_gain != 1:
+        steps.append(f"{response.quantum_gain:g} ADU a photon")
+    if response.readout_noise:
+        steps.append(f"read-out noise {response.readout_noise:g} ADU")
+    if response.adc_offset:
+        steps.append(f"offset {response.adc_offset:g} ADU")
+    return f"Readout ({preset_name(params)}): {', '.join(steps)}; {data_type(params)}, trusted to {highest}"
+
+
+def _preset(params: libtbx.phil.scope_extract) -> Preset:
+    return PRESETS[preset_name(params)]
+
+
+def _point_spread(params: libtbx.phil.scope_extract, detector: Detector) -> PointSpread | None:
+    shape, preset = psf_shape(params), _preset(params)
+    if shape is None:
+        return None
+    fwhm_mm = preset.psf_fwhm_mm if left_open(params.psf.fwhm_mm) else params.psf.fwhm_mm
+    if not left_open(params.psf.radius_pixels):
+        return PointSpread(shape, fwhm_mm, params.psf.radius_pixels)
+    pixel_mm = min(min(panel.get_pixel_size()) for panel in detector)
+    radius = max(preset.psf_radius_pixels or 10, math.ceil(2 * fwhm_mm / pixel_mm))
+    if radius > MOST_RADIUS:
+        raise Sorry(
+            f"psf.fwhm_mm={fwhm_mm:g}: expected at most {MOST_RADIUS / 2 * pixel_mm:g} mm with pixels of {pixel_mm:g} mm"
+        )
+    return PointSpread(shape, fwhm_mm, radius)

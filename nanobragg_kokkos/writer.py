@@ -1,0 +1,73 @@
+"""Images written in a thread of their own, while the next ones are computed."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from typing import Any, Callable
+
+# Each takes the memory of an image.
+MOST_WAITING = 2
+
+
+class Writer:
+    """Writes images one after the other in a thread, as a context manager.
+
+    What goes wrong there is raised where the next image is put, or at the end; no image is written after that. At the end
+    of the context the image that is being written is finished, and those that wait are dropped: finish comes first.
+
+    Args:
+        write: called in the thread, with whatever put was given, in the same order.
+    """
+
+    def __init__(self, write: Callable[..., None]) -> None:
+        self._write = write
+        self._waiting: queue.Queue[tuple | None] = queue.Queue(MOST_WAITING)
+        self._error: BaseException | None = None
+        # Not waited for when the process ends: whoever interrupts it twice wants it to.
+        self._thread = threading.Thread(target=self._run, name="writer", daemon=True)
+
+    def __enter__(self) -> Writer:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *exception: Any) -> None:
+        try:
+            while True:
+                self._waiting.get_nowait()
+        except queue.Empty:
+            self._waiting.put(None)
+        self._thread.join()
+
+    def put(self, *image: Any) -> None:
+        """Has an image written; waits while others are waiting.
+
+        Raises:
+            Exception: what writing an earlier one has raised.
+        """
+        self._raise()
+        self._waiting.put(image)
+
+    def finish(self) -> None:
+        """Waits until all images are written.
+
+        Raises:
+            Exception: what writing one has raised.
+        """
+        self._waiting.join()
+        self._raise()
+
+    def _raise(self) -> None:
+        if self._error is not None:
+            raise self._error
+
+    def _run(self) -> None:
+        while (image := self._waiting.get()) is not None:
+            try:
+                if self._error is None:
+                    self._write(*image)
+            except BaseException as error:
+                self._error = error
+            # Its memory is free for another one.
+            image = None
+            self._waiting.task_done()
