@@ -33,7 +33,7 @@ struct FourierBundle {
   KOKKOS_FORCEINLINE_FUNCTION int at(int point) const { return (point + point / 8) * 2 * lanes(); }
   KOKKOS_FORCEINLINE_FUNCTION int bytes() const { return at(length) * int(sizeof(double)); }
 
-  KOKKOS_FORCEINLINE_FUNCTION int scratch_level() const { return bytes() < 48 * 1024 - 64 ? 0 : 1; }
+  KOKKOS_FORCEINLINE_FUNCTION int scratch_level() const { return bytes() <= 47 * 1024 ? 0 : 1; }    // of the 48 KiB Kokkos takes some
 
   template <class Team>
   KOKKOS_FORCEINLINE_FUNCTION double* scratch(const Team& team) const {
