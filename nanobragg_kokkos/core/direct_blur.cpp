@@ -88,7 +88,7 @@ struct SumOverCircle {
       Kokkos::parallel_for(Kokkos::ThreadVectorRange(team, (n_fast + lanes_at_once - 1) / lanes_at_once), [&](int block) {
         const int x = block * lanes_at_once, y = group * rows_at_once;
         double sums[rows_at_once][lanes_at_once] = {};
-        for (int column = 0; column < int(heights.extent(0)); ++column) add_column(around, x, y, column, sums);
+        for (int column = int(heights.extent(0)) - 1; column >= 0; --column) add_column(around, x, y, column, sums);
         store(sums, added, Kokkos::min(int(lanes_at_once), n_fast - x), Kokkos::min(int(rows_at_once), n_slow - y),
               out + std::int64_t(slow + y) * panels.n_fast + fast + x);
       });
