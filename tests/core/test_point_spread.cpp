@@ -321,6 +321,12 @@ TEST(rounding_errors_of_fourier_transforms_stay_far_below_their_bound) {
   }
 }
 
+TEST(dark_pixels_do_not_turn_negative) {
+  // Nothing is added back here: what the transforms leave far from a bright pixel are rounding errors of either sign.
+  const Pixels got = blurred({flat_panel(190, 120)}, psf_of(SpreadShape::gauss, 1, 20), one_photon(190, 120, 77, 33), BlurMethod::fourier);
+  CHECK(*std::min_element(got.begin(), got.end()) >= 0);
+}
+
 TEST(point_spread_of_light_that_counts_as_negative) {
   // As that of a background can.
   Pixels photons = some_image(71 * 43);
