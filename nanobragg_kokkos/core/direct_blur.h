@@ -9,7 +9,9 @@ namespace nanobragg {
 
 // The kernel is the same on the left and on the right: pixels in the same distance from a pixel on either side of it are added
 // first.  Such a sum of two serves several pixels of a column, each with another value of the kernel.  Every pixel takes its
-// columns from the middle outwards and each from the top down, on a CPU and on a GPU, where the same bits come out.
+// columns from the faintest to the middle and each from the top down, on a CPU and on a GPU, where the same bits come out.
+//
+// Rounding errors: of n terms, at most n u (u = 2^-53) of the brightest pixel, 1e-13 for a radius of 20; some √n u in practice.
 class DirectBlur {
  public:
   DirectBlur(const AlikePanels& panels, const SpreadKernel& kernel);

@@ -20,22 +20,22 @@ std::size_t most_work() {
 }
 
 // Time for a point, s: what does not depend on the number of points in a tile, and what each halving of it takes.  On a CPU as
-// measured on a core of an AMD EPYC (Zen 4); on a GPU from the memory that is moved and the instructions of an H100.
-constexpr double seconds_per_point = host_is_device ? 2e-9 : 2e-11, seconds_per_halving = host_is_device ? 0.7e-9 : 2e-12;
+// measured on a core of an AMD EPYC (Zen 4); on a GPU on an H100.
+constexpr double seconds_per_point = host_is_device ? 2e-9 : 5e-11, seconds_per_halving = host_is_device ? 0.7e-9 : 5e-12;
 // Lines that do not fit into the scratch memory of a GPU.
 constexpr double slower_in_memory = 3;
 
 // Between the transforms of columns and of rows: bundles of columns as FourierBundle has them, but without gaps.
 struct Work {
   Array numbers;
-  int rows, columns, lanes_on_gpu;
-  KOKKOS_FORCEINLINE_FUNCTION int lanes() const { return host_is_device ? FourierBundle::host_lanes : lanes_on_gpu; }
+  int rows, columns, lane_bits_on_gpu;
+  KOKKOS_FORCEINLINE_FUNCTION int lane_bits() const { return host_is_device ? FourierBundle::lane_bits_on_host : lane_bits_on_gpu; }
+  KOKKOS_FORCEINLINE_FUNCTION int lanes() const { return 1 << lane_bits(); }
   KOKKOS_FORCEINLINE_FUNCTION double* bundle(int pair, int bundle) const {
-    return &numbers(2 * (std::int64_t(pair) * columns + std::int64_t(bundle) * lanes()) * rows);
+    return &numbers(2 * (std::int64_t(pair) * columns + bundle * lanes()) * rows);
   }
   KOKKOS_FORCEINLINE_FUNCTION double* point(int pair, int row, int column) const {
-    const unsigned n = lanes(), bundle_of_column = unsigned(column) / n, lane = unsigned(column) % n;
-    return bundle(pair, int(bundle_of_column)) + std::int64_t(row) * 2 * n + lane;
+    return bundle(pair, column >> lane_bits()) + std::int64_t(row) * 2 * lanes() + (column & (lanes() - 1));
   }
 };
 
@@ -95,7 +95,7 @@ struct TransformColumns {
     for (int which = 0; which < 2; ++which) {
       const PairedTile tile = pairs.tile(pair, which);
       const bool whole = within(first, tile.fast_pixels) && within(first + lanes - 1, tile.fast_pixels);
-      bundle.for_each_row(team, 0, bundle.length, [&](int row) {
+      bundle.for_each_point(team, 0, bundle.length, [&](int row) {
         double* const to = line + bundle.at(row) + which * lanes;
         const double* const from = photons.data() + tile.first + std::int64_t(row) * pairs.panels.n_fast + first;
         if (!within(row, tile.slow_pixels)) bundle.for_each_lane(team, [&](int lane) { to[lane] = 0; });
@@ -106,7 +106,7 @@ struct TransformColumns {
     team.team_barrier();
     bundle.forward(team, line);
     double* const numbers = work.bundle(pair, number);
-    bundle.for_each_row(team, 0, bundle.length, [&](int row) {
+    bundle.for_each_point(team, 0, bundle.length, [&](int row) {
       const double* const from = line + bundle.at(row);
       double* const to = numbers + std::int64_t(row) * 2 * lanes;
       bundle.for_each_lane(team, [&](int lane) { to[lane] = from[lane], to[lanes + lane] = from[lanes + lane]; });
@@ -134,15 +134,15 @@ struct FilterRows {
       double* const to = line + bundle.at(column);
       bundle.for_each_lane(team, [&](int lane) { to[lane] = to[lanes + lane] = 0; });
     };
-    bundle.for_each_row(team, 0, written.begin, clear);
-    bundle.for_each_row(team, written.end, bundle.length, clear);
+    bundle.for_each_point(team, 0, written.begin, clear);
+    bundle.for_each_point(team, written.end, bundle.length, clear);
     bundle.for_each_stretch(team, written.begin, written.end, line, place, [&](const double* from, double* to) {
       for (int k = 0; k < bundle.stretch; ++k) to[k * 2 * lanes] = from[k], to[k * 2 * lanes + lanes] = from[k + work.lanes()];
     });
     team.team_barrier();
     bundle.forward(team, line);
     double* const kernel = &spectrum(std::int64_t(first) * work.columns);
-    bundle.for_each_row(team, 0, bundle.length, [&](int column) {
+    bundle.for_each_point(team, 0, bundle.length, [&](int column) {
       double* const here = line + bundle.at(column);
       double* const factor = kernel + std::int64_t(column) * lanes;
       bundle.for_each_lane(team, [&](int lane) {
@@ -173,7 +173,7 @@ struct RestoreColumns {
     if (!touches(first, lanes, pairs.columns_with_results(pair))) return;
     double* const line = bundle.scratch(team);
     const double* const numbers = work.bundle(pair, number);
-    bundle.for_each_row(team, 0, bundle.length, [&](int row) {
+    bundle.for_each_point(team, 0, bundle.length, [&](int row) {
       const double* const from = numbers + std::int64_t(row) * 2 * lanes;
       double* const to = line + bundle.at(row);
       bundle.for_each_lane(team, [&](int lane) { to[lane] = from[lane], to[lanes + lane] = from[lanes + lane]; });
@@ -185,7 +185,7 @@ struct RestoreColumns {
       if (!tile.exists) break;
       const double added = added_to_pixel * totals(tile.panel).photons, darkest = Kokkos::min(0.0, totals(tile.panel).darkest);
       const bool whole = within(first, tile.fast_results) && within(first + lanes - 1, tile.fast_results);
-      bundle.for_each_row(team, tile.slow_results.begin, tile.slow_results.end, [&](int row) {
+      bundle.for_each_point(team, tile.slow_results.begin, tile.slow_results.end, [&](int row) {
         const double* const from = line + bundle.at(row) + which * lanes;
         double* const to = blurred.data() + tile.first + std::int64_t(row) * pairs.panels.n_fast + first;
         const auto store = [&](int lane) { to[lane] = (from[lane] < darkest ? darkest : from[lane]) + added; };
@@ -221,7 +221,7 @@ FourierPlan fourier_plan(const SpreadKernel& kernel, int n_fast, int n_slow, dou
   for (const TiledSide& slow : ways(n_slow, kernel.tallest))
     for (const TiledSide& fast : ways(n_fast, kernel.widest())) {
       const double points = double(fast.length) * slow.length, pairs = std::ceil(n_panels * fast.tiles * slow.tiles / 2);
-      const bool in_memory = !host_is_device && std::max(fast.length, slow.length) > FourierBundle::largest_on_gpu;
+      const bool in_memory = !host_is_device && std::max(fast.length, slow.length) > FourierBundle::most_on_gpu;
       const double seconds = pairs * points * (seconds_per_point + seconds_per_halving * std::log2(points)) * (in_memory ? slower_in_memory : 1);
       if (best.seconds == 0 || seconds < best.seconds) best = {fast, slow, seconds};
     }
@@ -244,7 +244,7 @@ FourierBlur::FourierBlur(const AlikePanels& panels, const SpreadKernel& kernel, 
     for (int i = 0; i < fast.n; ++i) image[std::size_t(j) * fast.n + i] = kernel.at(std::min(i, fast.n - i), std::min(j, slow.n - j));
   const AlikePanels one{fast.n, slow.n, to_device("nanobragg::psf::kernel", std::vector<std::int64_t>{0})};
   const Pairs pairs{one, fast, slow, 0};
-  const Work work{work_, slow.length, fast.length, columns_.lanes()};
+  const Work work{work_, slow.length, fast.length, columns_.lane_bits_on_gpu};
   const auto photons = to_device("nanobragg::psf::kernel", image);
   run("nanobragg::psf::transform_kernel_columns", fast.length / columns_.lanes(), TransformColumns{pairs, columns_, work, photons});
   run("nanobragg::psf::transform_kernel_rows", slow.length / rows_.lanes(),
@@ -255,7 +255,7 @@ FourierBlur::FourierBlur(const AlikePanels& panels, const SpreadKernel& kernel, 
 void FourierBlur::operator()(const Kokkos::View<const double*, DeviceSpace>& photons,
                              const Kokkos::View<const PanelTotal*, DeviceSpace>& totals,
                              const Kokkos::View<double*, DeviceSpace>& blurred) const {
-  const Work work{work_, plan_.slow.length, plan_.fast.length, columns_.lanes()};
+  const Work work{work_, plan_.slow.length, plan_.fast.length, columns_.lane_bits_on_gpu};
   for (int first = 0; first < n_pairs_; first += pairs_at_once_) {
     const Pairs pairs{panels_, plan_.fast, plan_.slow, first};
     const int n = std::min(pairs_at_once_, n_pairs_ - first);

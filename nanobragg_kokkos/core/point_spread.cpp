@@ -43,6 +43,7 @@ Blur::Blur(const Detector& detector, const PointSpread& psf, BlurMethod method)
     : on_device_(std::make_shared<OnDevice>()), n_pixels_(detector.n_pixels()) {
   if (!(psf.fwhm > 0 && std::isfinite(psf.fwhm))) throw std::invalid_argument("the width of the point-spread function must be positive and finite");
   if (psf.radius < 1) throw std::invalid_argument("the radius of the point-spread function must be at least 1 pixel");
+  const StandardArithmetic standard;
   std::map<std::tuple<double, double, int, int>, std::vector<std::int64_t>> alike;
   for (std::size_t i = 0; i < detector.panels().size(); ++i) {
     const Panel& p = detector.panels()[i];
