@@ -31,7 +31,7 @@ struct FourierBundle {
   KOKKOS_FORCEINLINE_FUNCTION int at(int point) const { return (point + point / 8) * 2 * lanes(); }
 
   KOKKOS_FORCEINLINE_FUNCTION int bytes() const { return at(length) * int(sizeof(double)); }
-  KOKKOS_FORCEINLINE_FUNCTION int scratch_level() const { return bytes() <= 47 * 1024 ? 0 : 1; }    // of the 48 KiB Kokkos takes some
+  KOKKOS_FORCEINLINE_FUNCTION int scratch_level() const { return bytes() <= fast_scratch ? 0 : 1; }
   template <class Team>
   KOKKOS_FORCEINLINE_FUNCTION double* scratch(const Team& team) const {
     return static_cast<double*>(team.team_scratch(scratch_level()).get_shmem_aligned(bytes(), 64));
@@ -45,8 +45,8 @@ struct FourierBundle {
   KOKKOS_FORCEINLINE_FUNCTION void for_each_point(const Team& team, int begin, int end, const What& what) const {
     Kokkos::parallel_for(Kokkos::TeamThreadRange(team, begin, end), what);
   }
-  // Where the points of a line lie side by side elsewhere: calls what(there, here) for every `stretch` points, of which begin and end
-  // are multiples; there = place(point, lane) is for the first of them and so is here, the next are 1 and 2 lanes() doubles on.
+  // Where the points of a line lie side by side elsewhere: calls what(there, here) for every `stretch` points, of which begin and
+  // end are multiples; there = place(point, lane) is for the first of them and so is here, the next are 1 and 2 lanes() doubles on.
   static constexpr int stretch = host_is_device ? 8 : 1;
   template <class Team, class Place, class What>
   KOKKOS_FORCEINLINE_FUNCTION void for_each_stretch(const Team& team, int begin, int end, double* bundle, const Place& place,
@@ -112,8 +112,8 @@ KOKKOS_FORCEINLINE_FUNCTION void FourierBundle::for_each_lane(const Team& team, 
 }
 
 template <class Team, class Place, class What>
-KOKKOS_FORCEINLINE_FUNCTION void FourierBundle::for_each_stretch(const Team& team, int begin, int end, double* bundle, const Place& place,
-                                                                 const What& what) const {
+KOKKOS_FORCEINLINE_FUNCTION void FourierBundle::for_each_stretch(const Team& team, int begin, int end, double* bundle,
+                                                                 const Place& place, const What& what) const {
   Kokkos::parallel_for(Kokkos::TeamThreadRange(team, begin / stretch, end / stretch), [&](int i) {
     double* const here = bundle + at(i * stretch);
     Kokkos::parallel_for(Kokkos::ThreadVectorRange(team, lanes()), [&](int lane) { what(place(i * stretch, lane), here + lane); });
