@@ -16,6 +16,7 @@ from nanobragg_kokkos.detector_response import Counts, DetectorResponse, Readout
 from nanobragg_kokkos.extension import ext
 from nanobragg_kokkos.nxmx import write_image
 from nanobragg_kokkos.simulation import Simulation
+from nanobragg_kokkos.writer import Writer
 
 ENGINES = ("pixel", "reflection")
 
@@ -137,6 +138,23 @@ class _Batch:
             run = partial(write_image, Path(directory) / "image.h5", self._panels())
             yield from self._step("write", _nothing, run, sample=nexus.compressor())
 
+    def job(self) -> Iterator[Step]:
+        """As image, but that a thread waits for the counts, and writes them."""
+        readout = self._readout(self._responses["noise"])
+
+        def run() -> None:
+            for number in range(self._workload.images):
+                self._simulate(number)
+                self._start(readout, number)
+                writer.put(self._counts)
+
+        with TemporaryDirectory() as directory:
+            path = Path(directory) / "image.h5"
+            with Writer(lambda counts: write_image(path, counts.panels())) as writer:
+                sample, images = nexus.compressor(), self._workload.images
+                yield from self._step("job", _nothing, run, sample=sample, images=images)
+                writer.finish()
+
     def _step(self, name: str, prepare: Callable[[], None], run: Callable[[], None], **more: Any) -> Iterator[Step]:
         yield Step(name, prepare, run, self._panels, **more)
         self._finish()
@@ -183,5 +201,6 @@ _OF_WHOLE_IMAGES = {
     "transfer": _Batch.transfer,
     "image": _Batch.image,
     "write": _Batch.write,
+    "job": _Batch.job,
 }
 STEPS = (*_OF_EXPECTED_PHOTONS, *_OF_WHOLE_IMAGES)

@@ -187,8 +187,8 @@ def _overloads(saturation: int, overloads: list[int], n_images: int) -> str:
     if not overloads:
         return ""
     return (
-        f"Overloads: {counted(sum(overloads), 'pixel')} in {len(overloads)} of {counted(n_images, 'image')} would count "
-        f"more than {saturation}, and read {saturation + 1}"
+        f"Overloads: {counted(sum(overloads), 'pixel')} in {len(overloads)} of {counted(n_images, 'image')} would "
+        f"count more than {saturation}, and read {saturation + 1}"
     )
 
 

@@ -94,9 +94,7 @@ class Experiment:
 
     def readout(self, simulation: Simulation) -> Readout:
         """Makes counts of what a simulation of this experiment holds."""
-        return Readout(
-            simulation, self.response, saturation=self.saturation, dtype=self.data_type, mask=self.masks
-        )
+        return Readout(simulation, self.response, saturation=self.saturation, dtype=self.data_type, mask=self.masks)
 
     def crystal_model(self, image: int) -> CrystalModel:
         """The crystal of an image (counted from 0) in its random orientation."""
@@ -124,7 +122,7 @@ def experiment(params: libtbx.phil.scope_extract) -> Experiment:
     detector, sensor = _detector(params)
     response = response_parameters.detector_response(params, detector)
     saturation = int(detector[0].get_trusted_range()[1])
-    if response.adc_offset >= saturation:
+    if response.adc_offset > 0 and response.adc_offset >= saturation:
         raise Sorry(
             f"detector_response.adc_offset={response.adc_offset:g}: expected less than the highest count that is "
             f"trusted (detector_response.saturation), {saturation}"

@@ -12,6 +12,7 @@ import libtbx.phil
 from libtbx.utils import Sorry
 
 from nanobragg_kokkos import response_parameters
+from nanobragg_kokkos.response_parameters import MOST_RADIUS
 
 phil_scope = iotbx.phil.parse(
     """
@@ -37,8 +38,8 @@ tolerance = None
           "leaves out nothing."
 noise = True
   .type = bool
-  .help = "Draw the photons of every pixel from the Poisson distribution. False: expected photons, rounded, and no other"
-          "random numbers either, but for noise that a parameter of detector_response asks for."
+  .help = "Draw the photons of every pixel from the Poisson distribution. False: expected photons, rounded, and no"
+          "other random numbers either, but for noise that a parameter of detector_response asks for."
 attenuation = True
   .type = bool
   .help = "Count what the detector's sensor absorbs, at the depth where it does. False: every photon counts, at the"
@@ -147,8 +148,8 @@ psf
     .help = "Full width at half maximum, mm. None: that of the preset; for the Rayonix 0.08, else there is none."
   radius_pixels = None
     .type = int
-    .help = "Follow the shape so far, 1 to 500 pixels; beyond, light goes evenly over the panel. None: that of the"
-            "preset, 10 for the Rayonix, else 10 or twice the width, whichever is more."
+    .help = "Follow the shape so far, 1 to 500 pixels; beyond, light goes evenly over the panel. None: 10, or twice the"
+            "width if that is more."
 }
 detector_response
   .help = "From photons to counts, in this order: flicker, Poisson noise, calibration_noise, psf, quantum_gain,"
@@ -422,7 +423,7 @@ _RULES = {
     "detector.layers": _or_none(_whole(1)),
     "psf.fwhm_mm": _or_preset(_above_0("mm")),
     "psf.radius_pixels": _or_preset(
-        (lambda value: isinstance(value, int) and 1 <= value <= response_parameters.MOST_RADIUS, "1 to 500 pixels")
+        (lambda value: isinstance(value, int) and 1 <= value <= MOST_RADIUS, f"1 to {MOST_RADIUS} pixels")
     ),
     "detector_response.flicker": _or_preset(_between(0, 1, "")),
     "detector_response.calibration_noise": _or_preset(_between(0, 1, "")),

@@ -21,7 +21,6 @@ class Preset:
         saturation: highest count that can be trusted, ADU; None: as many as fit the data type.
         data_type: of the images, int32 or uint16.
         psf_fwhm_mm: width of the point spread, if one is asked for; None: light does not spread in this detector.
-        psf_radius_pixels: how far its shape is followed; None: as far as its width makes necessary.
     """
 
     quantum_gain: float = 1.0
@@ -32,7 +31,6 @@ class Preset:
     saturation: int | None = None
     data_type: str = "int32"
     psf_fwhm_mm: float | None = None
-    psf_radius_pixels: int | None = None
 
 
 PRESETS = {
@@ -40,13 +38,13 @@ PRESETS = {
     # A CCD behind a phosphor and fibre tapers.
     "rayonix": Preset(
         # Assumed. dxtbx has 1.0 to 2.8 for Rayonix's older models and 1.0 for those that it does not know
-        # (FormatTIFFRayonix, from data sheets and experience, to 20 %); for an MX340 at LCLS, 0.5 is in use. With 1, DIALS
-        # estimates errors well that is told nothing.
+        # (FormatTIFFRayonix, from data sheets and experience, to 20 %); scripts for diffBragg have 0.46 for one at an
+        # XFEL. With 1, DIALS, which is told nothing of it, estimates errors well.
         quantum_gain=1.0,
         # Assumed: what simtbx takes for such detectors if nothing is said (nanoBragg.cpp, init_defaults).
         readout_noise=3.0,
-        # Assumed: what simulations for LCLS with simtbx take. Rayonix's files say it in their header (FormatTIFFRayonix).
-        # With the noise above it leaves background as Poisson's distribution has it, the variance close to the mean.
+        # Assumed: what scripts that simulate images of LCLS with simtbx take. Rayonix's files say it in their header
+        # (FormatTIFFRayonix). With the noise above, the variance of background stays close to its mean.
         adc_offset=10.0,
         # What simtbx takes, and what J. Holton found to be the main relative error of such detectors ("ripple",
         # CCP4 bulletin board, 30 March 2009).
@@ -57,21 +55,20 @@ PRESETS = {
         # simtbx's. Of an ADSC Quantum 315r, Holton, Nielsen & Frankel, J. Synchrotron Rad. 19, 1006 (2012) measured the
         # solid angle of a pixel from 0.027 mm above it, which has half its height at a width of 0.041 mm.
         psf_fwhm_mm=0.08,
-        # Assumed: 0.88 mm of a binned MX340. The tail has fallen to 2/10000 of the middle there, but 6 % of all photons go
-        # beyond.
-        psf_radius_pixels=10,
     ),
     # Integrates charge with three gains, calibrated to photons: Leonarski et al., Nat. Methods 15, 799 (2018).
     "jungfrau": Preset(
         # Below 100 electrons, of one for each 3.6 eV in silicon, at 12 keV: Mozzanica et al., J. Instrum. 11, C02047
         # (2016). As counts are whole photons, it hardly ever shows.
         readout_noise=0.03,
-        # 10^4 photons of 12 keV (the same paper); over the noise above, the 110 dB of the European XFEL's documentation.
+        # 10^4 photons of 12 keV (the same paper); over the noise above, these are the 110 dB of the European XFEL's
+        # documentation.
         saturation=10000,
     ),
     # Counts photons with 20 bits, all set where there are more (DECTRIS, PILATUS technical specifications).
     "pilatus": Preset(saturation=2**20 - 2),
-    # Counts photons with the 16 bits of an EIGER2 (DECTRIS, EIGER2 user manual); in files of 16 bits, 65535 marks pixels that
-    # hold no measurement. Images that the detector has summed up from several have 32 bits: data_type=int32 and saturation.
+    # Counts photons with the 16 bits of an EIGER2 (DECTRIS, EIGER2 user manual); in files of 16 bits, 65535 marks pixels
+    # that hold no measurement. Images that the detector has summed up from several have 32 bits: give data_type=int32 and
+    # the saturation.
     "eiger": Preset(saturation=65533, data_type="uint16"),
 }

@@ -13,8 +13,8 @@ MOST_WAITING = 2
 class Writer:
     """Writes images one after the other in a thread, as a context manager.
 
-    What goes wrong there is raised where the next image is put, or at the end; no image is written after that. At the end
-    of the context the image that is being written is finished, and those that wait are dropped: finish comes first.
+    What goes wrong there is raised where the next image is put, or at the end; no image is written after that. At the
+    end of the context the image that is being written is finished, and those that wait are dropped: finish comes first.
 
     Args:
         write: called in the thread, with whatever put was given, in the same order.

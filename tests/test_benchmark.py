@@ -104,7 +104,7 @@ def test_file_has_what_is_documented(files, name):
         *([] if machine["device"] == "host" else [("transfer", None, None)]),
         ("image", None, "noise"),
         ("image", None, "noise+psf"),
-        *([("write", None, nexus.compressor())] if name == "python" else []),
+        *([(step, None, nexus.compressor()) for step in ("write", "job")] if name == "python" else []),
     ]
     assert {row["workload"] for row in results} == {f"{name}_small" for name in ext.workload_names()}
     scaling = [(row["scaled"], row["factor"]) for row in results if row["workload"] == "scaling_small"]
@@ -114,7 +114,7 @@ def test_file_has_what_is_documented(files, name):
 
 
 def test_python_and_cpp_simulate_the_same(files):
-    python = [row for row in files["python"]["results"] if row["step"] != "write"]
+    python = [row for row in files["python"]["results"] if row["step"] not in ("write", "job")]
     cpp = files["cpp"]["results"]
     assert len(python) == len(cpp)
     for ours, theirs in zip(python, cpp):
@@ -145,6 +145,7 @@ def test_counts_are_those_of_the_expected_photons(files, workload):
     assert rows["write", nexus.compressor()]["checksum"] == counts["checksum"]
     # The last of a batch is another image.
     last = rows["image", "noise"]
+    assert rows["job", nexus.compressor()]["checksum"] == last["checksum"]
     assert last["photons"] == pytest.approx(counts["photons"], rel=0.01) and last["checksum"] != counts["checksum"]
 
 

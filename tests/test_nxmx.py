@@ -65,8 +65,8 @@ def images(detector, n=1, seed=0, dtype=np.int32):
 
 def masked(picture, masks):
     """The panels with the value of a masked pixel where masks are False."""
-    value = {"int32": -1, "uint16": 65535}
-    return [np.where(mask, panel, np.array(value[panel.dtype.name], panel.dtype)) for panel, mask in zip(picture, masks)]
+    values = [np.array({"int32": -1, "uint16": 65535}[panel.dtype.name], panel.dtype) for panel in picture]
+    return [np.where(mask, panel, value) for panel, mask, value in zip(picture, masks, values)]
 
 
 def write(directory, detector, pictures, beam=BEAM, **options):

@@ -81,7 +81,8 @@ def test_without_noise_only_what_is_asked_for_is_random():
 def test_one_parameter_has_the_rayonix_spread_light():
     assert response("psf.shape=fiber").point_spread == PointSpread("fiber", 0.08, 10)
     assert response("psf.shape=gauss").point_spread == PointSpread("gauss", 0.08, 10)
-    assert response("psf.shape=fiber", "psf.fwhm_mm=0.1", "psf.radius_pixels=7").point_spread == PointSpread("fiber", 0.1, 7)
+    given = response("psf.shape=fiber", "psf.fwhm_mm=0.1", "psf.radius_pixels=7")
+    assert given.point_spread == PointSpread("fiber", 0.1, 7)
     for nothing in ("none", "None"):
         assert response(f"psf.shape={nothing}").point_spread is None
 
@@ -117,6 +118,6 @@ def test_what_happens_to_photons_is_told():
     assert told("preset=none") == "Readout (none): Poisson noise; int32, trusted to 1000"
     assert told("preset=none", "noise=False") == "Readout (none): expected photons; int32, trusted to 1000"
     assert told("flicker=0.1", "quantum_gain=2", "psf.shape=fiber") == (
-        "Readout (rayonix): Poisson noise, flicker 0.1, calibration noise 0.03, point spread fiber of 0.08 mm to 10 pixels, "
-        "2 ADU a photon, read-out noise 3 ADU, offset 10 ADU; uint16, trusted to 1000"
+        "Readout (rayonix): Poisson noise, flicker 0.1, calibration noise 0.03, point spread fiber of 0.08 mm to 10 "
+        "pixels, 2 ADU a photon, read-out noise 3 ADU, offset 10 ADU; uint16, trusted to 1000"
     )

@@ -42,7 +42,10 @@ def test_few_images_wait():
 
         thread = threading.Thread(target=put_all)
         thread.start()
-        time.sleep(0.2)
+        end = time.monotonic() + 10
+        while len(put) < MOST_WAITING + 1 and time.monotonic() < end:
+            time.sleep(0.01)
+        time.sleep(0.1)
         assert len(put) == MOST_WAITING + 1
         go_on.set()
         thread.join(10)

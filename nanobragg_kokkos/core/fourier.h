@@ -15,14 +15,14 @@ struct Complex {
 
 // A bundle: for each point of a line the real parts of all lines, then the imaginary parts.
 struct FourierBundle {
-  int length;                          // of a line, at least 4
+  int length;                          // of a line, at least 32
   int by_eights;                       // the largest power of 8 that length is a product of with a power of 4
   DeviceArray<Complex> turns;          // exp(-2 pi i k / length)
 
   explicit FourierBundle(int length);
 
   // A CPU takes a vector in each of its registers, a GPU what lies side by side in memory, if there is the scratch memory for it.
-  static constexpr int host_lanes = 16, largest_on_gpu = 2048, most_lanes_on_gpu = 8;
+  static constexpr int host_lanes = 32, largest_on_gpu = 2048, most_lanes_on_gpu = 8;
   KOKKOS_FORCEINLINE_FUNCTION int lanes() const {
     if constexpr (host_is_device) return host_lanes;
     const int room = largest_on_gpu / length;
@@ -33,14 +33,36 @@ struct FourierBundle {
   KOKKOS_FORCEINLINE_FUNCTION int at(int point) const { return (point + point / 8) * 2 * lanes(); }
   KOKKOS_FORCEINLINE_FUNCTION int bytes() const { return at(length) * int(sizeof(double)); }
 
-  KOKKOS_FORCEINLINE_FUNCTION int scratch_level() const { return bytes() < 48 * 1024 - 64 ? 0 : 1; }
+  KOKKOS_FORCEINLINE_FUNCTION int scratch_level() const { return bytes() <= 47 * 1024 ? 0 : 1; }    // of the 48 KiB Kokkos takes some
+
+  template <class Team>
+  KOKKOS_FORCEINLINE_FUNCTION double* scratch(const Team& team) const {
+    return static_cast<double*>(team.team_scratch(scratch_level()).get_shmem_aligned(bytes(), 64));
+  }
 
   // Calls what(lane) for each line: on a CPU in vectors, on a GPU in threads of their own.
   template <class Team, class What>
   KOKKOS_FORCEINLINE_FUNCTION void for_each_lane(const Team& team, const What& what) const;
-  // Calls what(point, lane), on a CPU for several points of a line in a row.
+  // Calls what(point) for points of all lines; in it for_each_lane() may be called.
   template <class Team, class What>
-  KOKKOS_FORCEINLINE_FUNCTION void for_each_point(const Team& team, const What& what) const;
+  KOKKOS_FORCEINLINE_FUNCTION void for_each_row(const Team& team, int begin, int end, const What& what) const {
+    Kokkos::parallel_for(Kokkos::TeamThreadRange(team, begin, end), what);
+  }
+  // Where the points of a line lie side by side elsewhere: calls what(there, here) for every `stretch` points, of which begin and end
+  // are multiples; there = place(point, lane) is for the first of them and so is here, the next are 1 and 2 lanes() doubles on.
+  static constexpr int stretch = host_is_device ? 8 : 1;
+  template <class Team, class Place, class What>
+  KOKKOS_FORCEINLINE_FUNCTION void for_each_stretch(const Team& team, int begin, int end, double* bundle, const Place& place,
+                                                    const What& what) const {
+    if constexpr (host_is_device) {
+      for (int point = begin; point < end; point += stretch)
+        for (int lane = 0; lane < host_lanes; ++lane) what(place(point, lane), bundle + at(point) + lane);
+    } else {
+      Kokkos::parallel_for(Kokkos::TeamThreadRange(team, begin, end), [&](int point) {
+        Kokkos::parallel_for(Kokkos::ThreadVectorRange(team, lanes()), [&](int lane) { what(place(point, lane), bundle + at(point) + lane); });
+      });
+    }
+  }
 
   template <class Team>
   KOKKOS_FUNCTION void forward(const Team& team, double* bundle) const {
@@ -101,40 +123,27 @@ KOKKOS_FORCEINLINE_FUNCTION void FourierBundle::for_each_lane(const Team& team, 
   }
 }
 
-template <class Team, class What>
-KOKKOS_FORCEINLINE_FUNCTION void FourierBundle::for_each_point(const Team& team, const What& what) const {
-  if constexpr (host_is_device) {
-    constexpr int in_a_row = 16;
-    for (int first = 0; first < length; first += in_a_row)
-      for (int lane = 0; lane < host_lanes; ++lane)
-        for (int point = first; point < first + in_a_row; ++point) what(point, lane);
-  } else {
-    Kokkos::parallel_for(Kokkos::TeamThreadRange(team, length), [&](int point) {
-      Kokkos::parallel_for(Kokkos::ThreadVectorRange(team, lanes()), [&](int lane) { what(point, lane); });
-    });
-  }
-}
-
 // One step of all transforms of `part` points in the lines: `radix` points each, a radix-th of the part apart.  Backward is
 // forward with real and imaginary parts exchanged.
 template <int radix, bool forward, class Team>
 KOKKOS_FORCEINLINE_FUNCTION void FourierBundle::pass(const Team& team, int part, double* bundle) const {
   const int apart = part / radix, parts = length / part;
   const int re = forward ? 0 : lanes(), im = forward ? lanes() : 0;
+  const int step = apart == 1 ? 2 * lanes() : at(apart);          // from one point to the next: apart is 1 or a multiple of 8
   Kokkos::parallel_for(Kokkos::TeamThreadRange(team, length / radix), [&](int i) {
-    const int within = i & (apart - 1), first = (i - within) * radix + within;
-    double* point[radix];
-    Complex turn[radix];
-    for (int k = 0; k < radix; ++k) point[k] = bundle + at(first + k * apart), turn[k] = turns(within * k * parts);
+    const int within = i & (apart - 1), turn = within * parts;
+    double* const first = bundle + at((i - within) * radix + within);
+    Complex factor[radix];
+    for (int k = 1; k < radix; ++k) factor[k] = turns(k * turn);
     for_each_lane(team, [&](int lane) {
       Complex a[radix];
-      for (int k = 0; k < radix; ++k) a[k] = {point[k][re + lane], point[k][im + lane]};
+      for (int k = 0; k < radix; ++k) a[k] = {first[k * step + re + lane], first[k * step + im + lane]};
       if (!forward)
-        for (int k = 1; k < radix; ++k) a[k] = a[k] * turn[k];
+        for (int k = 1; k < radix; ++k) a[k] = a[k] * factor[k];
       transform(a);
       if (forward)
-        for (int k = 1; k < radix; ++k) a[k] = a[k] * turn[k];
-      for (int k = 0; k < radix; ++k) point[k][re + lane] = a[k].re, point[k][im + lane] = a[k].im;
+        for (int k = 1; k < radix; ++k) a[k] = a[k] * factor[k];
+      for (int k = 0; k < radix; ++k) first[k * step + re + lane] = a[k].re, first[k * step + im + lane] = a[k].im;
     });
   });
   team.team_barrier();

@@ -7,28 +7,45 @@
 namespace nanobragg {
 namespace {
 
-using Policy = Kokkos::TeamPolicy<ExecutionSpace, Kokkos::Schedule<Kokkos::Dynamic>>;
+constexpr int most_threads = 256;
+using Policy = Kokkos::TeamPolicy<ExecutionSpace, Kokkos::Schedule<Kokkos::Dynamic>, Kokkos::LaunchBounds<most_threads, 2>>;
 using Team = Policy::member_type;
 using Array = Kokkos::View<double*, DeviceSpace>;
 
-constexpr int most_threads = 256;
-constexpr int least_length = 16;                                // a bundle's lanes on a CPU
-constexpr std::size_t most_work = host_is_device ? std::size_t(1) << 25 : std::size_t(1) << 28;   // bytes, unless one pair of tiles takes more
+constexpr int least_length = 32;                       // on a CPU a bundle's lanes; FourierBundle asks for no less
 
-// Measured.
-constexpr double seconds_per_point = 1e-9, seconds_per_halving = 0.3e-9;
+// What the intermediate results of several pairs of tiles may take, bytes: on a CPU what its caches hold.
+std::size_t most_work() {
+  return host_is_device ? (std::size_t(2) << 20) * std::max(4, ExecutionSpace().concurrency()) : std::size_t(256) << 20;
+}
 
-// Between the passes along rows and along columns: bundles of columns as FourierBundle has them, but without gaps.
+// Time for a point, s: what does not depend on the number of points in a tile, and what each halving of it takes.  On a CPU as
+// measured on a core of an AMD EPYC (Zen 4); on a GPU from the memory that is moved and the instructions of an H100.
+constexpr double seconds_per_point = host_is_device ? 2e-9 : 2e-11, seconds_per_halving = host_is_device ? 0.7e-9 : 2e-12;
+// Lines that do not fit into the scratch memory of a GPU.
+constexpr double slower_in_memory = 3;
+
+// Between the transforms of columns and of rows: bundles of columns as FourierBundle has them, but without gaps.
 struct Work {
   Array numbers;
-  int rows, columns, lanes;
+  int rows, columns, lanes_on_gpu;
+  KOKKOS_FORCEINLINE_FUNCTION int lanes() const { return host_is_device ? FourierBundle::host_lanes : lanes_on_gpu; }
   KOKKOS_FORCEINLINE_FUNCTION double* bundle(int pair, int bundle) const {
-    return &numbers(2 * (std::int64_t(pair) * columns + std::int64_t(bundle) * lanes) * rows);
+    return &numbers(2 * (std::int64_t(pair) * columns + std::int64_t(bundle) * lanes()) * rows);
   }
   KOKKOS_FORCEINLINE_FUNCTION double* point(int pair, int row, int column) const {
-    return bundle(pair, column / lanes) + std::int64_t(row) * 2 * lanes + column % lanes;
+    const unsigned n = lanes(), bundle_of_column = unsigned(column) / n, lane = unsigned(column) % n;
+    return bundle(pair, int(bundle_of_column)) + std::int64_t(row) * 2 * n + lane;
   }
 };
+
+KOKKOS_FORCEINLINE_FUNCTION bool within(int i, TiledSide::Range range) { return i >= range.begin && i < range.end; }
+
+// What bundles of columns are written, or needed, where something of a range is.
+KOKKOS_FORCEINLINE_FUNCTION bool touches(int first, int n, TiledSide::Range range) { return first < range.end && first + n > range.begin; }
+KOKKOS_FORCEINLINE_FUNCTION TiledSide::Range in_bundles(TiledSide::Range range, int lanes) {
+  return {range.begin / lanes * lanes, (range.end + lanes - 1) / lanes * lanes};
+}
 
 // One of the two tiles of a pair.
 struct PairedTile {
@@ -50,85 +67,84 @@ struct Pairs {
     return {true, panel, fast.pixels(i), slow.pixels(j), fast.results(i), slow.results(j),
             panels.first_pixel(panel) + std::int64_t(slow.first_pixel(j)) * panels.n_fast + fast.first_pixel(i)};
   }
-  // The rows that either tile has.
-  KOKKOS_INLINE_FUNCTION static TiledSide::Range both(bool two, TiledSide::Range a, TiledSide::Range b) {
-    return two ? TiledSide::Range{Kokkos::min(a.begin, b.begin), Kokkos::max(a.end, b.end)} : a;
-  }
-  KOKKOS_INLINE_FUNCTION TiledSide::Range rows_with_pixels(int pair) const {
+  // The columns of either tile.
+  KOKKOS_INLINE_FUNCTION TiledSide::Range columns_with_pixels(int pair) const {
     const PairedTile a = tile(pair, 0), b = tile(pair, 1);
-    return both(b.exists, a.slow_pixels, b.slow_pixels);
+    return b.exists ? both(a.fast_pixels, b.fast_pixels) : a.fast_pixels;
   }
-  KOKKOS_INLINE_FUNCTION TiledSide::Range rows_with_results(int pair) const {
+  KOKKOS_INLINE_FUNCTION TiledSide::Range columns_with_results(int pair) const {
     const PairedTile a = tile(pair, 0), b = tile(pair, 1);
-    return both(b.exists, a.slow_results, b.slow_results);
+    return b.exists ? both(a.fast_results, b.fast_results) : a.fast_results;
+  }
+  KOKKOS_INLINE_FUNCTION static TiledSide::Range both(TiledSide::Range a, TiledSide::Range b) {
+    return {Kokkos::min(a.begin, b.begin), Kokkos::max(a.end, b.end)};
   }
 };
 
-KOKKOS_FORCEINLINE_FUNCTION bool within(int i, TiledSide::Range range) { return i >= range.begin && i < range.end; }
-
-struct TransformRows {
+struct TransformColumns {
   Pairs pairs;
   FourierBundle bundle;
   Work work;
   Kokkos::View<const double*, DeviceSpace> photons;
 
   KOKKOS_FUNCTION void operator()(const Team& team) const {
-    const int lanes = bundle.lanes(), of_pair = work.rows / lanes;
-    const int pair = team.league_rank() / of_pair, first_row = team.league_rank() % of_pair * lanes;
-    const TiledSide::Range rows = pairs.rows_with_pixels(pair);
-    if (first_row >= rows.end || first_row + lanes <= rows.begin) return;
-    auto* const line = static_cast<double*>(team.team_scratch(bundle.scratch_level()).get_shmem_aligned(bundle.bytes(), 64));
+    const int lanes = bundle.lanes(), of_pair = work.columns / lanes;
+    const int pair = team.league_rank() / of_pair, number = team.league_rank() % of_pair, first = number * lanes;
+    if (!touches(first, lanes, pairs.columns_with_pixels(pair))) return;
+    double* const line = bundle.scratch(team);
     for (int which = 0; which < 2; ++which) {
       const PairedTile tile = pairs.tile(pair, which);
-      bundle.for_each_point(team, [&](int point, int lane) {
-        const int row = first_row + lane;
-        double* const to = line + bundle.at(point) + which * lanes + lane;
-        *to = tile.exists && within(row, tile.slow_pixels) && within(point, tile.fast_pixels)
-                  ? photons(tile.first + std::int64_t(row) * pairs.panels.n_fast + point) : 0.0;
+      const bool whole = within(first, tile.fast_pixels) && within(first + lanes - 1, tile.fast_pixels);
+      bundle.for_each_row(team, 0, bundle.length, [&](int row) {
+        double* const to = line + bundle.at(row) + which * lanes;
+        const double* const from = photons.data() + tile.first + std::int64_t(row) * pairs.panels.n_fast + first;
+        if (!within(row, tile.slow_pixels)) bundle.for_each_lane(team, [&](int lane) { to[lane] = 0; });
+        else if (whole) bundle.for_each_lane(team, [&](int lane) { to[lane] = from[lane]; });
+        else bundle.for_each_lane(team, [&](int lane) { to[lane] = within(first + lane, tile.fast_pixels) ? from[lane] : 0.0; });
       });
     }
     team.team_barrier();
     bundle.forward(team, line);
-    bundle.for_each_point(team, [&](int point, int lane) {
-      const double* const from = line + bundle.at(point) + lane;
-      double* const to = work.point(pair, first_row + lane, point);
-      to[0] = from[0], to[work.lanes] = from[lanes];
+    double* const numbers = work.bundle(pair, number);
+    bundle.for_each_row(team, 0, bundle.length, [&](int row) {
+      const double* const from = line + bundle.at(row);
+      double* const to = numbers + std::int64_t(row) * 2 * lanes;
+      bundle.for_each_lane(team, [&](int lane) { to[lane] = from[lane], to[lanes + lane] = from[lanes + lane]; });
     });
   }
 };
 
 // Multiplies the transform with the kernel's, or, where that is not known yet, stores it as such.
 template <bool of_kernel>
-struct FilterColumns {
+struct FilterRows {
   Pairs pairs;
   FourierBundle bundle;
-  int row_lanes;
   Work work;
   Array spectrum;
   double scale;
 
   KOKKOS_FUNCTION void operator()(const Team& team) const {
-    const int lanes = bundle.lanes(), of_pair = work.columns / lanes;
-    const int pair = team.league_rank() / of_pair, number = team.league_rank() % of_pair;
-    const TiledSide::Range pixels = pairs.rows_with_pixels(pair), results = pairs.rows_with_results(pair);
-    // Whole bundles of rows have been written.
-    const int begin = pixels.begin / row_lanes * row_lanes, end = (pixels.end + row_lanes - 1) / row_lanes * row_lanes;
-    auto* const line = static_cast<double*>(team.team_scratch(bundle.scratch_level()).get_shmem_aligned(bundle.bytes(), 64));
-    double* const numbers = work.bundle(pair, number);
-    double* const kernel = &spectrum(std::int64_t(number) * lanes * work.rows);
-    Kokkos::parallel_for(Kokkos::TeamThreadRange(team, bundle.length), [&](int row) {
-      const double* const from = numbers + std::int64_t(row) * 2 * lanes;
-      double* const to = line + bundle.at(row);
-      if (row >= begin && row < end)
-        bundle.for_each_lane(team, [&](int lane) { to[lane] = from[lane], to[lanes + lane] = from[lanes + lane]; });
-      else
-        bundle.for_each_lane(team, [&](int lane) { to[lane] = to[lanes + lane] = 0; });
+    const int lanes = bundle.lanes(), of_pair = work.rows / lanes;
+    const int pair = team.league_rank() / of_pair, number = team.league_rank() % of_pair, first = number * lanes;
+    const TiledSide::Range written = in_bundles(pairs.columns_with_pixels(pair), work.lanes());
+    const TiledSide::Range needed = in_bundles(pairs.columns_with_results(pair), work.lanes());
+    double* const line = bundle.scratch(team);
+    const auto place = [&](int column, int lane) { return work.point(pair, first + lane, column); };
+    const auto clear = [&](int column) {
+      double* const to = line + bundle.at(column);
+      bundle.for_each_lane(team, [&](int lane) { to[lane] = to[lanes + lane] = 0; });
+    };
+    bundle.for_each_row(team, 0, written.begin, clear);
+    bundle.for_each_row(team, written.end, bundle.length, clear);
+    bundle.for_each_stretch(team, written.begin, written.end, line, place, [&](const double* from, double* to) {
+      for (int k = 0; k < bundle.stretch; ++k) to[k * 2 * lanes] = from[k], to[k * 2 * lanes + lanes] = from[k + work.lanes()];
     });
     team.team_barrier();
     bundle.forward(team, line);
-    Kokkos::parallel_for(Kokkos::TeamThreadRange(team, bundle.length), [&](int row) {
-      double* const here = line + bundle.at(row);
-      double* const factor = kernel + std::int64_t(row) * lanes;
+    double* const kernel = &spectrum(std::int64_t(first) * work.columns);
+    bundle.for_each_row(team, 0, bundle.length, [&](int column) {
+      double* const here = line + bundle.at(column);
+      double* const factor = kernel + std::int64_t(column) * lanes;
       bundle.for_each_lane(team, [&](int lane) {
         if (of_kernel) factor[lane] = scale * here[lane];
         else here[lane] *= factor[lane], here[lanes + lane] *= factor[lane];
@@ -137,15 +153,13 @@ struct FilterColumns {
     if (of_kernel) return;
     team.team_barrier();
     bundle.backward(team, line);
-    Kokkos::parallel_for(Kokkos::TeamThreadRange(team, results.begin, results.end), [&](int row) {
-      const double* const from = line + bundle.at(row);
-      double* const to = numbers + std::int64_t(row) * 2 * lanes;
-      bundle.for_each_lane(team, [&](int lane) { to[lane] = from[lane], to[lanes + lane] = from[lanes + lane]; });
+    bundle.for_each_stretch(team, needed.begin, needed.end, line, place, [&](double* to, const double* from) {
+      for (int k = 0; k < bundle.stretch; ++k) to[k] = from[k * 2 * lanes], to[k + work.lanes()] = from[k * 2 * lanes + lanes];
     });
   }
 };
 
-struct RestoreRows {
+struct RestoreColumns {
   Pairs pairs;
   FourierBundle bundle;
   Work work;
@@ -154,15 +168,15 @@ struct RestoreRows {
   Array blurred;
 
   KOKKOS_FUNCTION void operator()(const Team& team) const {
-    const int lanes = bundle.lanes(), of_pair = work.rows / lanes;
-    const int pair = team.league_rank() / of_pair, first_row = team.league_rank() % of_pair * lanes;
-    const TiledSide::Range rows = pairs.rows_with_results(pair);
-    if (first_row >= rows.end || first_row + lanes <= rows.begin) return;
-    auto* const line = static_cast<double*>(team.team_scratch(bundle.scratch_level()).get_shmem_aligned(bundle.bytes(), 64));
-    bundle.for_each_point(team, [&](int point, int lane) {
-      const double* const from = work.point(pair, first_row + lane, point);
-      double* const to = line + bundle.at(point) + lane;
-      to[0] = from[0], to[lanes] = from[work.lanes];
+    const int lanes = bundle.lanes(), of_pair = work.columns / lanes;
+    const int pair = team.league_rank() / of_pair, number = team.league_rank() % of_pair, first = number * lanes;
+    if (!touches(first, lanes, pairs.columns_with_results(pair))) return;
+    double* const line = bundle.scratch(team);
+    const double* const numbers = work.bundle(pair, number);
+    bundle.for_each_row(team, 0, bundle.length, [&](int row) {
+      const double* const from = numbers + std::int64_t(row) * 2 * lanes;
+      double* const to = line + bundle.at(row);
+      bundle.for_each_lane(team, [&](int lane) { to[lane] = from[lane], to[lanes + lane] = from[lanes + lane]; });
     });
     team.team_barrier();
     bundle.backward(team, line);
@@ -170,11 +184,13 @@ struct RestoreRows {
       const PairedTile tile = pairs.tile(pair, which);
       if (!tile.exists) break;
       const double added = added_to_pixel * totals(tile.panel).photons, darkest = Kokkos::min(0.0, totals(tile.panel).darkest);
-      bundle.for_each_point(team, [&](int point, int lane) {
-        const int row = first_row + lane;
-        if (!within(row, tile.slow_results) || !within(point, tile.fast_results)) return;
-        const double value = line[bundle.at(point) + which * lanes + lane];
-        blurred(tile.first + std::int64_t(row) * pairs.panels.n_fast + point) = (value < darkest ? darkest : value) + added;
+      const bool whole = within(first, tile.fast_results) && within(first + lanes - 1, tile.fast_results);
+      bundle.for_each_row(team, tile.slow_results.begin, tile.slow_results.end, [&](int row) {
+        const double* const from = line + bundle.at(row) + which * lanes;
+        double* const to = blurred.data() + tile.first + std::int64_t(row) * pairs.panels.n_fast + first;
+        const auto store = [&](int lane) { to[lane] = (from[lane] < darkest ? darkest : from[lane]) + added; };
+        if (whole) bundle.for_each_lane(team, store);
+        else bundle.for_each_lane(team, [&](int lane) { if (within(first + lane, tile.fast_results)) store(lane); });
       });
     }
   }
@@ -205,7 +221,8 @@ FourierPlan fourier_plan(const SpreadKernel& kernel, int n_fast, int n_slow, dou
   for (const TiledSide& slow : ways(n_slow, kernel.tallest))
     for (const TiledSide& fast : ways(n_fast, kernel.widest())) {
       const double points = double(fast.length) * slow.length, pairs = std::ceil(n_panels * fast.tiles * slow.tiles / 2);
-      const double seconds = pairs * points * (seconds_per_point + seconds_per_halving * std::log2(points));
+      const bool in_memory = !host_is_device && std::max(fast.length, slow.length) > FourierBundle::largest_on_gpu;
+      const double seconds = pairs * points * (seconds_per_point + seconds_per_halving * std::log2(points)) * (in_memory ? slower_in_memory : 1);
       if (best.seconds == 0 || seconds < best.seconds) best = {fast, slow, seconds};
     }
   return best;
@@ -216,7 +233,7 @@ FourierBlur::FourierBlur(const AlikePanels& panels, const SpreadKernel& kernel, 
       added_to_pixel_(kernel.added_back / double(panels.n_pixels())) {
   const std::size_t points = std::size_t(plan.fast.length) * plan.slow.length;
   n_pairs_ = (panels.size() * plan.fast.tiles * plan.slow.tiles + 1) / 2;
-  pairs_at_once_ = int(std::clamp(most_work / (points * sizeof(Complex)), std::size_t(1), std::size_t(n_pairs_)));
+  pairs_at_once_ = int(std::clamp(most_work() / (points * sizeof(Complex)), std::size_t(1), std::size_t(n_pairs_)));
   work_ = Array(Kokkos::view_alloc("nanobragg::psf::work", Kokkos::WithoutInitializing), 2 * points * pairs_at_once_);
   spectrum_ = Array(Kokkos::view_alloc("nanobragg::psf::spectrum", Kokkos::WithoutInitializing), points);
 
@@ -229,9 +246,9 @@ FourierBlur::FourierBlur(const AlikePanels& panels, const SpreadKernel& kernel, 
   const Pairs pairs{one, fast, slow, 0};
   const Work work{work_, slow.length, fast.length, columns_.lanes()};
   const auto photons = to_device("nanobragg::psf::kernel", image);
-  run("nanobragg::psf::transform_kernel_rows", slow.length / rows_.lanes(), TransformRows{pairs, rows_, work, photons});
-  run("nanobragg::psf::transform_kernel_columns", fast.length / columns_.lanes(),
-      FilterColumns<true>{pairs, columns_, rows_.lanes(), work, spectrum_, 1 / double(points)});
+  run("nanobragg::psf::transform_kernel_columns", fast.length / columns_.lanes(), TransformColumns{pairs, columns_, work, photons});
+  run("nanobragg::psf::transform_kernel_rows", slow.length / rows_.lanes(),
+      FilterRows<true>{pairs, rows_, work, spectrum_, 1 / double(points)});
   ExecutionSpace().fence("nanobragg::psf::transform_kernel");
 }
 
@@ -242,11 +259,10 @@ void FourierBlur::operator()(const Kokkos::View<const double*, DeviceSpace>& pho
   for (int first = 0; first < n_pairs_; first += pairs_at_once_) {
     const Pairs pairs{panels_, plan_.fast, plan_.slow, first};
     const int n = std::min(pairs_at_once_, n_pairs_ - first);
-    run("nanobragg::psf::transform_rows", n * (work.rows / rows_.lanes()), TransformRows{pairs, rows_, work, photons});
-    run("nanobragg::psf::filter_columns", n * (work.columns / columns_.lanes()),
-        FilterColumns<false>{pairs, columns_, rows_.lanes(), work, spectrum_, 0});
-    run("nanobragg::psf::restore_rows", n * (work.rows / rows_.lanes()),
-        RestoreRows{pairs, rows_, work, added_to_pixel_, totals, blurred});
+    run("nanobragg::psf::transform_columns", n * (work.columns / columns_.lanes()), TransformColumns{pairs, columns_, work, photons});
+    run("nanobragg::psf::filter_rows", n * (work.rows / rows_.lanes()), FilterRows<false>{pairs, rows_, work, spectrum_, 0});
+    run("nanobragg::psf::restore_columns", n * (work.columns / columns_.lanes()),
+        RestoreColumns{pairs, columns_, work, added_to_pixel_, totals, blurred});
   }
 }
 

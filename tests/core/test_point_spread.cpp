@@ -96,23 +96,6 @@ Pixels blurred(const std::vector<Panel>& panels, const PointSpread& psf, const P
   return blurred(Blur(Detector(panels, {}), psf, method), photons);
 }
 
-// The largest deviation, relative to the brightest pixel.
-double deviation(const std::vector<Panel>& panels, const PointSpread& psf, const Pixels& photons, BlurMethod method) {
-  const Pixels got = blurred(panels, psf, photons, method);
-  Real worst = 0, brightest = 0;
-  std::size_t first = 0;
-  for (const Panel& panel : panels) {
-    const std::vector<Real> want = expected(psf, panel, photons.data() + first);
-    for (std::size_t i = 0; i < want.size(); ++i) {
-      if (!std::isfinite(got[first + i])) return std::numeric_limits<double>::infinity();
-      worst = std::max(worst, std::abs(got[first + i] - want[i]));
-      brightest = std::max(brightest, want[i]);
-    }
-    first += want.size();
-  }
-  return double(worst / brightest);
-}
-
 double difference(const Pixels& a, const Pixels& b) {
   double worst = 0, brightest = 0;
   for (std::size_t i = 0; i < a.size(); ++i) {
@@ -162,46 +145,54 @@ PointSpread psf_of(SpreadShape shape, double fwhm_pixels, int radius, AddedBack 
 // The sum over the circle rounds each term; the bound of the other method is derived in fourier_blur.h.
 double rounding(BlurMethod method) { return method == BlurMethod::direct ? 3e-14 : 1e-13; }
 
+// By both methods; every pixel of every panel, relative to the brightest one.
+void check_every_pixel(const std::vector<Panel>& panels, const PointSpread& psf, const Pixels& photons) {
+  std::vector<Real> want;
+  for (const Panel& panel : panels)
+    for (Real value : expected(psf, panel, photons.data() + want.size())) want.push_back(value);
+  const Real brightest = *std::max_element(want.begin(), want.end());
+  for (BlurMethod method : methods) {
+    const Pixels got = blurred(panels, psf, photons, method);
+    Real worst = 0;
+    for (std::size_t i = 0; i < want.size(); ++i)
+      worst = std::isfinite(got[i]) ? std::max(worst, std::abs(got[i] - want[i])) : std::numeric_limits<double>::infinity();
+    CHECK_CLOSE(double(worst / brightest), 0, rounding(method));
+  }
+}
+
 }  // namespace
 
 TEST(point_spread_of_a_few_bright_pixels) {
   Pixels photons(64 * 64);
   photons[10 * 64 + 12] = 1000, photons[25 * 64 + 20] = 700, photons[38 * 64 + 37] = 50000, photons[39 * 64 + 50] = 2500;
   photons[50 * 64 + 15] = 300;
-  for (BlurMethod method : methods)
-    for (AddedBack added : {AddedBack::beyond_radius, AddedBack::missing}) {
-      CHECK_CLOSE(deviation({flat_panel(64, 64)}, psf_of(SpreadShape::gauss, 2.7, 12, added), photons, method), 0, rounding(method));
-      CHECK_CLOSE(deviation({flat_panel(64, 64)}, psf_of(SpreadShape::fiber, 0.9, 10, added), photons, method), 0, rounding(method));
-    }
+  for (AddedBack added : {AddedBack::beyond_radius, AddedBack::missing}) {
+    check_every_pixel({flat_panel(64, 64)}, psf_of(SpreadShape::gauss, 2.7, 12, added), photons);
+    check_every_pixel({flat_panel(64, 64)}, psf_of(SpreadShape::fiber, 0.9, 10, added), photons);
+  }
 }
 
 TEST(point_spread_of_any_width_and_radius) {
-  for (BlurMethod method : methods)
-    for (SpreadShape shape : shapes)
-      for (double fwhm : {1e-4, 0.3, 2.5, 40.0})
-        for (int radius : {1, 2, 7, 30})
-          CHECK_CLOSE(deviation({flat_panel(71, 43)}, psf_of(shape, fwhm, radius), some_image(71 * 43), method), 0, rounding(method));
+  for (SpreadShape shape : shapes)
+    for (double fwhm : {1e-4, 0.3, 2.5, 40.0})
+      for (int radius : {1, 2, 7, 30}) check_every_pixel({flat_panel(51, 43)}, psf_of(shape, fwhm, radius), some_image(51 * 43));
 }
 
 TEST(point_spread_on_pixels_that_are_not_square) {
-  for (BlurMethod method : methods)
-    for (SpreadShape shape : shapes)
-      for (double slow_side : {0.37, 2.0, 5.1})
-        CHECK_CLOSE(deviation({oblong_pixels(50, 45, pixel, slow_side * pixel)}, psf_of(shape, 1.7, 10), some_image(50 * 45), method), 0,
-                    rounding(method));
+  for (SpreadShape shape : shapes)
+    for (double slow_side : {0.37, 2.0, 5.1})
+      check_every_pixel({oblong_pixels(50, 45, pixel, slow_side * pixel)}, psf_of(shape, 1.7, 10), some_image(50 * 45));
 }
 
 TEST(point_spread_on_panels_of_any_size) {
   // Each for itself, whatever the others hold.
   std::vector<Panel> panels;
-  for (int n_fast : {1, 3, 31, 32, 33, 64, 129, 130})
+  for (int n_fast : {1, 3, 32, 33, 129})
     for (int n_slow : {1, 4, 67}) panels.push_back(flat_panel(n_fast, n_slow));
   panels.push_back(panels[3]);
   panels.push_back(oblong_pixels(33, 4, pixel, 2 * pixel));
   const Detector detector(panels, {});
-  for (BlurMethod method : methods)
-    for (int radius : {3, 18})
-      CHECK_CLOSE(deviation(panels, psf_of(SpreadShape::fiber, 1.2, radius), some_image(detector.n_pixels()), method), 0, rounding(method));
+  for (int radius : {3, 18}) check_every_pixel(panels, psf_of(SpreadShape::fiber, 1.2, radius), some_image(detector.n_pixels()));
 }
 
 TEST(photons_do_not_spread_from_panel_to_panel) {
@@ -242,7 +233,7 @@ TEST(what_leaves_a_panel_is_lost) {
     for (int fast : {0, n_fast - 1})
       for (int slow : {0, n_slow - 1}) {
         const Pixels photons = one_photon(n_fast, n_slow, fast, slow), got = blurred({panel}, psf, photons, method);
-        CHECK_CLOSE(deviation({panel}, psf, photons, method), 0, rounding(method));
+        if (method == methods[0]) check_every_pixel({panel}, psf, photons);
         for (int y = 0; y < n_slow; ++y)
           for (int x = 0; x < n_fast; ++x)
             if (std::abs(x - fast) > radius || std::abs(y - slow) > radius)
@@ -252,11 +243,9 @@ TEST(what_leaves_a_panel_is_lost) {
 }
 
 TEST(point_spread_with_a_radius_beyond_the_panel) {
-  for (BlurMethod method : methods)
-    for (int radius : {16, 29, 30, 31, 58, 61, 150})
-      for (AddedBack added : {AddedBack::missing, AddedBack::beyond_radius})
-        CHECK_CLOSE(deviation({flat_panel(30, 17)}, psf_of(SpreadShape::fiber, 1.5, radius, added), some_image(30 * 17), method), 0,
-                    rounding(method));
+  for (int radius : {16, 29, 30, 31, 58, 61, 150})
+    for (AddedBack added : {AddedBack::missing, AddedBack::beyond_radius})
+      check_every_pixel({flat_panel(30, 17)}, psf_of(SpreadShape::fiber, 1.5, radius, added), some_image(30 * 17));
   // However far: nothing is left to be added back.
   for (BlurMethod method : methods) {
     const Pixels far = blurred({flat_panel(30, 17)}, psf_of(SpreadShape::fiber, 1.5, 3000), some_image(30 * 17), method);
@@ -308,7 +297,7 @@ TEST(a_spread_kernel_far_out) {
 
 TEST(point_spread_by_both_methods) {
   struct Case { int n_fast, n_slow, radius; double fwhm; };
-  for (const Case& c : {Case{513, 477, 5, 1}, Case{700, 301, 17, 0.8}, Case{299, 800, 40, 6}, Case{255, 257, 128, 30}, Case{130, 512, 500, 2}})
+  for (const Case& c : {Case{513, 477, 5, 1}, Case{700, 301, 17, 0.8}, Case{299, 800, 40, 6}, Case{255, 257, 128, 30}, Case{90, 300, 290, 2}})
     for (SpreadShape shape : shapes) {
       const PointSpread psf = psf_of(shape, c.fwhm, c.radius);
       const std::vector<Panel> panels{flat_panel(c.n_fast, c.n_slow)};
@@ -324,8 +313,7 @@ TEST(point_spread_of_light_that_counts_as_negative) {
   // As that of a background can.
   Pixels photons = some_image(71 * 43);
   for (std::size_t i = 0; i < photons.size(); i += 3) photons[i] *= -0.7;
-  for (BlurMethod method : methods)
-    CHECK_CLOSE(deviation({flat_panel(71, 43)}, psf_of(SpreadShape::fiber, 1, 9), photons, method), 0, rounding(method));
+  check_every_pixel({flat_panel(71, 43)}, psf_of(SpreadShape::fiber, 1, 9), photons);
 }
 
 TEST(a_blur_serves_one_image_after_another) {
