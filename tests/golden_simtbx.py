@@ -38,7 +38,9 @@ def _image(case: dict, arrays: dict, detector, panel: int) -> np.ndarray:
         simulation.xray_beams = _beams(case, beam)
     if "default_F" in dict(case["properties"]) or "hkl" in arrays:
         _set_structure_factors(simulation, arrays)
-    simulation.Amatrix_RUB = np.linalg.inv(np.array(case["A_matrix"])).ravel().tolist() if case["A_matrix"] else _IDENTITY
+    simulation.Amatrix_RUB = (
+        np.linalg.inv(np.array(case["A_matrix"])).ravel().tolist() if case["A_matrix"] else _IDENTITY
+    )
     for name, value in case["properties"]:
         setattr(simulation, name, getattr(simtbx, value) if isinstance(value, str) else value)
     if case["mosaic_blocks"]:

@@ -1,8 +1,8 @@
 """Replays recipes on the simtbx interface: libtbx.python tests/simtbx_states.py FILE
 
-FILE is a list of recipes: a constructor ("default", "dxtbx", or keyword arguments), steps (property and value, or "call" and
-a method), the state that simtbx's object reports after them, and what it raised.  Prints a line a recipe and exits with 1 if
-any value differs by more than TOLERANCE of the largest number of its property.
+FILE is a list of recipes: a constructor ("default", "dxtbx", or keyword arguments), steps (property and value, or
+"call" and a method), the state that simtbx's object reports after them, and what it raised.  Prints a line a recipe and exits
+with 1 if any value differs by more than TOLERANCE of the largest number of its property.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ from cctbx.array_family import flex
 from nanobragg_kokkos import StructureFactors
 from nanobragg_kokkos.simtbx.state import State
 
-# Scripts make an object for each panel and each shot, often with the same structure factors: the last ones stay on the device.
+# Scripts make an object for each panel and each shot, often with the same structure factors: these stay on the device.
 KEPT = 4
 _kept: OrderedDict[bytes, StructureFactors] = OrderedDict()
 _symmetry = crystal.symmetry(unit_cell=(100, 100, 100, 90, 90, 90), space_group_symbol="P 1")
@@ -47,7 +47,9 @@ def all_in_box(s: State) -> tuple[flex.miller_index, flex.double]:
     amplitudes[tuple((hkl - low).T)] = values
     if (low <= 0).all() and (high >= 0).all():
         amplitudes[tuple(-low)] = s.F000
-    grid = np.stack(np.meshgrid(*(np.arange(a, b + 1) for a, b in zip(low, high)), indexing="ij"), axis=-1).reshape(-1, 3)
+    grid = np.stack(np.meshgrid(*(np.arange(a, b + 1) for a, b in zip(low, high)), indexing="ij"), axis=-1).reshape(
+        -1, 3
+    )
     return flex.miller_index(list(map(tuple, grid.tolist()))), flex.double(amplitudes.ravel())
 
 

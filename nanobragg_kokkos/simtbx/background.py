@@ -27,8 +27,9 @@ def prepare_sample(s: State) -> None:
 
 
 def extract(s: State, source: int) -> None:
-    """Replaces the structure factors by those that explain the image: of each point of the table, the mean over the pixels
-    nearest to it in sin(theta)/lambda, without outliers.
+    """Replaces the structure factors by those that explain the image.
+
+    For each point of the table that is the mean over the pixels nearest to it in sin(theta)/lambda, without outliers.
 
     Raises:
         ValueError: there is no table, or no such source.
@@ -39,7 +40,8 @@ def extract(s: State, source: int) -> None:
         raise ValueError(f"source must be one of the {len(s.source_XYZ)} sources, not {source}")
     first_fast, last_fast, first_slow, last_slow = s.roi
     fast, slow = np.meshgrid(
-        np.arange(first_fast, min(last_fast + 1, s.fast_pixels)), np.arange(first_slow, min(last_slow + 1, s.slow_pixels))
+        np.arange(first_fast, min(last_fast + 1, s.fast_pixels)),
+        np.arange(first_slow, min(last_slow + 1, s.slow_pixels)),
     )
     # simtbx takes the corners of pixels here.
     position = (

@@ -39,12 +39,14 @@ class Engine:
         self._simulation = self._plane = None
 
     def spots(self, s: State) -> np.ndarray:
-        """Expected photons (slow, fast) of the Bragg spots; light of one run over the crystal.
+        """Expected photons (slow, fast) of the Bragg spots; light of one exposure.
 
         Raises:
             ValueError: what the state asks for cannot be, by the name of the property.
         """
-        simulation = self._lit(s, s.oversample if s.oversample > 0 else s.recommended_oversample, range(len(s.source_XYZ)))
+        simulation = self._lit(
+            s, s.oversample if s.oversample > 0 else s.recommended_oversample, range(len(s.source_XYZ))
+        )
         simulation.clear()
         simulation.add_spots(crystal(s), amplitudes.structure_factors(s))
         return simulation.image[0] * s.spot_scale
@@ -62,7 +64,11 @@ class Engine:
         n = len(s.source_XYZ)
         if source >= n:
             raise ValueError(f"override_source must be one of the {n} sources, not {source}")
-        simulation = self._lit(s, max(oversample if oversample > 0 else s.oversample, 1), [source] if source >= 0 else range(n))
+        oversample = max(oversample if oversample > 0 else s.oversample, 1)
+        if source >= 0:
+            simulation = self._lit(s, oversample, [source], intensity=float(n))  # it stands for all
+        else:
+            simulation = self._lit(s, oversample, range(n))
         simulation.clear()
         simulation.add_background(amorphous(s))
         return simulation.image[0]
@@ -84,19 +90,19 @@ class Engine:
             self._plane = (key, Simulation(panel, Sources([1.0], [1.0]), fluence=0.0))
         return self._plane[1]
 
-    def _lit(self, s: State, oversample: int, chosen) -> Simulation:
-        """The simulation of the detector in the light of the chosen sources."""
+    def _lit(self, s: State, oversample: int, chosen, intensity: float | None = None) -> Simulation:
+        """The simulation of the detector in the light of the chosen sources: of their intensity or this one."""
         if s.curved_detector:
             raise ValueError("curved_detector is not available: panels are flat")
         key = (
             s.fast_pixels, s.slow_pixels, s.pixel_size, s.fdet_vector, s.sdet_vector, s.pix0_vector, s.close_distance,
-            s.thickness, s.thickness_step, s.thickness_steps, s.attenuation_length, tuple(s.roi), s.point_pixel, oversample,
-            s.nopolar, s.polarization, s.polar_vector, s.fluence, tuple(chosen),
+            s.thickness, s.thickness_step, s.thickness_steps, s.attenuation_length, tuple(s.roi), s.point_pixel,
+            oversample, s.nopolar, s.polarization, s.polar_vector, s.fluence, tuple(chosen), intensity,
             tuple(s.source_XYZ), tuple(s.source_intensities), tuple(s.source_wavelengths),
         )  # fmt: skip
         if self._simulation is None or self._simulation[0] != key:
             self._simulation = None
-            self._simulation = (key, _simulation(s, oversample, list(chosen)))
+            self._simulation = (key, _simulation(s, oversample, list(chosen), intensity))
         return self._simulation[1]
 
 
@@ -134,7 +140,9 @@ def crystal(s: State) -> Crystal:
         n_cells=cells,
         shape=shape,
         mosaic_blocks=np.reshape(blocks_in_use(s), (-1, 3, 3)),
-        rotation=Rotation(s.spindle_vector, s.phi * DEGREE, s.phi_step * steps * DEGREE, steps) if steps > 1 or s.phi else None,
+        rotation=Rotation(s.spindle_vector, s.phi * DEGREE, s.phi_step * steps * DEGREE, steps)
+        if steps > 1 or s.phi
+        else None,
         interpolation="tricubic" if interpolated else "nearest",
     )
 
@@ -145,7 +153,8 @@ def amorphous(s: State) -> Amorphous:
     Raises:
         ValueError: no structure factors.
     """
-    table = s.Fbg_table or ([(0.0, s.default_Fbg)] if s.default_Fbg else [])
+    # simtbx's walk through a table that does not ascend depends on the pixel before; here it is put in order.
+    table = sorted(dict(s.Fbg_table).items()) or ([(0.0, s.default_Fbg)] if s.default_Fbg else [])
     if not table:
         raise ValueError("Fbg_vs_stol or default_Fbg must be set before the background")
     x, y, z = s.sample_size
@@ -157,7 +166,7 @@ def amorphous(s: State) -> Amorphous:
     )
 
 
-def _simulation(s: State, oversample: int, chosen: list[int]) -> Simulation:
+def _simulation(s: State, oversample: int, chosen: list[int], intensity: float | None) -> Simulation:
     fast, slow = s.fdet_vector, s.sdet_vector
     if abs(dot(fast, slow)) > 1e-6 or abs(length(fast) - 1) > 1e-6 or abs(length(slow) - 1) > 1e-6:
         raise ValueError("fdet_vector and sdet_vector must be unit vectors at right angles to each other")
@@ -179,7 +188,7 @@ def _simulation(s: State, oversample: int, chosen: list[int]) -> Simulation:
     return Simulation(
         panel,
         sources,
-        fluence=s.fluence * 1e-6 * float(intensities.sum()) * obliquity,
+        fluence=s.fluence * 1e-6 * (float(intensities.sum()) if intensity is None else intensity) * obliquity,
         beam_size_mm=1.0,
         oversample=oversample,
         sensor=_sensor(s),

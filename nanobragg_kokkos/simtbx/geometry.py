@@ -116,13 +116,17 @@ def place_detector(s: State) -> None:
     s.distance = s.close_distance / cosine
 
     if s.detector_pivot == pivot.Sample:
-        corner = combined((-s.close_fast, s.fdet_vector), (-s.close_slow, s.sdet_vector), (s.close_distance, s.odet_vector))
+        corner = combined(
+            (-s.close_fast, s.fdet_vector), (-s.close_slow, s.sdet_vector), (s.close_distance, s.odet_vector)
+        )
         s.pix0_vector = turned_about(turned_xyz(corner, s.detector_rotation), s.twotheta_axis, s.twotheta)
     for name in ("fdet_vector", "sdet_vector", "odet_vector"):
         turned = turned_xyz(getattr(s, name), s.detector_rotation)
         setattr(s, name, turned_about(turned, s.twotheta_axis, s.twotheta))
     if s.detector_pivot == pivot.Beam:
-        s.pix0_vector = combined((-s.beam_fast, s.fdet_vector), (-s.beam_slow, s.sdet_vector), (s.distance, s.beam_vector))
+        s.pix0_vector = combined(
+            (-s.beam_fast, s.fdet_vector), (-s.beam_slow, s.sdet_vector), (s.distance, s.beam_vector)
+        )
 
     s.close_fast, s.close_slow = -dot(s.pix0_vector, s.fdet_vector), -dot(s.pix0_vector, s.sdet_vector)
     s.close_distance = dot(s.pix0_vector, s.odet_vector)
@@ -179,7 +183,8 @@ def show(s: State) -> list[str]:
         "  spindle %g %g %g" % s.spindle_vector,
         "  polarization plane normal %g %g %g" % cross(s.beam_vector, s.polar_vector),
         "  DIALS origin %g %g %g" % s.dials_origin,
-        "  detector rotation %g %g %g, two theta %g degrees" % (*(a * DEGREE for a in s.detector_rotation), s.twotheta * DEGREE),
+        "  detector rotation %g %g %g, two theta %g degrees"
+        % (*(a * DEGREE for a in s.detector_rotation), s.twotheta * DEGREE),
         "  region of interest: %d <= fast <= %d, %d <= slow <= %d" % tuple(s.roi),
     ]
 

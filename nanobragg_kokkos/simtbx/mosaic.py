@@ -14,7 +14,7 @@ IDENTITY = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0)
 
 
 def make_blocks(s: State) -> None:
-    """One block in the crystal's orientation, and as many random ones as are wanted, the same for the same mosaic_seed."""
+    """One block in the crystal's orientation, and random ones around it, the same for the same mosaic_seed."""
     if s.user_blocks:
         return
     s.mosaic_domains = max(s.mosaic_domains, 1)
@@ -45,9 +45,7 @@ def blocks_in_use(s: State) -> list[tuple[float, ...]]:
 
 def cells_of_blocks(s: State) -> flex.mat3_double:
     """The vectors a, b, c (angstrom, nine numbers) of each block before any rotation of the spindle."""
-    return flex.mat3_double(
-        [sum((_turned(scaled_up(v), block) for v in metres(s)), ()) for block in blocks_in_use(s)]
-    )
+    return flex.mat3_double([sum((_turned(scaled_up(v), block) for v in metres(s)), ()) for block in blocks_in_use(s)])
 
 
 def metres(s: State) -> list[Vector]:

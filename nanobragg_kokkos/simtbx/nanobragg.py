@@ -10,7 +10,17 @@ from cctbx import uctbx
 from cctbx.array_family import flex
 from dxtbx.model import Beam, Detector
 
-from nanobragg_kokkos.simtbx import amplitudes, background, geometry, mosaic, noise, output, sampling, sources, unit_cell
+from nanobragg_kokkos.simtbx import (
+    amplitudes,
+    background,
+    geometry,
+    mosaic,
+    noise,
+    output,
+    sampling,
+    sources,
+    unit_cell,
+)
 from nanobragg_kokkos.simtbx.arithmetic import DEGREE, cross, unit
 from nanobragg_kokkos.simtbx.engine import Engine
 from nanobragg_kokkos.simtbx.enums import convention, pivot, shapetype
@@ -74,15 +84,15 @@ def _fields(**values: Any):
 class nanoBragg:
     """A diffraction experiment with one panel, as simtbx's class of this name has it.
 
-    nanoBragg(detector, beam, verbose=0, panel_id=0) takes dxtbx models; nanoBragg(detpixels_slowfast=..., ...) takes any
-    of the parameters below, which have defaults.
+    nanoBragg(detector, beam, verbose=0, panel_id=0) takes dxtbx models; nanoBragg(detpixels_slowfast=..., ...) takes
+    any of the parameters below, which have defaults.
 
     Args:
         detector, beam: dxtbx models.
         panel_id: which panel of the detector.
         detpixels_slowfast: pixels along the slow and the fast axis.
-        Ncells_abc, unit_cell_Adeg, beam_center_mm, distance_mm, pixel_size_mm, wavelength_A, oversample: as the properties
-            of these names; an oversample of 0 is chosen automatically.
+        Ncells_abc, unit_cell_Adeg, beam_center_mm, distance_mm, pixel_size_mm, wavelength_A, oversample: as the
+            properties of these names; an oversample of 0 is chosen automatically.
         misset_deg: missetting angles, in radians whatever the name says, as in simtbx; they count if none is 0.
         divergence_mrad: horizontal and vertical.
         dispersion_pct, mosaic_spread_deg: as the properties.
@@ -204,7 +214,7 @@ class nanoBragg:
 
     def _take_cell(self, name: str, cell: Any) -> None:
         s = self._state
-        parameters = vector(name, cell.parameters() if isinstance(cell, uctbx.unit_cell) else cell, 6)
+        parameters = vector(name, cell.parameters() if hasattr(cell, "parameters") else cell, 6)
         s.cell_lengths = parameters[:3]
         s.cell_angles = tuple(angle / DEGREE for angle in parameters[3:])
         s.user_cell = True
@@ -222,10 +232,14 @@ class nanoBragg:
         return (*(1e10 * edge for edge in s.real_lengths), *(angle * DEGREE for angle in s.cell_angles))
 
     unit_cell_tuple = property(
-        _get_unit_cell_tuple, _set_unit_cell_tuple, doc="cell: six numbers, angstrom and degrees; sets a standard orientation"
+        _get_unit_cell_tuple,
+        _set_unit_cell_tuple,
+        doc="cell: six numbers, angstrom and degrees; sets a standard orientation",
     )
     unit_cell_Adeg = property(
-        lambda self: uctbx.unit_cell(self._get_unit_cell_tuple()), _set_unit_cell_Adeg, doc="the same as a cctbx unit_cell"
+        lambda self: uctbx.unit_cell(self._get_unit_cell_tuple()),
+        _set_unit_cell_Adeg,
+        doc="the same as a cctbx unit_cell",
     )
 
     missets_deg = of_state(
@@ -253,7 +267,9 @@ class nanoBragg:
 
     Amatrix = property(_get_Amatrix, _set_Amatrix, doc="a*, b*, c* (rows, 1/angstrom)")
     Amatrix_RUB = property(
-        _get_Amatrix, _set_Amatrix_RUB, doc="reads as Amatrix; is set by a, b, c (rows, angstrom), which are not turned further"
+        _get_Amatrix,
+        _set_Amatrix_RUB,
+        doc="reads as Amatrix; is set by a, b, c (rows, angstrom), which are not turned further",
     )
 
     def randomize_orientation(self) -> None:
@@ -273,7 +289,9 @@ class nanoBragg:
         sampling.choose_steps(self._state)
 
     phistep_deg = property(
-        lambda self: self._state.phi * DEGREE, _set_phistep_deg, doc="between angles (degrees); reads as phi_deg, as in simtbx"
+        lambda self: self._state.phi * DEGREE,
+        _set_phistep_deg,
+        doc="between angles (degrees); reads as phi_deg, as in simtbx",
     )
 
     # Mosaic blocks.
@@ -309,7 +327,9 @@ class nanoBragg:
         self._set_amplitudes(values)
 
     indices = property(
-        lambda self: amplitudes.all_in_box(self._state)[0], _set_indices, doc="Miller indices: of every reflection in their box"
+        lambda self: amplitudes.all_in_box(self._state)[0],
+        _set_indices,
+        doc="Miller indices: of every reflection in their box",
     )
     amplitudes = property(
         lambda self: amplitudes.all_in_box(self._state)[1], _set_amplitudes, doc="structure factor amplitudes of these"
@@ -331,7 +351,9 @@ class nanoBragg:
         s.given_wavelengths = [s.wavelength] * len(s.given_wavelengths)
         sources.make_sources(s)
 
-    wavelength_A = property(lambda self: self._state.wavelength * 1e10, _set_wavelength, doc="central wavelength (angstrom)")
+    wavelength_A = property(
+        lambda self: self._state.wavelength * 1e10, _set_wavelength, doc="central wavelength (angstrom)"
+    )
     energy_eV = of_state(
         "energy_eV",
         "wavelength",
@@ -352,7 +374,12 @@ class nanoBragg:
         **SOURCES,
     )
     dispsteps = of_state(
-        "dispsteps", "dispersion_steps", "number of wavelengths", convert=integer, first=_fields(dispersion_step=-1.0), **SOURCES
+        "dispsteps",
+        "dispersion_steps",
+        "number of wavelengths",
+        convert=integer,
+        first=_fields(dispersion_step=-1.0),
+        **SOURCES,
     )
     divergence_hv_mrad = pair_of_state(
         "divergence_hv_mrad",
@@ -410,7 +437,9 @@ class nanoBragg:
         doc="wavelengths of the sources (angstrom; may be set in metres)",
     )
     xray_source_intensity_fraction = property(
-        lambda self: flex.double(self._state.source_intensities), _set_source_intensities, doc="intensities of the sources"
+        lambda self: flex.double(self._state.source_intensities),
+        _set_source_intensities,
+        doc="intensities of the sources",
     )
     polarization = of_state("polarization", "polarization", "Kahn factor, -1 to 1; 0: unpolarized")
     nopolar = of_state("nopolar", "nopolar", "leaves out the polarization factor", convert=boolean)
@@ -486,7 +515,9 @@ class nanoBragg:
         doc="beam centre (mm) in the convention of beamcenter_convention",
     )
     XDS_ORGXY = property(
-        lambda self: (self._state.xds_X, self._state.xds_Y), _set_XDS_ORGXY, doc="pixel nearest to the sample, as in XDS"
+        lambda self: (self._state.xds_X, self._state.xds_Y),
+        _set_XDS_ORGXY,
+        doc="pixel nearest to the sample, as in XDS",
     )
 
     @property
@@ -553,7 +584,12 @@ class nanoBragg:
         doc="from the sample to the plane of the detector (mm)",
     )
     detector_rotation_deg = of_state(
-        "detector_rotation_deg", "detector_rotation", "about x, then y, then z (degrees)", convert=vector, **DEGREES, **SIZE
+        "detector_rotation_deg",
+        "detector_rotation",
+        "about x, then y, then z (degrees)",
+        convert=vector,
+        **DEGREES,
+        **SIZE,
     )
     detector_twotheta_deg = of_state(
         "detector_twotheta_deg",
@@ -631,11 +667,19 @@ class nanoBragg:
     flicker_noise_pct = of_state("flicker_noise_pct", "flicker_noise", "flicker of the beam (%)", **PERCENT)
     readout_noise_adu = of_state("readout_noise_adu", "readout_noise", "standard deviation (ADU)")
     detector_psf_type = of_state(
-        "detector_psf_type", "psf_type", "shapetype of the point spread: Gauss, Fiber, or Unknown", convert=member_of(shapetype)
+        "detector_psf_type",
+        "psf_type",
+        "shapetype of the point spread: Gauss, Fiber, or Unknown",
+        convert=member_of(shapetype),
     )
-    detector_psf_fwhm_mm = of_state("detector_psf_fwhm_mm", "psf_fwhm", "full width at half maximum (mm); 0: none", **MM)
+    detector_psf_fwhm_mm = of_state(
+        "detector_psf_fwhm_mm", "psf_fwhm", "full width at half maximum (mm); 0: none", **MM
+    )
     detector_psf_kernel_radius_pixels = of_state(
-        "detector_psf_kernel_radius_pixels", "psf_radius", "radius of the point spread; 0: chosen automatically", convert=integer
+        "detector_psf_kernel_radius_pixels",
+        "psf_radius",
+        "radius of the point spread; 0: chosen automatically",
+        convert=integer,
     )
 
     # The image.
@@ -650,23 +694,32 @@ class nanoBragg:
 
     def _pixels(self) -> np.ndarray:
         """A copy of the image (slow, fast)."""
+        self._check_pixels()
+        return self._state.raw_pixels.as_numpy_array().reshape(self._state.slow_pixels, self._state.fast_pixels)
+
+    def _check_pixels(self) -> None:
         s = self._state
         if s.raw_pixels.size() != s.slow_pixels * s.fast_pixels:
             raise ValueError(
                 f"raw_pixels must hold {s.slow_pixels} x {s.fast_pixels} pixels (slow, fast), not {s.raw_pixels.size()}"
             )
-        return s.raw_pixels.as_numpy_array().reshape(s.slow_pixels, s.fast_pixels)
+
+    def _as_raw_pixels(self, pixels: np.ndarray) -> flex.double:
+        """The same numbers with the accessor of raw_pixels."""
+        array = flex.double(np.ascontiguousarray(pixels))
+        array.reshape(self._state.raw_pixels.accessor())
+        return array
 
     def _replace_pixels(self, pixels: np.ndarray) -> None:
         """Writes into the array that scripts may hold."""
-        s = self._state
-        flat = flex.double(np.ascontiguousarray(pixels).ravel())
-        flat.reshape(s.raw_pixels.accessor())
-        s.raw_pixels *= 0.0
-        s.raw_pixels += flat
+        raw_pixels = self._state.raw_pixels
+        raw_pixels.fill(0.0)
+        raw_pixels += self._as_raw_pixels(pixels)
 
     def _add(self, photons: np.ndarray, what: str) -> None:
-        self._replace_pixels(self._pixels() + photons)
+        self._check_pixels()
+        raw_pixels = self._state.raw_pixels
+        raw_pixels += self._as_raw_pixels(photons)
         self._state.progress_pixel = photons.size
         if self._state.verbose:
             print(f"{what}: {photons.sum():g} photons, at most {photons.max(initial=0.0):g} in a pixel")
@@ -697,7 +750,7 @@ class nanoBragg:
 
     def extract_background(self, source: int = -1) -> None:
         """Replaces the structure factors of Fbg_vs_stol by those that explain the image in the light of one source."""
-        self._pixels()  # are as many as they should be
+        self._check_pixels()
         background.extract(self._state, max(integer("source", source), 0))
 
     def apply_psf(self, psf_type: shapetype = shapetype.Fiber, fwhm_pixels: float = -1, psf_radius: int = -1) -> None:
@@ -727,7 +780,9 @@ class nanoBragg:
         """The image as 16-bit integers."""
         return output.integers(self._pixels(), number("intfile_scale", intfile_scale))
 
-    def to_smv_format_streambuf(self, output: Any, intfile_scale: float = 0, debug_x: int = -1, debug_y: int = -1) -> None:
+    def to_smv_format_streambuf(
+        self, output: Any, intfile_scale: float = 0, debug_x: int = -1, debug_y: int = -1
+    ) -> None:
         """Writes the image as 16-bit integers to a file object."""
         output.write(self.raw_pixels_unsigned_short_as_python_bytes(intfile_scale))
 
@@ -749,8 +804,8 @@ class nanoBragg:
             f"  {s.indices.size()} reflections, all others {s.default_F:g}",
             f"  crystal: {s.shape}, {s.cells[0]:.1f} x {s.cells[1]:.1f} x {s.cells[2]:.1f} cells",
             *unit_cell.show(s),
-            "  amorphous sample %g x %g x %g m" % s.sample_size
-            + f", {s.sample_density / 1e6:g} g/cm^3, {s.sample_molecular_weight:g} Da, {s.sample_molecules:g} molecules",
+            "  amorphous sample %g x %g x %g m" % s.sample_size,
+            f"  {s.sample_density / 1e6:g} g/cm^3, {s.sample_molecular_weight:g} Da, {s.sample_molecules:g} molecules",
             f"  wavelength {s.wavelength:g} m +/- {s.dispersion * 100:g}% in {s.dispersion_steps} steps",
             "  no polarization factor" if s.nopolar else f"  Kahn polarization factor {s.polarization:f}",
             f"  fluence {s.fluence:g} photons/m^2",

@@ -1,4 +1,4 @@
-"""From expected photons to what a detector puts out: in simtbx's steps and distributions, with random numbers of our own."""
+"""From expected photons to what a detector puts out: in simtbx's steps and distributions, with other random numbers."""
 
 from __future__ import annotations
 
@@ -76,7 +76,9 @@ def _radius(kind: shapetype, fwhm: float, brightest: float) -> int:
     return 1 + math.ceil(FIBER_WIDTH * fwhm / lost)
 
 
-def _poisson(s: State, engine: Engine, expected: np.ndarray, shape: tuple[int, int], roi: tuple[slice, slice]) -> np.ndarray:
+def _poisson(
+    s: State, engine: Engine, expected: np.ndarray, shape: tuple[int, int], roi: tuple[slice, slice]
+) -> np.ndarray:
     """Numbers of photons with these means."""
     means = np.zeros(shape)
     means[roi] = np.clip(expected, 0.0, COUNTABLE)

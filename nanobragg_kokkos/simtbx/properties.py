@@ -1,7 +1,7 @@
 """Properties of the class, each a view of the state in the units that simtbx has for it.
 
-Setting one brings the rest of the state in line by the same steps and in the same order as simtbx does, which scripts rely
-on; several of them mend less than one would expect.
+Setting one brings the rest of the state in line by the same steps and in the same order as simtbx does, which scripts
+rely on; several of them mend less than one would expect.
 """
 
 from __future__ import annotations
@@ -136,7 +136,9 @@ def member_of(kind: type[IntEnum]) -> Callable[[str, Any], IntEnum]:
         try:
             return kind(value)
         except ValueError:
-            raise ValueError(f"{name} must be one of {', '.join(kind.__members__)} of {kind.__name__}, not {value!r}") from None
+            raise ValueError(
+                f"{name} must be one of {', '.join(kind.__members__)} of {kind.__name__}, not {value!r}"
+            ) from None
 
     return convert
 

@@ -12,7 +12,9 @@ from nanobragg_kokkos.simtbx.arithmetic import DEGREE, divided
 from nanobragg_kokkos.simtbx.state import State
 
 
-def _sampled(count: int, span: float, step: float, *, default_span: float, layers: bool = False) -> tuple[int, float, float]:
+def _sampled(
+    count: int, span: float, step: float, *, default_span: float, layers: bool = False
+) -> tuple[int, float, float]:
     """Number of steps, range and step.
 
     Args:
@@ -84,7 +86,8 @@ def choose_interpolation(s: State) -> None:
 def choose_oversample(s: State) -> None:
     """Brings size and number of cells of the crystal in line, and the number of sub-pixels that it needs."""
     s.cells = tuple(
-        max(divided(size, axis) if size > 0 else n, 1.0) for size, axis, n in zip(s.crystal_size, s.real_lengths, s.cells)
+        max(divided(size, axis) if size > 0 else n, 1.0)
+        for size, axis, n in zip(s.crystal_size, s.real_lengths, s.cells)
     )
     s.crystal_size = tuple(axis * n for axis, n in zip(s.real_lengths, s.cells))
     finest = divided(s.wavelength * s.distance, s.pixel_size)  # the crystal whose spots are as wide as a pixel

@@ -59,7 +59,8 @@ def show(s: State) -> list[str]:
     """A line for each source: number, position (m), intensity, wavelength (m)."""
     rows = zip(s.source_XYZ, s.source_intensities, s.source_wavelengths)
     return [f"  {len(s.source_XYZ)} sources"] + [
-        f"{number} %g %g %g   {intensity:g} {wavelength:.6g}" % xyz for number, (xyz, intensity, wavelength) in enumerate(rows)
+        f"{number} %g %g %g   {intensity:g} {wavelength:.6g}" % xyz
+        for number, (xyz, intensity, wavelength) in enumerate(rows)
     ]
 
 
@@ -118,9 +119,7 @@ def _generate(s: State) -> None:
                 continue
             # "Horizontal" is the direction of the electric field.
             directions.append(turned_about(turned_about(to_source, s.polar_vector, v), s.vert_vector, h))
-    wavelengths = [
-        s.wavelength * (1.0 + s.dispersion_step * k - s.dispersion / 2.0) for k in range(s.dispersion_steps)
-    ]
+    wavelengths = [s.wavelength * (1.0 + s.dispersion_step * k - s.dispersion / 2.0) for k in range(s.dispersion_steps)]
     s.source_XYZ = [direction for direction in directions for _ in wavelengths]
     s.source_wavelengths = wavelengths * len(directions)
     n = len(s.source_XYZ)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import time
 
-from scitbx.array_family import flex
+from cctbx.array_family import flex
 
 from nanobragg_kokkos.simtbx.enums import convention, pivot, shapetype
 
@@ -16,7 +16,7 @@ ZERO = (0.0, 0.0, 0.0)
 
 
 class State:
-    """The mutable state behind a nanoBragg object.  The modules beside this one bring its parts in line with each other."""
+    """The mutable state behind a nanoBragg object.  The modules beside this one keep its parts in line."""
 
     def __init__(self) -> None:
         # Printing.
@@ -116,7 +116,7 @@ class State:
         self.user_blocks = False
 
         # Structure factors.
-        self.indices = flex_miller_index()
+        self.indices = flex.miller_index()
         self.amplitudes = flex.double()
         self.default_F = 0.0
         self.F000 = 0.0
@@ -148,10 +148,3 @@ class State:
         self.adc_offset = 40.0
         self.cbf_int = False
         self.device_Id = 0
-
-
-def flex_miller_index():
-    """An empty array of Miller indices."""
-    from cctbx.array_family import flex as cctbx_flex
-
-    return cctbx_flex.miller_index()

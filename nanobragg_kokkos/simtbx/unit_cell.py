@@ -76,7 +76,9 @@ def take_direct_matrix(s: State, matrix: Vector) -> None:
     s.user_cell = True
     s.cell_volume = abs(volume)
     take_real_vectors(s, [a, b, c], 1.0 / volume)
-    cell = uctbx.unit_cell(orthogonalization_matrix=tuple(matrix[3 * column + row] for row in range(3) for column in range(3)))
+    cell = uctbx.unit_cell(
+        orthogonalization_matrix=tuple(matrix[3 * column + row] for row in range(3) for column in range(3))
+    )
     s.cell_angles = tuple(angle / DEGREE for angle in cell.parameters()[3:])
 
 
@@ -99,7 +101,9 @@ def show(s: State) -> list[str]:
         "  missetting angles %.8f %.8f %.8f degrees" % tuple(angle * DEGREE for angle in s.missets),
     ]
     for name, vectors in (("a b c (A)", s.real_vectors), ("a* b* c* (1/A)", s.reciprocal_vectors)):
-        lines += [f"  {name}"] + [f"  {axis} %11.8f %11.8f %11.8f" % tuple(v[i] for v in vectors) for i, axis in enumerate("XYZ")]
+        lines += [f"  {name}"] + [
+            f"  {axis} %11.8f %11.8f %11.8f" % tuple(v[i] for v in vectors) for i, axis in enumerate("XYZ")
+        ]
     return lines
 
 
@@ -115,7 +119,11 @@ def _standard_setting(s: State) -> tuple[tuple[Vector, Vector, Vector], float]:
     inverse = 1.0 / volume
     a_star, b_star, c_star = (
         abs(length) or SMALLEST
-        for length in (b * c * math.sin(alpha) * inverse, c * a * math.sin(beta) * inverse, a * b * math.sin(gamma) * inverse)
+        for length in (
+            b * c * math.sin(alpha) * inverse,
+            c * a * math.sin(beta) * inverse,
+            a * b * math.sin(gamma) * inverse,
+        )
     )
     sine_gamma = _sine(c * inverse / a_star / b_star)
     cosines = [
