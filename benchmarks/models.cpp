@@ -51,7 +51,7 @@ Crystal crystal_of(const Workload& w, int image) {
   }
   const double block_A3 = edges[0] * edges[1] * edges[2] * w.n_cells[0] * w.n_cells[1] * w.n_cells[2];
   return Crystal(orientations(cell, w.blocks, {1, 0, 0}, 0, degree * w.rotation_deg / w.rotation_steps, w.rotation_steps),
-                 w.n_cells, shape_of(w.shape), w.volume_mm3 * 1e21 / block_A3);
+                 {double(w.n_cells[0]), double(w.n_cells[1]), double(w.n_cells[2])}, shape_of(w.shape), w.volume_mm3 * 1e21 / block_A3);
 }
 
 StructureFactors structure_factors_of(const Workload& w) {

@@ -99,7 +99,7 @@ nb::Sources* make_sources(const af::const_ref<double>& directions, const af::con
 
 nb::Crystal* make_crystal(const dxtbx::model::CrystalBase& model, const af::const_ref<double>& blocks,
                           const scitbx::vec3<double>& axis, double start_deg, double step_deg, int steps,
-                          const scitbx::vec3<int>& n_cells, const std::string& shape, double scale) {
+                          const scitbx::vec3<double>& n_cells, const std::string& shape, double scale) {
   if (blocks.size() % 9 != 0) throw std::invalid_argument("mosaic_blocks must hold matrices of 3 x 3 numbers");
   const scitbx::mat3<double> inverse = model.get_A().inverse();    // rows: the cell vectors a, b, c
   nb::Mat3 cell;

@@ -48,7 +48,7 @@ class Crystal:
         start_deg: float,
         step_deg: float,
         steps: int,
-        n_cells: Tuple[int, int, int],
+        n_cells: Tuple[float, float, float],
         shape: str,
         scale: float,
     ) -> None: ...

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import operator
 from dataclasses import dataclass
 from typing import Sequence
 
@@ -50,7 +49,7 @@ class Crystal:
 
     Args:
         model: dxtbx Crystal; its A matrix is the orientation at angle zero.
-        n_cells: (3,) unit cells along a, b, c in one block.
+        n_cells: (3,) unit cells along a, b, c in one block; whole numbers for the shape square.
         shape: of the blocks, which decides on the profile of the reflections: square, round, gauss, gauss_argchk or tophat.
         mosaic_blocks: (n, 3, 3) rotation matrices, each turning the crystal into the orientation of a block, after the
             rotation of the exposure.  Default: one block in the crystal's own orientation.
@@ -60,12 +59,12 @@ class Crystal:
         interpolation: of the amplitudes between the reflections: nearest, or tricubic.
 
     Raises:
-        ValueError: n_cells that are not three positive integers, an unknown shape or interpolation, matrices
+        ValueError: n_cells that are not three numbers, 1 or more, an unknown shape or interpolation, matrices
             that are not rotations, a volume that is not positive.
     """
 
     model: object
-    n_cells: Sequence[int]
+    n_cells: Sequence[float]
     shape: str = "gauss_argchk"
     mosaic_blocks: np.ndarray | None = None
     volume_mm3: float | None = None
@@ -73,12 +72,10 @@ class Crystal:
     interpolation: str = "nearest"
 
     def __post_init__(self) -> None:
-        try:
-            n_cells = tuple(operator.index(n) for n in self.n_cells)
-        except TypeError:
-            n_cells = ()
-        if len(n_cells) != 3 or min(n_cells) < 1:
-            raise ValueError(f"n_cells must be three positive integers, not {self.n_cells}")
+        n_cells = vector("n_cells", self.n_cells)
+        if min(n_cells) < 1 or (self.shape == "square" and any(n % 1 for n in n_cells)):
+            kind = "whole numbers" if self.shape == "square" else "numbers"
+            raise ValueError(f"n_cells must be three {kind}, 1 or more, not {self.n_cells}")
         object.__setattr__(self, "n_cells", n_cells)
         if self.shape not in SHAPES:
             raise ValueError(f"shape must be one of {', '.join(SHAPES)}, not '{self.shape}'")

@@ -3,6 +3,7 @@
 DIR holds NAME.json (what is simulated: dxtbx models, properties by simtbx's names) and NAME.npz (structure factors hkl and
 amplitude_times_10, expected photons physical_0, physical_1, … of each panel).  Prints a line a panel and exits with 1 if
 any differs by more than TOLERANCE of its brightest pixel, or SPREAD_TOLERANCE where a point-spread function is all there is.
+With --interface simtbx the cases run on the simtbx interface, and panel_0, panel_1, … are what simtbx gave for them.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from dxtbx.model import BeamFactory
 from dxtbx.model import Crystal as DxtbxCrystal
 from dxtbx.model import Detector
 
+import golden_simtbx
 from nanobragg_kokkos import Amorphous, Crystal, PointSpread, Rotation, SensorLayers, Simulation, Sources, StructureFactors
 
 TOLERANCE = 1e-9  # of the brightest pixel
@@ -172,22 +174,27 @@ class Deviation:
         return self.relative <= self.tolerance  # false for NaN
 
 
-def deviations(path: Path, engine: str = "auto", blur: str = "auto") -> list[Deviation] | None:
+def deviations(path: Path, engine: str = "auto", blur: str = "auto", interface: str = "plain") -> list[Deviation] | None:
     """Of each panel of NAME.json; None if the case is not supported."""
     case = json.loads(path.read_text())
-    if not supported(case, engine):
+    if interface == "plain" and not supported(case, engine):
         return None
     with np.load(path.with_suffix(".npz")) as file:
         arrays = dict(file)
     result = []
-    tolerance = SPREAD_TOLERANCE if case["operations"] == ["psf"] else TOLERANCE
-    for i, got in enumerate(images_of(case, arrays, engine, blur)):
-        want = arrays[f"physical_{i}"]
+    if interface == "simtbx":
+        tolerance = golden_simtbx.tolerance_of(case)
+        kind, images = "panel", golden_simtbx.images_of(case, arrays, detector_of(case))
+    else:
+        tolerance = SPREAD_TOLERANCE if case["operations"] == ["psf"] else TOLERANCE
+        kind, images = "physical", images_of(case, arrays, engine, blur)
+    for i, got in enumerate(images):
+        want = arrays[f"{kind}_{i}"]
         if got.shape != want.shape:
-            raise ValueError(f"{path}: panel {i} is {got.shape}, but physical_{i} is {want.shape}")
+            raise ValueError(f"{path}: panel {i} is {got.shape}, but {kind}_{i} is {want.shape}")
         defined = np.isfinite(want)
         if not defined.any():
-            raise ValueError(f"{path}: physical_{i} holds no number")
+            raise ValueError(f"{path}: {kind}_{i} holds no number")
         want, got = want[defined], got[defined]
         brightest, total = np.abs(want).max(), want.sum()
         difference = np.abs(got - want).max()
@@ -204,6 +211,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("names", nargs="*", help="only these cases")
     parser.add_argument("--engine", choices=["auto", "pixel", "reflection"], default="auto", help="for the Bragg spots")
     parser.add_argument("--blur", choices=["auto", "direct", "fourier"], default="auto", help="for point-spread functions")
+    parser.add_argument("--interface", choices=["plain", "simtbx"], default="plain", help="of the package, or simtbx's")
     options = parser.parse_args(arguments)
     paths = [p for p in sorted(options.directory.glob("*.json")) if not options.names or p.stem in options.names]
     if not paths:
@@ -212,7 +220,7 @@ def main(arguments: list[str]) -> int:
     failed = passed = unsupported = 0
     for path in paths:
         try:
-            panels = deviations(path, options.engine, options.blur)
+            panels = deviations(path, options.engine, options.blur, options.interface)
         except Exception as error:  # one bad case is a failure, not the end
             failed += 1
             print(f"{path.stem:28s} FAILED: {type(error).__name__}: {error}")

@@ -1,13 +1,14 @@
 #include "crystal.h"
 
 #include <algorithm>
+#include <cmath>
 #include <stdexcept>
 
 #include "crystal_on_device.h"
 
 namespace nanobragg {
 
-Crystal::Crystal(std::vector<Mat3> orientations, std::array<int, 3> cells, Shape shape, double scale)
+Crystal::Crystal(std::vector<Mat3> orientations, std::array<double, 3> cells, Shape shape, double scale)
     : cells_(cells), shape_(shape), scale_(scale), n_blocks_(orientations.size()) {
   if (orientations.empty()) throw std::invalid_argument("the crystal has no mosaic block");
   for (const Mat3& m : orientations) {
@@ -15,8 +16,11 @@ Crystal::Crystal(std::vector<Mat3> orientations, std::array<int, 3> cells, Shape
     if (!(volume > 1e-6 * norm(m.row[0]) * norm(m.row[1]) * norm(m.row[2])))
       throw std::invalid_argument("the cell vectors of the crystal span no volume");
   }
-  for (int n : cells)
-    if (n < 1) throw std::invalid_argument("the number of cells along each axis must be at least 1");
+  for (double n : cells) {
+    if (!(n >= 1 && std::isfinite(n))) throw std::invalid_argument("the number of cells along each axis must be at least 1");
+    if (shape == Shape::square && n != std::floor(n))
+      throw std::invalid_argument("the number of cells along each axis must be whole for the shape square");
+  }
   if (!(scale >= 0 && std::isfinite(scale))) throw std::invalid_argument("the scale of the crystal must be finite and not negative");
   cell_ = orientations.front();
   on_device_ = std::make_shared<OnDevice>();
@@ -27,7 +31,7 @@ Crystal::Crystal(std::vector<Mat3> orientations, std::array<int, 3> cells, Shape
     for (int i = 0; i < 3; ++i) {
       const Vec3& axis = orientations[block].row[i];
       single[block].row[i] = to_single(axis);
-      extent2 += double(cells[i]) * cells[i] * dot(axis, axis);
+      extent2 += cells[i] * cells[i] * dot(axis, axis);
     }
     on_device_->largest_extent = std::max(on_device_->largest_extent, std::sqrt(extent2));
   }

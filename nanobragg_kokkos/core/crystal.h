@@ -18,13 +18,13 @@ class Crystal {
  public:
   // orientations: of each block, the real-space cell vectors a, b, c (rows, metres).  The blocks share the beam evenly:
   // the intensity is the mean over all of them, times scale.
-  // cells: along a, b, c in one block.
-  // Throws std::invalid_argument without an orientation, for cell vectors without a volume, less than one cell, a
-  // negative scale.
-  Crystal(std::vector<Mat3> orientations, std::array<int, 3> cells, Shape shape, double scale = 1);
+  // cells: along a, b, c in one block; whole for Shape::square, whose lattice sum has no peaks otherwise.
+  // Throws std::invalid_argument without an orientation, for cell vectors without a volume, less than one cell,
+  // part of a cell in a square shape, a negative scale.
+  Crystal(std::vector<Mat3> orientations, std::array<double, 3> cells, Shape shape, double scale = 1);
 
   Shape shape() const { return shape_; }
-  const std::array<int, 3>& cells() const { return cells_; }
+  const std::array<double, 3>& cells() const { return cells_; }
   double scale() const { return scale_; }
   std::size_t n_blocks() const { return n_blocks_; }
   const Mat3& cell() const { return cell_; }       // of the first block
@@ -33,7 +33,7 @@ class Crystal {
   const OnDevice& on_device() const { return *on_device_; }
 
  private:
-  std::array<int, 3> cells_;
+  std::array<double, 3> cells_;
   Shape shape_;
   double scale_;
   std::size_t n_blocks_;

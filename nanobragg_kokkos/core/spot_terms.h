@@ -23,7 +23,7 @@ struct SpotTerms {
 
   SpotTerms(const Sources& s, const Crystal& crystal, const StructureFactors& structure_factors)
       : sources(s.on_device().table), blocks(crystal.on_device().table),
-        cells{double(crystal.cells()[0]), double(crystal.cells()[1]), double(crystal.cells()[2])},
+        cells{crystal.cells()[0], crystal.cells()[1], crystal.cells()[2]},
         amplitude(structure_factors.on_device().table),
         scale(thomson_cross_section * s.fluence() * crystal.scale() / double(blocks.extent(0))) {}
 

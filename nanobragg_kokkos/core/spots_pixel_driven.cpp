@@ -49,7 +49,7 @@ double pixel_driven_work(const Detector& detector, const Sources& sources, const
   // pixels are taken together.
   double computed = 1;
   with_shape(crystal.shape(), Interpolation::nearest, [&](auto shape, auto) {
-    const double radius2 = reach2<shape()>(), cells = double(crystal.cells()[0]) * crystal.cells()[1] * crystal.cells()[2];
+    const double radius2 = reach2<shape()>(), cells = crystal.cells()[0] * crystal.cells()[1] * crystal.cells()[2];
     if (radius2 >= 0) computed = std::min(1.0, 4 * 4.19 * radius2 * std::sqrt(radius2) / cells);
   });
   return rays * (a_ray * double(sources.n_directions()) + double(crystal.n_blocks()) * sources.size() * (a_test + computed * a_term));

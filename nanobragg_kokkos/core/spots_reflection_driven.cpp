@@ -213,7 +213,7 @@ class Engine {
  private:
   static double log_loss(const Detector& detector, const Crystal& crystal, double tolerance) {
     double volume = 1;
-    for (int n : crystal.cells()) volume *= n;
+    for (double n : crystal.cells()) volume *= n;
     return std::log(double(crystal.n_blocks()) * volume * volume * detector.on_device().table.largest_weight / tolerance);
   }
 

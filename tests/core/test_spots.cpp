@@ -15,7 +15,7 @@ namespace {
 
 const double fluence = 1e25, kahn = 0.6;
 const int oversample = 2, layers = 2, range = 6;
-const std::array<int, 3> cells{5, 4, 6};
+const std::array<double, 3> cells{5, 4, 6};
 const Vec3 field{1, 0.2, 0};
 
 struct Experiment {

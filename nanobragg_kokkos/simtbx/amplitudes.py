@@ -1,0 +1,75 @@
+"""The structure factors of the crystal."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import OrderedDict
+
+import numpy as np
+from cctbx import crystal, miller
+from cctbx.array_family import flex
+
+from nanobragg_kokkos import StructureFactors
+from nanobragg_kokkos.simtbx.state import State
+
+# Scripts make an object for each panel and each shot, often with the same structure factors: these stay on the device.
+KEPT = 4
+_kept: OrderedDict[bytes, StructureFactors] = OrderedDict()
+_symmetry = crystal.symmetry(unit_cell=(100, 100, 100, 90, 90, 90), space_group_symbol="P 1")
+
+
+def given(s: State) -> tuple[np.ndarray, np.ndarray]:
+    """Indices (n, 3) and amplitudes (n,) that a script gave; without amplitudes, none count.
+
+    Raises:
+        ValueError: another number of amplitudes than of indices.
+    """
+    if not s.indices.size() or not s.amplitudes.size():
+        return np.zeros((0, 3), int), np.zeros(0)
+    if s.indices.size() != s.amplitudes.size():
+        raise ValueError(f"there are {s.indices.size()} indices, but {s.amplitudes.size()} amplitudes")
+    return _integers(s.indices), s.amplitudes.as_numpy_array()
+
+
+def box(s: State) -> tuple[np.ndarray, np.ndarray]:
+    """The lowest and the highest of each Miller index given."""
+    if not s.indices.size():
+        return np.zeros(3, int), np.zeros(3, int)
+    hkl = _integers(s.indices)
+    return hkl.min(axis=0), hkl.max(axis=0)
+
+
+def all_in_box(s: State) -> tuple[flex.miller_index, flex.double]:
+    """Every index in the box and its amplitude; F000 at 0, 0, 0."""
+    low, high = box(s)
+    amplitudes = np.full(high - low + 1, s.default_F)
+    hkl, values = given(s)
+    amplitudes[tuple((hkl - low).T)] = values
+    if (low <= 0).all() and (high >= 0).all():
+        amplitudes[tuple(-low)] = s.F000
+    grid = np.stack(np.meshgrid(*(np.arange(a, b + 1) for a, b in zip(low, high)), indexing="ij"), axis=-1).reshape(
+        -1, 3
+    )
+    return flex.miller_index(list(map(tuple, grid.tolist()))), flex.double(amplitudes.ravel())
+
+
+def structure_factors(s: State) -> StructureFactors:
+    """The engine's structure factors."""
+    hkl, values = given(s)
+    key = hashlib.sha256(hkl.tobytes() + values.tobytes() + np.array([s.default_F, s.F000]).tobytes()).digest()
+    if key not in _kept:
+        # Of several values for one reflection the last one counts.
+        _, last = np.unique(hkl[::-1], axis=0, return_index=True)
+        chosen = len(hkl) - 1 - last
+        indices = flex.miller_index(list(map(tuple, hkl[chosen].tolist())))
+        reflections = miller.set(_symmetry, indices, anomalous_flag=True)
+        array = miller.array(reflections, flex.double(np.ascontiguousarray(values[chosen])))
+        _kept[key] = StructureFactors(array, default_amplitude=s.default_F, F000=s.F000)
+        while len(_kept) > KEPT:
+            _kept.popitem(last=False)
+    _kept.move_to_end(key)
+    return _kept[key]
+
+
+def _integers(indices: flex.miller_index) -> np.ndarray:
+    return np.rint(indices.as_vec3_double().as_double().as_numpy_array()).astype(int).reshape(-1, 3)

@@ -1,0 +1,79 @@
+"""Vectors as tuples of three floats, with the results that C's arithmetic gives.
+
+The order of additions and products is that of simtbx, so that even what is only rounding error agrees.
+"""
+
+from __future__ import annotations
+
+import math
+
+Vector = tuple[float, float, float]
+
+DEGREE = 180.0 / math.pi  # a radian in degrees
+SMALLEST = 2.2250738585072014e-308  # the smallest normal double
+
+
+def divided(a: float, b: float) -> float:
+    """a / b, which by zero is infinite or not a number instead of an error."""
+    if b != 0:
+        return a / b
+    return math.nan if a == 0 or math.isnan(a) else math.copysign(math.inf, a) * math.copysign(1.0, b)
+
+
+def dot(a: Vector, b: Vector) -> float:
+    return a[0] * b[0] + a[1] * b[1] + a[2] * b[2]
+
+
+def cross(a: Vector, b: Vector) -> Vector:
+    return (a[1] * b[2] - a[2] * b[1], a[2] * b[0] - a[0] * b[2], a[0] * b[1] - a[1] * b[0])
+
+
+def length(v: Vector) -> float:
+    return math.sqrt(dot(v, v))
+
+
+def scaled(v: Vector, factor: float) -> Vector:
+    return (factor * v[0], factor * v[1], factor * v[2])
+
+
+def with_length(v: Vector, wanted: float) -> Vector:
+    """The vector at another length; a zero vector stays one."""
+    return scaled(v, wanted / (length(v) or 1.0))
+
+
+def unit(v: Vector) -> Vector:
+    """The unit vector; of a zero vector the zero vector."""
+    size = length(v)
+    return (v[0] / size, v[1] / size, v[2] / size) if size != 0 else (0.0, 0.0, 0.0)
+
+
+def combined(*terms: tuple[float, Vector]) -> Vector:
+    """The sum of multiples of vectors, from left to right."""
+    return tuple(sum((factor * v[i] for factor, v in terms[1:]), terms[0][0] * terms[0][1][i]) for i in range(3))
+
+
+def turned_xyz(v: Vector, angles: Vector) -> Vector:
+    """Turned about x, then y, then z by these angles (radians), right-handed."""
+    x, y, z = v
+    about_x, about_y, about_z = angles
+    if about_x != 0:
+        c, s = math.cos(about_x), math.sin(about_x)
+        y, z = y * c + z * -s, y * s + z * c
+    if about_y != 0:
+        c, s = math.cos(about_y), math.sin(about_y)
+        x, z = x * c + z * s, x * -s + z * c
+    if about_z != 0:
+        c, s = math.cos(about_z), math.sin(about_z)
+        x, y = x * c + y * -s, x * s + y * c
+    return (x, y, z)
+
+
+def turned_about(v: Vector, axis: Vector, angle: float) -> Vector:
+    """Turned about a unit vector (radians), right-handed."""
+    s, c = math.sin(angle), math.cos(angle)
+    along = dot(axis, v) * (1.0 - c)
+    return (
+        axis[0] * along + v[0] * c + (-axis[2] * v[1] + axis[1] * v[2]) * s,
+        axis[1] * along + v[1] * c + (axis[2] * v[0] - axis[0] * v[2]) * s,
+        axis[2] * along + v[2] * c + (-axis[1] * v[0] + axis[0] * v[1]) * s,
+    )

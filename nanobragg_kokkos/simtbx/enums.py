@@ -1,0 +1,53 @@
+"""The enumerations of simtbx's extension, with its names and numbers."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+
+class _BoostEnum(IntEnum):
+    """Prints as Boost.Python's enumerations do."""
+
+    def __str__(self) -> str:
+        return self.name
+
+    def __repr__(self) -> str:
+        return f"simtbx_nanoBragg_ext.{type(self).__name__}.{self.name}"
+
+    __format__ = object.__format__
+
+
+class pivot(_BoostEnum):
+    """What a detector turns about: the sample, or the spot of the direct beam."""
+
+    Sample = 0
+    Beam = 1
+
+
+class shapetype(_BoostEnum):
+    """The shape of a crystal or of a point-spread function."""
+
+    Unknown = 0
+    Square = 1
+    Round = 2
+    Gauss = 3
+    Gauss_argchk = 4
+    Tophat = 5
+    Fiber = 6
+
+
+class convention(_BoostEnum):
+    """What two numbers mean that are called a beam centre, and in which frame."""
+
+    Custom = 0
+    ADXV = 1
+    MOSFLM = 2
+    XDS = 3
+    DIALS = 4
+    DENZO = 5
+
+
+for _enum in (pivot, shapetype, convention):
+    # Boost.Python's enumerations list their members so, by name and by number.
+    _enum.names = {member.name: member for member in _enum}
+    _enum.values = {member.value: member for member in _enum}
