@@ -19,11 +19,15 @@ std::size_t most_work() {
   return host_is_device ? (std::size_t(2) << 20) * std::max(4, ExecutionSpace().concurrency()) : std::size_t(256) << 20;
 }
 
-// Time for a point, s: what does not depend on the number of points in a tile, and what each halving of it takes, as
-// measured on a core of an AMD EPYC (Zen 4), and on an H100.
-constexpr double seconds_per_point = host_is_device ? 2e-9 : 5e-11, seconds_per_halving = host_is_device ? 0.7e-9 : 5e-12;
-// Lines that do not fit into the scratch memory of a GPU.
-constexpr double slower_in_memory = 3;
+// Time for a point of a column that is transformed forward or backward, for one of a row, which goes both ways, in all of these for
+// each halving of the line, and for a line, s.  Measured on a core of an AMD EPYC (Zen 4), and on an H100.
+constexpr double seconds_per_column_point = host_is_device ? 1.2e-9 : 2.3e-11, seconds_per_row_point = host_is_device ? 3e-9 : 3.7e-11;
+constexpr double seconds_per_halving = host_is_device ? 0.23e-9 : 1.4e-12, seconds_per_line = host_is_device ? 1e-7 : 0;
+constexpr double slower_in_memory = 3;                 // lines that do not fit into the scratch memory of a GPU
+
+double seconds_for_halvings(int length) {
+  return seconds_per_halving * std::log2(double(length)) * (!host_is_device && length > FourierBundle::most_on_gpu ? slower_in_memory : 1);
+}
 
 // Between the transforms of columns and of rows: bundles of columns as FourierBundle has them, but without gaps.
 struct Work {
@@ -234,10 +238,13 @@ FourierPlan fourier_plan(const SpreadKernel& kernel, int n_fast, int n_slow, dou
   FourierPlan best{};
   for (const TiledSide& slow : ways(n_slow, kernel.tallest))
     for (const TiledSide& fast : ways(n_fast, kernel.widest())) {
-      const double points = double(fast.length) * slow.length, pairs = std::ceil(n_panels * fast.tiles * slow.tiles / 2);
-      const bool in_memory = !host_is_device && std::max(fast.length, slow.length) > FourierBundle::most_on_gpu;
-      const double for_point = (seconds_per_point + seconds_per_halving * std::log2(points)) * (in_memory ? slower_in_memory : 1);
-      if (best.seconds == 0 || pairs * points * for_point < best.seconds) best = {fast, slow, pairs * points * for_point};
+      // Columns without pixels are not transformed forward, and those without results not backward.
+      const double columns = fast.tiles == 1 ? 2.0 * n_fast : 2.0 * (fast.length - fast.reach);
+      const double for_row = columns * (seconds_per_column_point + seconds_for_halvings(slow.length)) +
+                             fast.length * (seconds_per_row_point + 2 * seconds_for_halvings(fast.length));
+      const double for_pair = slow.length * for_row + (columns + slow.length) * seconds_per_line;
+      const double seconds = std::ceil(n_panels * fast.tiles * slow.tiles / 2) * for_pair;
+      if (best.seconds == 0 || seconds < best.seconds) best = {fast, slow, seconds};
     }
   return best;
 }
