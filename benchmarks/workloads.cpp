@@ -215,7 +215,8 @@ std::vector<Workload> workloads(const std::string& name, bool small) {
 Mat3 random_orientation(int image) {
   const std::uint64_t n = 4 * std::uint64_t(image);
   const double w = normal(Purpose::orientation, n);
-  const Vec3 v{normal(Purpose::orientation, n + 1), normal(Purpose::orientation, n + 2), normal(Purpose::orientation, n + 3)};
+  const Vec3 v{normal(Purpose::orientation, n + 1), normal(Purpose::orientation, n + 2),
+               normal(Purpose::orientation, n + 3)};
   return rotation(unit(v), 2 * std::atan2(norm(v), w));
 }
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import queue
 import threading
+from contextlib import suppress
+from pathlib import Path
 from typing import Any, Callable
 
 # Each takes the memory of an image.
@@ -62,6 +65,7 @@ class Writer:
             raise self._error
 
     def _run(self) -> None:
+        _leave_the_starters_processor()
         while (image := self._waiting.get()) is not None:
             try:
                 if self._error is None:
@@ -71,3 +75,16 @@ class Writer:
             # Its memory is free for another one.
             image = None
             self._waiting.task_done()
+
+
+def _leave_the_starters_processor() -> None:
+    """Lets this thread run on the processors of all threads of the process.
+
+    OpenMP binds each of its own to one, if it is told to (OMP_PROC_BIND), and whatever that one starts would share it.
+    """
+    processors: set[int] = set()
+    for task in Path("/proc/self/task").glob("*"):
+        with suppress(ProcessLookupError):  # it has ended meanwhile
+            processors |= os.sched_getaffinity(int(task.name))
+    if processors:
+        os.sched_setaffinity(0, processors)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 import threading
 import time
 import weakref
@@ -96,3 +97,22 @@ def test_interrupt_finishes_one_image_and_drops_the_others():
         threading.Timer(0.2, go_on.set).start()
         raise KeyboardInterrupt
     assert written == [0] and ended()
+
+
+def test_the_writer_has_a_processor_of_its_own(run_python):
+    """OpenMP binds the thread that asks for calculations to one processor, which the writer is not to share."""
+    program = """
+import os
+import nanobragg_kokkos
+from nanobragg_kokkos.writer import Writer
+
+processors = os.sched_getaffinity(os.getppid())
+nanobragg_kokkos.backend()
+found = []
+with Writer(lambda image: found.append(os.sched_getaffinity(0))) as writer:
+    writer.put(None)
+    writer.finish()
+print(found[0] == processors, len(os.sched_getaffinity(0)))
+"""
+    result = run_python(program, OMP_PROC_BIND="true", OMP_NUM_THREADS=str(len(os.sched_getaffinity(0))))
+    assert result.stdout.split() == ["True", "1"], result.stderr

@@ -19,6 +19,9 @@ constexpr bool host_is_device = std::is_same<DeviceSpace, Kokkos::HostSpace>::va
 // Vector code on a CPU takes as many numbers at a time.
 constexpr int vector_lanes = 8;
 
+// What a team may take of the fast memory of any GPU, bytes: 48 KiB, less what Kokkos needs of it.
+constexpr int fast_scratch = 47 * 1024;
+
 template <class T>
 using DeviceArray = Kokkos::View<const T*, DeviceSpace, Kokkos::MemoryTraits<Kokkos::RandomAccess>>;
 

@@ -9,11 +9,10 @@ namespace {
 constexpr int rows_at_once = host_is_device ? 4 : 8, lanes_at_once = host_is_device ? 32 : 1;
 // What a team computes: on a GPU a warp in each thread's rows.
 constexpr int tile_fast = host_is_device ? 128 : 32, most_tile_slow = 64;
-constexpr int most_scratch = 47 * 1024;          // GPUs have 48 KiB, of which Kokkos takes some for itself
 
-// Time for a pixel, s: what does not depend on the kernel, and what each row of each column takes.  On a CPU as measured on a core
-// of an AMD EPYC (Zen 4); on a GPU from the memory that is moved and the instructions of an H100.
-constexpr double seconds_per_pixel = host_is_device ? 3.4e-9 : 1e-11, seconds_per_step = host_is_device ? 0.0435e-9 : 1.2e-13;
+// Time for a pixel, s: what does not depend on the kernel, and what each row of each column takes.  Measured on a core of
+// an AMD EPYC (Zen 4), and on an H100.
+constexpr double seconds_per_pixel = host_is_device ? 3.4e-9 : 1.7e-11, seconds_per_step = host_is_device ? 0.0435e-9 : 1.3e-13;
 
 using Team = Kokkos::TeamPolicy<ExecutionSpace>::member_type;
 
@@ -82,13 +81,14 @@ struct SumOverCircle {
   }
 
   template <class Photons>
-  KOKKOS_FORCEINLINE_FUNCTION void sum_tile(const Team& team, const Photons& around, int fast, int slow, double added, double* out) const {
-    const int n_fast = Kokkos::min(int(tile_fast), panels.n_fast - fast), n_slow = Kokkos::min(int(tile_slow), panels.n_slow - slow);
+  KOKKOS_FORCEINLINE_FUNCTION void sum_tile(const Team& team, const Photons& around, int fast, int slow, double added,
+                                            double* out) const {
+    const int n_fast = Kokkos::min(int(tile_fast), panels.n_fast - fast), n_slow = Kokkos::min(tile_slow, panels.n_slow - slow);
     Kokkos::parallel_for(Kokkos::TeamThreadRange(team, (n_slow + rows_at_once - 1) / rows_at_once), [&](int group) {
       Kokkos::parallel_for(Kokkos::ThreadVectorRange(team, (n_fast + lanes_at_once - 1) / lanes_at_once), [&](int block) {
         const int x = block * lanes_at_once, y = group * rows_at_once;
         double sums[rows_at_once][lanes_at_once] = {};
-        for (int column = 0; column < int(heights.extent(0)); ++column) add_column(around, x, y, column, sums);
+        for (int column = int(heights.extent(0)) - 1; column >= 0; --column) add_column(around, x, y, column, sums);
         store(sums, added, Kokkos::min(int(lanes_at_once), n_fast - x), Kokkos::min(int(rows_at_once), n_slow - y),
               out + std::int64_t(slow + y) * panels.n_fast + fast + x);
       });
@@ -116,7 +116,8 @@ struct SumOverCircle {
 
   // Above the first and below the last of a column's values there are zeros for as many rows as are computed at once.
   template <class Photons, int lanes>
-  KOKKOS_FORCEINLINE_FUNCTION void add_column(const Photons& around, int x, int y, int column, double (&sums)[rows_at_once][lanes]) const {
+  KOKKOS_FORCEINLINE_FUNCTION void add_column(const Photons& around, int x, int y, int column,
+                                              double (&sums)[rows_at_once][lanes]) const {
     const int height = heights(column), steps = 2 * height + rows_at_once;
     const double* const top = &values(tops(column));
     if constexpr (lanes > 1) {
@@ -179,8 +180,8 @@ void DirectBlur::operator()(const Kokkos::View<const double*, DeviceSpace>& phot
   SumOverCircle kernel{panels_, added_to_pixel_, heights_, tops_, values_, int(heights_.extent(0)) - 1, tallest_,
                        most_tile_slow, 0, 0, host_is_device ? 1 : 0, photons, totals, blurred};
   if (!host_is_device) {
-    while (kernel.tile_slow > rows_at_once && kernel.bytes() > most_scratch) kernel.tile_slow /= 2;
-    if (kernel.bytes() > most_scratch) kernel.tile_slow = most_tile_slow, kernel.scratch_level = -1;
+    while (kernel.tile_slow > rows_at_once && kernel.bytes() > fast_scratch) kernel.tile_slow /= 2;
+    if (kernel.bytes() > fast_scratch) kernel.tile_slow = most_tile_slow, kernel.scratch_level = -1;
   }
   kernel.tiles_fast = (panels_.n_fast + tile_fast - 1) / tile_fast;
   kernel.tiles_slow = (panels_.n_slow + kernel.tile_slow - 1) / kernel.tile_slow;

@@ -9,12 +9,16 @@ namespace nanobragg {
 
 // The kernel is the same on the left and on the right: pixels in the same distance from a pixel on either side of it are added
 // first.  Such a sum of two serves several pixels of a column, each with another value of the kernel.  Every pixel takes its
-// columns from the middle outwards and each from the top down, on a CPU and on a GPU, where the same bits come out.
+// columns from the faintest to the middle and each from the top down, on a CPU and on a GPU, where the same bits come out.
+//
+// Rounding errors: at most (n + 3) u of the pixel itself (u = 2^-53), where n is half the number of the circle's pixels and no pixel
+// negative: 7e-14 of it for a radius of 20.
 class DirectBlur {
  public:
   DirectBlur(const AlikePanels& panels, const SpreadKernel& kernel);
 
-  void operator()(const Kokkos::View<const double*, DeviceSpace>& photons, const Kokkos::View<const PanelTotal*, DeviceSpace>& totals,
+  void operator()(const Kokkos::View<const double*, DeviceSpace>& photons,
+                  const Kokkos::View<const PanelTotal*, DeviceSpace>& totals,
                   const Kokkos::View<double*, DeviceSpace>& blurred) const;
 
   // Estimated time for n panels, s.

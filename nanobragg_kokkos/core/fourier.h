@@ -15,26 +15,23 @@ struct Complex {
 
 // A bundle: for each point of a line the real parts of all lines, then the imaginary parts.
 struct FourierBundle {
-  int length;                          // of a line, at least 32
-  int by_eights;                       // the largest power of 8 that length is a product of with a power of 4
+  int length;                          // of a line
+  int by_eights;                       // the part of it, a power of 8, that steps by eights transform
+  int lane_bits_on_gpu;
   DeviceArray<Complex> turns;          // exp(-2 pi i k / length)
 
-  explicit FourierBundle(int length);
+  explicit FourierBundle(int length);  // a power of two, at least 32
 
-  // A CPU takes a vector in each of its registers, a GPU what lies side by side in memory, if there is the scratch memory for it.
-  static constexpr int host_lanes = 32, largest_on_gpu = 2048, most_lanes_on_gpu = 8;
-  KOKKOS_FORCEINLINE_FUNCTION int lanes() const {
-    if constexpr (host_is_device) return host_lanes;
-    const int room = largest_on_gpu / length;
-    return room < 1 ? 1 : room > most_lanes_on_gpu ? +most_lanes_on_gpu : room;
-  }
+  // As many lines as fill some registers of a CPU, or as there is scratch memory for on a GPU.
+  static constexpr int lane_bits_on_host = 5, most_on_gpu = 2048, most_lane_bits_on_gpu = 3;
+  KOKKOS_FORCEINLINE_FUNCTION int lanes() const { return 1 << (host_is_device ? lane_bits_on_host : lane_bits_on_gpu); }
 
-  // With gaps, so that points in a distance of a power of two do not share a bank of memory or a set of a cache.
+  // Where in a bundle a point's numbers are.  There are gaps, so that points in a distance of a power of two do not share a bank
+  // of memory or a set of a cache.
   KOKKOS_FORCEINLINE_FUNCTION int at(int point) const { return (point + point / 8) * 2 * lanes(); }
+
   KOKKOS_FORCEINLINE_FUNCTION int bytes() const { return at(length) * int(sizeof(double)); }
-
-  KOKKOS_FORCEINLINE_FUNCTION int scratch_level() const { return bytes() <= 47 * 1024 ? 0 : 1; }    // of the 48 KiB Kokkos takes some
-
+  KOKKOS_FORCEINLINE_FUNCTION int scratch_level() const { return bytes() <= fast_scratch ? 0 : 1; }
   template <class Team>
   KOKKOS_FORCEINLINE_FUNCTION double* scratch(const Team& team) const {
     return static_cast<double*>(team.team_scratch(scratch_level()).get_shmem_aligned(bytes(), 64));
@@ -43,26 +40,17 @@ struct FourierBundle {
   // Calls what(lane) for each line: on a CPU in vectors, on a GPU in threads of their own.
   template <class Team, class What>
   KOKKOS_FORCEINLINE_FUNCTION void for_each_lane(const Team& team, const What& what) const;
-  // Calls what(point) for points of all lines; in it for_each_lane() may be called.
+  // Calls what(point), in which for_each_lane() may be called.
   template <class Team, class What>
-  KOKKOS_FORCEINLINE_FUNCTION void for_each_row(const Team& team, int begin, int end, const What& what) const {
+  KOKKOS_FORCEINLINE_FUNCTION void for_each_point(const Team& team, int begin, int end, const What& what) const {
     Kokkos::parallel_for(Kokkos::TeamThreadRange(team, begin, end), what);
   }
-  // Where the points of a line lie side by side elsewhere: calls what(there, here) for every `stretch` points, of which begin and end
-  // are multiples; there = place(point, lane) is for the first of them and so is here, the next are 1 and 2 lanes() doubles on.
+  // Where the points of a line lie side by side elsewhere: calls what(there, here) for every `stretch` points, of which begin and
+  // end are multiples; there = place(point, lane) is for the first of them and so is here, the next are 1 and 2 lanes() doubles on.
   static constexpr int stretch = host_is_device ? 8 : 1;
   template <class Team, class Place, class What>
   KOKKOS_FORCEINLINE_FUNCTION void for_each_stretch(const Team& team, int begin, int end, double* bundle, const Place& place,
-                                                    const What& what) const {
-    if constexpr (host_is_device) {
-      for (int point = begin; point < end; point += stretch)
-        for (int lane = 0; lane < host_lanes; ++lane) what(place(point, lane), bundle + at(point) + lane);
-    } else {
-      Kokkos::parallel_for(Kokkos::TeamThreadRange(team, begin, end), [&](int point) {
-        Kokkos::parallel_for(Kokkos::ThreadVectorRange(team, lanes()), [&](int lane) { what(place(point, lane), bundle + at(point) + lane); });
-      });
-    }
-  }
+                                                    const What& what) const;
 
   template <class Team>
   KOKKOS_FUNCTION void forward(const Team& team, double* bundle) const {
@@ -117,10 +105,19 @@ KOKKOS_FORCEINLINE_FUNCTION void FourierBundle::for_each_lane(const Team& team, 
 #if defined(__GNUC__) && !defined(__clang__) && !defined(__CUDACC__)
 #pragma GCC ivdep
 #endif
-    for (int lane = 0; lane < host_lanes; ++lane) what(lane);
+    for (int lane = 0; lane < 1 << lane_bits_on_host; ++lane) what(lane);
   } else {
     Kokkos::parallel_for(Kokkos::ThreadVectorRange(team, lanes()), what);
   }
+}
+
+template <class Team, class Place, class What>
+KOKKOS_FORCEINLINE_FUNCTION void FourierBundle::for_each_stretch(const Team& team, int begin, int end, double* bundle,
+                                                                 const Place& place, const What& what) const {
+  Kokkos::parallel_for(Kokkos::TeamThreadRange(team, begin / stretch, end / stretch), [&](int i) {
+    double* const here = bundle + at(i * stretch);
+    Kokkos::parallel_for(Kokkos::ThreadVectorRange(team, lanes()), [&](int lane) { what(place(i * stretch, lane), here + lane); });
+  });
 }
 
 // One step of all transforms of `part` points in the lines: `radix` points each, a radix-th of the part apart.  Backward is

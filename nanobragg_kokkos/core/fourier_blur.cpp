@@ -12,37 +12,39 @@ using Policy = Kokkos::TeamPolicy<ExecutionSpace, Kokkos::Schedule<Kokkos::Dynam
 using Team = Policy::member_type;
 using Array = Kokkos::View<double*, DeviceSpace>;
 
-constexpr int least_length = 32;                       // on a CPU a bundle's lanes; FourierBundle asks for no less
+constexpr int least_length = host_is_device ? 32 : 128;         // FourierBundle asks for no less; shorter ones do not fill a GPU
 
 // What the intermediate results of several pairs of tiles may take, bytes: on a CPU what its caches hold.
 std::size_t most_work() {
   return host_is_device ? (std::size_t(2) << 20) * std::max(4, ExecutionSpace().concurrency()) : std::size_t(256) << 20;
 }
 
-// Time for a point, s: what does not depend on the number of points in a tile, and what each halving of it takes.  On a CPU as
-// measured on a core of an AMD EPYC (Zen 4); on a GPU from the memory that is moved and the instructions of an H100.
-constexpr double seconds_per_point = host_is_device ? 2e-9 : 2e-11, seconds_per_halving = host_is_device ? 0.7e-9 : 2e-12;
+// Time for a point, s: what does not depend on the number of points in a tile, and what each halving of it takes, as
+// measured on a core of an AMD EPYC (Zen 4), and on an H100.
+constexpr double seconds_per_point = host_is_device ? 2e-9 : 5e-11, seconds_per_halving = host_is_device ? 0.7e-9 : 5e-12;
 // Lines that do not fit into the scratch memory of a GPU.
 constexpr double slower_in_memory = 3;
 
 // Between the transforms of columns and of rows: bundles of columns as FourierBundle has them, but without gaps.
 struct Work {
   Array numbers;
-  int rows, columns, lanes_on_gpu;
-  KOKKOS_FORCEINLINE_FUNCTION int lanes() const { return host_is_device ? FourierBundle::host_lanes : lanes_on_gpu; }
+  int rows, columns, lane_bits_on_gpu;
+  KOKKOS_FORCEINLINE_FUNCTION int lane_bits() const { return host_is_device ? FourierBundle::lane_bits_on_host : lane_bits_on_gpu; }
+  KOKKOS_FORCEINLINE_FUNCTION int lanes() const { return 1 << lane_bits(); }
   KOKKOS_FORCEINLINE_FUNCTION double* bundle(int pair, int bundle) const {
-    return &numbers(2 * (std::int64_t(pair) * columns + std::int64_t(bundle) * lanes()) * rows);
+    return &numbers(2 * (std::int64_t(pair) * columns + bundle * lanes()) * rows);
   }
   KOKKOS_FORCEINLINE_FUNCTION double* point(int pair, int row, int column) const {
-    const unsigned n = lanes(), bundle_of_column = unsigned(column) / n, lane = unsigned(column) % n;
-    return bundle(pair, int(bundle_of_column)) + std::int64_t(row) * 2 * n + lane;
+    return bundle(pair, column >> lane_bits()) + std::int64_t(row) * 2 * lanes() + (column & (lanes() - 1));
   }
 };
 
 KOKKOS_FORCEINLINE_FUNCTION bool within(int i, TiledSide::Range range) { return i >= range.begin && i < range.end; }
 
-// What bundles of columns are written, or needed, where something of a range is.
-KOKKOS_FORCEINLINE_FUNCTION bool touches(int first, int n, TiledSide::Range range) { return first < range.end && first + n > range.begin; }
+// Bundles of columns are transformed if something of a range is in them.
+KOKKOS_FORCEINLINE_FUNCTION bool touches(int first, int n, TiledSide::Range range) {
+  return first < range.end && first + n > range.begin;
+}
 KOKKOS_FORCEINLINE_FUNCTION TiledSide::Range in_bundles(TiledSide::Range range, int lanes) {
   return {range.begin / lanes * lanes, (range.end + lanes - 1) / lanes * lanes};
 }
@@ -95,7 +97,7 @@ struct TransformColumns {
     for (int which = 0; which < 2; ++which) {
       const PairedTile tile = pairs.tile(pair, which);
       const bool whole = within(first, tile.fast_pixels) && within(first + lanes - 1, tile.fast_pixels);
-      bundle.for_each_row(team, 0, bundle.length, [&](int row) {
+      bundle.for_each_point(team, 0, bundle.length, [&](int row) {
         double* const to = line + bundle.at(row) + which * lanes;
         const double* const from = photons.data() + tile.first + std::int64_t(row) * pairs.panels.n_fast + first;
         if (!within(row, tile.slow_pixels)) bundle.for_each_lane(team, [&](int lane) { to[lane] = 0; });
@@ -106,7 +108,7 @@ struct TransformColumns {
     team.team_barrier();
     bundle.forward(team, line);
     double* const numbers = work.bundle(pair, number);
-    bundle.for_each_row(team, 0, bundle.length, [&](int row) {
+    bundle.for_each_point(team, 0, bundle.length, [&](int row) {
       const double* const from = line + bundle.at(row);
       double* const to = numbers + std::int64_t(row) * 2 * lanes;
       bundle.for_each_lane(team, [&](int lane) { to[lane] = from[lane], to[lanes + lane] = from[lanes + lane]; });
@@ -134,15 +136,15 @@ struct FilterRows {
       double* const to = line + bundle.at(column);
       bundle.for_each_lane(team, [&](int lane) { to[lane] = to[lanes + lane] = 0; });
     };
-    bundle.for_each_row(team, 0, written.begin, clear);
-    bundle.for_each_row(team, written.end, bundle.length, clear);
+    bundle.for_each_point(team, 0, written.begin, clear);
+    bundle.for_each_point(team, written.end, bundle.length, clear);
     bundle.for_each_stretch(team, written.begin, written.end, line, place, [&](const double* from, double* to) {
       for (int k = 0; k < bundle.stretch; ++k) to[k * 2 * lanes] = from[k], to[k * 2 * lanes + lanes] = from[k + work.lanes()];
     });
     team.team_barrier();
     bundle.forward(team, line);
     double* const kernel = &spectrum(std::int64_t(first) * work.columns);
-    bundle.for_each_row(team, 0, bundle.length, [&](int column) {
+    bundle.for_each_point(team, 0, bundle.length, [&](int column) {
       double* const here = line + bundle.at(column);
       double* const factor = kernel + std::int64_t(column) * lanes;
       bundle.for_each_lane(team, [&](int lane) {
@@ -173,7 +175,7 @@ struct RestoreColumns {
     if (!touches(first, lanes, pairs.columns_with_results(pair))) return;
     double* const line = bundle.scratch(team);
     const double* const numbers = work.bundle(pair, number);
-    bundle.for_each_row(team, 0, bundle.length, [&](int row) {
+    bundle.for_each_point(team, 0, bundle.length, [&](int row) {
       const double* const from = numbers + std::int64_t(row) * 2 * lanes;
       double* const to = line + bundle.at(row);
       bundle.for_each_lane(team, [&](int lane) { to[lane] = from[lane], to[lanes + lane] = from[lanes + lane]; });
@@ -185,7 +187,7 @@ struct RestoreColumns {
       if (!tile.exists) break;
       const double added = added_to_pixel * totals(tile.panel).photons, darkest = Kokkos::min(0.0, totals(tile.panel).darkest);
       const bool whole = within(first, tile.fast_results) && within(first + lanes - 1, tile.fast_results);
-      bundle.for_each_row(team, tile.slow_results.begin, tile.slow_results.end, [&](int row) {
+      bundle.for_each_point(team, tile.slow_results.begin, tile.slow_results.end, [&](int row) {
         const double* const from = line + bundle.at(row) + which * lanes;
         double* const to = blurred.data() + tile.first + std::int64_t(row) * pairs.panels.n_fast + first;
         const auto store = [&](int lane) { to[lane] = (from[lane] < darkest ? darkest : from[lane]) + added; };
@@ -193,6 +195,18 @@ struct RestoreColumns {
         else bundle.for_each_lane(team, [&](int lane) { if (within(first + lane, tile.fast_results)) store(lane); });
       });
     }
+  }
+};
+
+// The kernel as if it were a panel, its middle at the first pixel: what lies before that is at the other end.
+struct KernelAroundOrigin {
+  int n_fast, n_slow;
+  DeviceArray<SpreadKernel::Column> columns;
+  DeviceArray<double> values;
+  Array image;
+  KOKKOS_FUNCTION void operator()(const std::int64_t i) const {
+    const int x = int(i % n_fast), y = int(i / n_fast), fast = Kokkos::min(x, n_fast - x), slow = Kokkos::min(y, n_slow - y);
+    image(i) = fast < int(columns.extent(0)) && slow <= columns(fast).height ? values(columns(fast).first + slow) : 0.0;
   }
 };
 
@@ -221,9 +235,9 @@ FourierPlan fourier_plan(const SpreadKernel& kernel, int n_fast, int n_slow, dou
   for (const TiledSide& slow : ways(n_slow, kernel.tallest))
     for (const TiledSide& fast : ways(n_fast, kernel.widest())) {
       const double points = double(fast.length) * slow.length, pairs = std::ceil(n_panels * fast.tiles * slow.tiles / 2);
-      const bool in_memory = !host_is_device && std::max(fast.length, slow.length) > FourierBundle::largest_on_gpu;
-      const double seconds = pairs * points * (seconds_per_point + seconds_per_halving * std::log2(points)) * (in_memory ? slower_in_memory : 1);
-      if (best.seconds == 0 || seconds < best.seconds) best = {fast, slow, seconds};
+      const bool in_memory = !host_is_device && std::max(fast.length, slow.length) > FourierBundle::most_on_gpu;
+      const double for_point = (seconds_per_point + seconds_per_halving * std::log2(points)) * (in_memory ? slower_in_memory : 1);
+      if (best.seconds == 0 || pairs * points * for_point < best.seconds) best = {fast, slow, pairs * points * for_point};
     }
   return best;
 }
@@ -237,16 +251,16 @@ FourierBlur::FourierBlur(const AlikePanels& panels, const SpreadKernel& kernel, 
   work_ = Array(Kokkos::view_alloc("nanobragg::psf::work", Kokkos::WithoutInitializing), 2 * points * pairs_at_once_);
   spectrum_ = Array(Kokkos::view_alloc("nanobragg::psf::spectrum", Kokkos::WithoutInitializing), points);
 
-  // The kernel around point 0, as if it were a panel: what lies before that is at the other end.
   const TiledSide fast{plan.fast.length, 0, plan.fast.length, 1}, slow{plan.slow.length, 0, plan.slow.length, 1};
-  std::vector<double> image(points);
-  for (int j = 0; j < slow.n; ++j)
-    for (int i = 0; i < fast.n; ++i) image[std::size_t(j) * fast.n + i] = kernel.at(std::min(i, fast.n - i), std::min(j, slow.n - j));
   const AlikePanels one{fast.n, slow.n, to_device("nanobragg::psf::kernel", std::vector<std::int64_t>{0})};
   const Pairs pairs{one, fast, slow, 0};
-  const Work work{work_, slow.length, fast.length, columns_.lanes()};
-  const auto photons = to_device("nanobragg::psf::kernel", image);
-  run("nanobragg::psf::transform_kernel_columns", fast.length / columns_.lanes(), TransformColumns{pairs, columns_, work, photons});
+  const Work work{work_, slow.length, fast.length, columns_.lane_bits_on_gpu};
+  using AllPoints = Kokkos::RangePolicy<ExecutionSpace, Kokkos::IndexType<std::int64_t>>;
+  Kokkos::parallel_for("nanobragg::psf::arrange_kernel", AllPoints(0, std::int64_t(points)),
+                       KernelAroundOrigin{fast.n, slow.n, to_device("nanobragg::psf::columns", kernel.columns),
+                                          to_device("nanobragg::psf::values", kernel.values), spectrum_});
+  run("nanobragg::psf::transform_kernel_columns", fast.length / columns_.lanes(),
+      TransformColumns{pairs, columns_, work, spectrum_});
   run("nanobragg::psf::transform_kernel_rows", slow.length / rows_.lanes(),
       FilterRows<true>{pairs, rows_, work, spectrum_, 1 / double(points)});
   ExecutionSpace().fence("nanobragg::psf::transform_kernel");
@@ -255,11 +269,12 @@ FourierBlur::FourierBlur(const AlikePanels& panels, const SpreadKernel& kernel, 
 void FourierBlur::operator()(const Kokkos::View<const double*, DeviceSpace>& photons,
                              const Kokkos::View<const PanelTotal*, DeviceSpace>& totals,
                              const Kokkos::View<double*, DeviceSpace>& blurred) const {
-  const Work work{work_, plan_.slow.length, plan_.fast.length, columns_.lanes()};
+  const Work work{work_, plan_.slow.length, plan_.fast.length, columns_.lane_bits_on_gpu};
   for (int first = 0; first < n_pairs_; first += pairs_at_once_) {
     const Pairs pairs{panels_, plan_.fast, plan_.slow, first};
     const int n = std::min(pairs_at_once_, n_pairs_ - first);
-    run("nanobragg::psf::transform_columns", n * (work.columns / columns_.lanes()), TransformColumns{pairs, columns_, work, photons});
+    run("nanobragg::psf::transform_columns", n * (work.columns / columns_.lanes()),
+        TransformColumns{pairs, columns_, work, photons});
     run("nanobragg::psf::filter_rows", n * (work.rows / rows_.lanes()), FilterRows<false>{pairs, rows_, work, spectrum_, 0});
     run("nanobragg::psf::restore_columns", n * (work.columns / columns_.lanes()),
         RestoreColumns{pairs, columns_, work, added_to_pixel_, totals, blurred});

@@ -4,14 +4,15 @@
 // beyond its end.  Two tiles are transformed at a time, one as the real and one as the imaginary part of the same numbers: the
 // kernel is the same on either side of both axes, hence its transform real, and what was real stays real.
 //
-// Rounding errors.  A transform by twos of 2^m points adds to a vector x an error of no more than m 6.7 u |x| (u = 2^-53, |x| the root
-// of the sum of the squares, turning factors rounded correctly; Higham, Accuracy and Stability of Numerical Algorithms, 2nd ed., 24.1),
-// those by fours and eights have fewer roundings.  The kernel's shares sum to 1 at most, so no frequency is amplified, and its
-// transform errs by as many units.  There, the kernel, and back: 3 m 6.7 u, with 2^m the points of a tile in both dimensions.  That is
+// Rounding errors.  A transform by twos of 2^m points adds to a vector x an error of no more than 6.7 m u |x| (u = 2^-53, |x| the
+// root of the sum of the squares, factors rounded correctly; Higham, Accuracy and Stability of Numerical Algorithms, 2nd ed.,
+// chapter 24); those by fours and eights have fewer roundings.  The kernel's shares sum to 1 at most, so that no frequency is
+// amplified, and its own transform errs by no more than 6.7 m u.  There, the kernel, and back, with 2^m the points of a tile:
 //   root of the mean square of a tile's errors  <=  20.1 m u × that of the pixels of the two tiles,
 // 4e-14 of it for 512 × 512 points, and no pixel can be off by more than the root of the number of points times as much.  Errors
-// that do not conspire stay far below: a few u of the brightest pixel in the tests.  What they would take below the
-// darkest that a pixel can be is raised to it, so that no pixel is negative where none was.
+// that do not conspire stay far below: the tests find the root of their mean square, and the largest one relative to the
+// brightest pixel, to be a few u.  What they would take below the darkest that a pixel can be is raised to it, so that
+// no pixel turns negative where none was.
 #ifndef NANOBRAGG_KOKKOS_CORE_FOURIER_BLUR_H
 #define NANOBRAGG_KOKKOS_CORE_FOURIER_BLUR_H
 
@@ -56,7 +57,8 @@ class FourierBlur {
  public:
   FourierBlur(const AlikePanels& panels, const SpreadKernel& kernel, const FourierPlan& plan);
 
-  void operator()(const Kokkos::View<const double*, DeviceSpace>& photons, const Kokkos::View<const PanelTotal*, DeviceSpace>& totals,
+  void operator()(const Kokkos::View<const double*, DeviceSpace>& photons,
+                  const Kokkos::View<const PanelTotal*, DeviceSpace>& totals,
                   const Kokkos::View<double*, DeviceSpace>& blurred) const;
 
  private:

@@ -30,8 +30,9 @@ class PanelTotals {
   static constexpr std::int64_t block = 4096;
 
   explicit PanelTotals(const AlikePanels& panels)
-      : panels_(panels), n_blocks_(int((panels.n_pixels() + block - 1) / block)),
-        of_block_(Kokkos::view_alloc("nanobragg::psf::blocks", Kokkos::WithoutInitializing), std::size_t(n_blocks_) * panels.size()),
+      : panels_(panels),
+        n_blocks_(int((panels.n_pixels() + block - 1) / block)),
+        of_block_(Kokkos::view_alloc("nanobragg::psf::blocks", Kokkos::WithoutInitializing), n_blocks_ * panels.size()),
         of_panel_(Kokkos::view_alloc("nanobragg::psf::totals", Kokkos::WithoutInitializing), panels.size()) {}
 
   Kokkos::View<const PanelTotal*, DeviceSpace> operator()(const Kokkos::View<const double*, DeviceSpace>& photons) const {
@@ -49,7 +50,8 @@ class PanelTotals {
       const int panel = team.league_rank() / n_blocks;
       const std::int64_t begin = team.league_rank() % n_blocks * block, left = panels.n_pixels() - begin;
       const double* const first = &photons(panels.first_pixel(panel) + begin);
-      sum(team, int(left < block ? left : block), [=](int i) { return PanelTotal{first[i], first[i]}; }, totals(team.league_rank()));
+      const auto term = [=](int i) { return PanelTotal{first[i], first[i]}; };
+      sum(team, int(left < block ? left : block), term, totals(team.league_rank()));
     }
   };
 

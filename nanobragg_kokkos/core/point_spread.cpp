@@ -41,8 +41,10 @@ struct Blur::OnDevice : Resident {
 
 Blur::Blur(const Detector& detector, const PointSpread& psf, BlurMethod method)
     : on_device_(std::make_shared<OnDevice>()), n_pixels_(detector.n_pixels()) {
-  if (!(psf.fwhm > 0 && std::isfinite(psf.fwhm))) throw std::invalid_argument("the width of the point-spread function must be positive and finite");
+  if (!(psf.fwhm > 0 && std::isfinite(psf.fwhm)))
+    throw std::invalid_argument("the width of the point-spread function must be positive and finite");
   if (psf.radius < 1) throw std::invalid_argument("the radius of the point-spread function must be at least 1 pixel");
+  const StandardArithmetic standard;
   std::map<std::tuple<double, double, int, int>, std::vector<std::int64_t>> alike;
   for (std::size_t i = 0; i < detector.panels().size(); ++i) {
     const Panel& p = detector.panels()[i];
@@ -53,8 +55,8 @@ Blur::Blur(const Detector& detector, const PointSpread& psf, BlurMethod method)
     const SpreadKernel kernel = spread_kernel(psf, pixel_fast, pixel_slow, n_fast, n_slow);
     const AlikePanels panels{n_fast, n_slow, to_device("nanobragg::psf::first_pixels", first_pixels)};
     on_device_->groups.push_back({PanelTotals(panels), blur_of(panels, kernel, method)});
-    if (first_pixels.front() == 0)
-      on_device_->of_panel_0 = std::holds_alternative<DirectBlur>(on_device_->groups.back().blur) ? BlurMethod::direct : BlurMethod::fourier;
+    const bool direct = std::holds_alternative<DirectBlur>(on_device_->groups.back().blur);
+    if (first_pixels.front() == 0) on_device_->of_panel_0 = direct ? BlurMethod::direct : BlurMethod::fourier;
   }
 }
 

@@ -43,7 +43,8 @@ struct Gauss {
   }
   // Of the profile along one axis; erfc where the difference of two erf would have lost its digits.
   Real strip(Real begin, Real end) const {
-    return begin > 0 ? (std::erfc(scale * begin) - std::erfc(scale * end)) / 2 : (std::erf(scale * end) - std::erf(scale * begin)) / 2;
+    if (begin > 0) return (std::erfc(scale * begin) - std::erfc(scale * end)) / 2;
+    return (std::erf(scale * end) - std::erf(scale * begin)) / 2;
   }
   struct Column {
     Real strip;
@@ -51,7 +52,10 @@ struct Gauss {
     double over_pixel(int slow) const { return double(strip * over_row[slow]); }
   };
   Column column(int fast) const { return {strip(fast - 0.5L, fast + 0.5L), over_row}; }
-  Real over_column(Real fast, Real height) const { return strip(fast - 0.5L, fast + 0.5L) * strip(-(height + 0.5L) * side, (height + 0.5L) * side); }
+  Real over_column(Real fast, Real height) const {
+    const Real slow = (height + 0.5L) * side;
+    return strip(fast - 0.5L, fast + 0.5L) * strip(-slow, slow);
+  }
   Real beyond(Real radius) const { return std::exp(-scale * scale * radius * radius); }
 };
 
