@@ -45,7 +45,7 @@ print("fine")
     assert (tmp_path / "image.img").stat().st_size == 1024 + 2 * 50 * 60
 
 
-@pytest.mark.parametrize("name", ["minimal", "mosaic", "multipanel", "cbf_write"])
+@pytest.mark.parametrize("name", ["minimal", "multipanel"])
 def test_a_script_of_simtbx(run_python, tmp_path, name):
     program = AS_EXTENSION + f"""
 import os

@@ -58,17 +58,24 @@ def structure_factors(s: State) -> StructureFactors:
     hkl, values = given(s)
     key = hashlib.sha256(hkl.tobytes() + values.tobytes() + np.array([s.default_F, s.F000]).tobytes()).digest()
     if key not in _kept:
-        # Of several values for one reflection the last one counts.
-        _, last = np.unique(hkl[::-1], axis=0, return_index=True)
-        chosen = len(hkl) - 1 - last
-        indices = flex.miller_index(list(map(tuple, hkl[chosen].tolist())))
-        reflections = miller.set(_symmetry, indices, anomalous_flag=True)
-        array = miller.array(reflections, flex.double(np.ascontiguousarray(values[chosen])))
+        chosen = _last_of_each(hkl)
+        reflections = miller.set(_symmetry, s.indices.select(chosen), anomalous_flag=True)
+        array = miller.array(reflections, s.amplitudes.select(chosen))
         _kept[key] = StructureFactors(array, default_amplitude=s.default_F, F000=s.F000)
         while len(_kept) > KEPT:
             _kept.popitem(last=False)
     _kept.move_to_end(key)
     return _kept[key]
+
+
+def _last_of_each(hkl: np.ndarray) -> flex.size_t:
+    """Where each reflection is, and of several values for one where the last one is, which counts."""
+    if not len(hkl):
+        return flex.size_t()
+    low, high = hkl.min(axis=0), hkl.max(axis=0)
+    in_box = np.ravel_multi_index(tuple((hkl - low).T), tuple(high - low + 1))
+    _, from_end = np.unique(in_box[::-1], return_index=True)
+    return flex.size_t(np.sort(len(hkl) - 1 - from_end).tolist())
 
 
 def _integers(indices: flex.miller_index) -> np.ndarray:
