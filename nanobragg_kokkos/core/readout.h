@@ -47,7 +47,6 @@ class Readout {
   Readout(const Detector& detector, const DetectorResponse& response, const CountRange& range,
           const std::vector<std::uint8_t>& mask = {});
 
-  const DetectorResponse& response() const { return response_; }
   const CountRange& range() const { return range_; }
   std::size_t n_pixels() const { return n_pixels_; }
 
