@@ -89,10 +89,9 @@ class Simulation:
     ) -> None:
         if beam_size_mm is not None:
             beam_size_mm = finite("beam_size_mm", beam_size_mm, above=0)
-        fluence = finite("fluence", fluence, least=0)
-        self._given = (detector, sources, fluence, beam_size_mm)
+        self._given = (detector, beam_size_mm)
+        self._polarized = bool(polarized)
         self.shapes: list[tuple[int, int]] = [tuple(reversed(panel.get_image_size())) for panel in detector]
-        self._sources = sources.on_device(fluence, bool(polarized))
         self._detector = ext.Detector(
             detector=detector,
             oversample=whole("oversample", oversample),
@@ -105,8 +104,21 @@ class Simulation:
         )
         self._image = ext.Image(self._detector.n_pixels)
         self._samples: tuple[Amorphous, ...] = ()
-        self._background: ext.Image | None = None  # of these samples
+        self._background: ext.Image | None = None  # of these samples in this beam
         self._blur: tuple[tuple[PointSpread, str], ext.Blur, ext.Image] | None = None
+        self.illuminate(sources, fluence)
+
+    def illuminate(self, sources: Sources, fluence: float) -> None:
+        """Takes another beam for what is added from now on; the image stays, and so does the detector on the device.
+
+        Args:
+            sources: the incident beam.
+            fluence: photons/mm² of the exposure, all sources together.
+        """
+        fluence = finite("fluence", fluence, least=0)
+        self._sources = sources.on_device(fluence, self._polarized)
+        self._beam = (sources, fluence)
+        self._samples = ()
 
     @property
     def detector(self):
@@ -116,17 +128,17 @@ class Simulation:
     @property
     def sources(self) -> Sources:
         """The incident beam."""
-        return self._given[1]
+        return self._beam[0]
 
     @property
     def fluence(self) -> float:
         """Photons/mm² of the exposure."""
-        return self._given[2]
+        return self._beam[1]
 
     @property
     def beam_size_mm(self) -> float | None:
         """Side of the beam's square cross-section, mm."""
-        return self._given[3]
+        return self._given[1]
 
     def add_spots(
         self,
