@@ -16,7 +16,7 @@ import libtbx.phil
 import numpy as np
 from libtbx.utils import Sorry
 
-from nanobragg_kokkos import parameters, ranks, response_parameters
+from nanobragg_kokkos import parameters, ranks, response_parameters, simulate_help
 from nanobragg_kokkos.atomic import whole_file
 from nanobragg_kokkos.detector_response import Counts
 from nanobragg_kokkos.experiment import Experiment
@@ -70,10 +70,10 @@ def main(arguments: list[str]) -> int:
         return 1
     try:
         if {"-h", "--help"} & set(arguments):
-            text = parameters.help_text()
+            text = simulate_help.help_text()
         elif {"-c", "--show-config"} & set(arguments):
             others = [argument for argument in arguments if argument not in ("-c", "--show-config")]
-            text = ranks.on_first(comm, lambda: _parameters(others).as_str())
+            text = ranks.on_first(comm, lambda: _parameters(others).as_str(attributes_level=1))
         else:
             text = run(comm, arguments)
         if comm.rank == 0:

@@ -196,22 +196,6 @@ output {
 """
 )
 
-USAGE = """Simulates X-ray diffraction stills of a protein crystal.
-
-Usage: nanobragg_kokkos.simulate [FILE.phil] [name=value] ...
-       mpirun -n 4 nanobragg_kokkos.simulate ...       shares the images among 4 processes
-
-  -h, --help          shows this text
-  -c, --show-config   shows the parameters as they would be used, and stops
-
-Examples:
-  nanobragg_kokkos.simulate
-  nanobragg_kokkos.simulate n_images=100 crystal.pdb.file=model.pdb beam.mean_energy=7120 output.directory=iron_edge
-  nanobragg_kokkos.simulate detector.reference=geometry.expt detector.offset_mm=50
-
-Parameters, with what they are if nothing is said:
-"""
-
 # photons/mm^2; a billion times what any source has, and the numbers computed from it stay finite.
 MOST_FLUENCE = 1e30
 
@@ -221,17 +205,13 @@ MOST_ADU = 1e9
 _A_KIND_OF = {
     "int": "a whole number",
     "float": "a number",
+    "floats": "numbers, as many as --help says, with commas between them",
     "bool": "True or False",
     "unit_cell": "a unit cell: six numbers, a, b, c in angstrom, alpha, beta, gamma in degrees",
     "space_group": "the symbol or the number of a space group",
     "path": "the name of a file",
     "str": "text",
 }
-
-
-def help_text() -> str:
-    """How to call the command, and every parameter."""
-    return USAGE + "\n" + phil_scope.as_str(prefix="  ", attributes_level=1)
 
 
 def parse(arguments: list[str], scope: libtbx.phil.scope = phil_scope) -> libtbx.phil.scope:
