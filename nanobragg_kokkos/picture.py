@@ -15,8 +15,10 @@ import numpy as np
 from dxtbx.model import Beam, Detector
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.collections import EllipseCollection
+from matplotlib.colorbar import Colorbar
 from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
+from matplotlib.ticker import MaxNLocator
 from PIL import Image
 
 from nanobragg_kokkos.atomic import whole_file
@@ -104,7 +106,14 @@ def draw(
     low, black = limits or _grey_range(layout.values[:: layout.enlarged, :: layout.enlarged])
     x0, y0, x1, y1 = layout.region
     shown = axes.imshow(
-        layout.values, cmap="gray_r", vmin=low, vmax=black, interpolation="nearest", aspect="auto", extent=(x0, x1, y1, y0)
+        # From 0, so that what is the same but for an offset looks the same to the last digit.
+        layout.values - low,
+        cmap="gray_r",
+        vmin=0,
+        vmax=black - low,
+        interpolation="nearest",
+        aspect="auto",
+        extent=(x0, x1, y1, y0),
     )
     if layout.overloaded.any():
         red = np.zeros((height, width, 4))
@@ -127,7 +136,9 @@ def draw(
     if title is None:
         axes.axis("off")
     else:
-        _frame(figure, axes, shown, title, points, (1 - (right - 0.6 * letter) / full_width, letter / full_width))
+        _frame(axes, title, points)
+        bar = figure.add_axes((box[0] + box[2] + 0.6 * letter / full_width, box[1], letter / full_width, box[3]))
+        _scale(figure.colorbar(shown, cax=bar, extend="max"), low, black, points)
     canvas.draw()
     image = Image.fromarray(np.asarray(canvas.buffer_rgba())[..., :3].copy())
     image = image.quantize(palette=_palette(), dither=Image.Dither.NONE)
@@ -194,8 +205,8 @@ def _circle(axes, layout: Layout, marks: Marks, radius: float, line: float) -> N
         )  # fmt: skip
 
 
-def _frame(figure: Figure, axes, shown, title: str, points: float, bar: tuple[float, float]) -> None:
-    """The title, the place in pixels, and the scale of the greys (bar: its left edge and width in the figure)."""
+def _frame(axes, title: str, points: float) -> None:
+    """The title, and the place in pixels."""
     axes.set_title(title, fontsize=1.1 * points, loc="left", pad=0.5 * points, parse_math=False)
     axes.tick_params(labelsize=0.9 * points, length=0.3 * points, width=0.06 * points)
     axes.locator_params(nbins=6, prune="both")
@@ -203,11 +214,16 @@ def _frame(figure: Figure, axes, shown, title: str, points: float, bar: tuple[fl
         label.set(rotation=90, va="center")
     for spine in axes.spines.values():
         spine.set_linewidth(0.06 * points)
-    place = axes.get_position()
-    scale = figure.colorbar(shown, cax=figure.add_axes((bar[0], place.y0, bar[1], place.height)), extend="max")
-    scale.set_label("counts", fontsize=0.9 * points)
-    scale.ax.tick_params(labelsize=0.9 * points, length=0.3 * points, width=0.06 * points)
-    scale.outline.set_linewidth(0.06 * points)
+
+
+def _scale(bar: Colorbar, low: float, black: float, points: float) -> None:
+    """Says which counts are white and black."""
+    ticks = MaxNLocator(nbins=6).tick_values(low, black)
+    ticks = ticks[(ticks >= low) & (ticks <= black)]
+    bar.set_ticks(ticks - low, labels=[f"{tick:g}" for tick in ticks])
+    bar.set_label("counts", fontsize=0.9 * points)
+    bar.ax.tick_params(labelsize=0.9 * points, length=0.3 * points, width=0.06 * points)
+    bar.outline.set_linewidth(0.06 * points)
 
 
 def _palette() -> Image.Image:
