@@ -30,10 +30,13 @@ from nanobragg_kokkos.picture_layout import pixel_frame
 
 ELECTRON_RADIUS_A = 2.8179403262e-5
 
-# Of the shapes' |L|²: full width at half maximum, in units of 1/edge; and integral, in units of that of `square`.
+# Of the shapes' |L|², in units of 1/edge: full width at half maximum of a cut through the middle, as on the detector.
 WIDTHS = {"square": 0.886, "round": 1.156, "gauss": 0.935, "gauss_argchk": 0.935, "tophat": 1.26}
+# Standard deviation of its projection onto a line, as the wavelengths see it: of tophat √(0.3969/5), of square and round,
+# which have none, that of the Gaussian with the same full width at half maximum.
+DEVIATIONS = {"square": 0.376, "round": 0.470, "gauss": 0.397, "gauss_argchk": 0.397, "tophat": 0.282}
+# Its integral, in units of that of square.
 INTEGRALS = {"square": 1.0, "round": 1.0, "gauss": 0.984, "gauss_argchk": 0.984, "tophat": 1.047}
-FWHM = 2 * math.sqrt(2 * math.log(2))
 
 # Standard deviations beyond which a wavelength does not count.
 REACH = 4.0
@@ -60,6 +63,11 @@ class Imperfection:
     def tilt(self) -> float:
         """Standard deviation of the turn about one axis, radians."""
         return math.radians(self.mosaic_spread_deg) / math.sqrt(3)
+
+    @property
+    def deviation(self) -> float:
+        """Standard deviation of a reflection of one domain across the sphere of reflection, 1/angstrom."""
+        return DEVIATIONS[self.shape] / self.domain_A
 
     @property
     def width(self) -> float:
@@ -184,7 +192,7 @@ def _of_crystal(crystal, light, detector, imperfection, indices, squares, volume
         sine = np.clip(0.5 * np.abs(exact) * np.sqrt(square), 1e-9, 1)
         spread = np.hypot(
             exact * np.sqrt(1 - sine**2) / sine * imperfection.tilt,
-            exact**2 / (2 * sine**2) * imperfection.width / FWHM,
+            exact**2 / (2 * sine**2) * imperfection.deviation,
         )
         near = ahead & (exact > lengths.min() - REACH * spread) & (exact < lengths.max() + REACH * spread)
         (chosen,) = np.nonzero(near & (square > 0))

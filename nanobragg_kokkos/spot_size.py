@@ -9,7 +9,10 @@ import numpy as np
 from cctbx import factor_ev_angstrom
 from dxtbx.model import Detector
 
-from nanobragg_kokkos.prediction import FWHM, Imperfection, Light
+from nanobragg_kokkos.prediction import Imperfection, Light
+
+# Full width at half maximum of a Gaussian, in standard deviations.
+FWHM = 2 * math.sqrt(2 * math.log(2))
 
 
 @dataclass(frozen=True)
@@ -73,4 +76,4 @@ def wavelength_spread(imperfection: Imperfection, wavelength: float, d: float) -
     sine = min(1.0, wavelength / (2 * d))
     theta = math.asin(sine)
     mosaic = wavelength / math.tan(theta) * imperfection.tilt
-    return math.hypot(mosaic, wavelength**2 / (2 * sine**2) * imperfection.width / FWHM)
+    return math.hypot(mosaic, wavelength**2 / (2 * sine**2) * imperfection.deviation)

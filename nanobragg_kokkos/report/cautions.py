@@ -9,13 +9,16 @@ import numpy as np
 from cctbx import factor_ev_angstrom
 from dxtbx.model import Detector
 
-from nanobragg_kokkos.prediction import FWHM, Imperfection, Light
+from nanobragg_kokkos.prediction import Imperfection, Light
 from nanobragg_kokkos.progress import counted
 from nanobragg_kokkos.report.statistics import Statistics
-from nanobragg_kokkos.spot_size import SpotSize, ripple, wavelength_spread
+from nanobragg_kokkos.spot_size import FWHM, SpotSize, ripple, wavelength_spread
 
 # Share of a spot's photons that may depend on where the spot lies between the samples.
 MOST_RIPPLE = 0.1
+
+# Share of the pixels that spots alone do not take up.
+MOST_OVERLOADED = 0.01
 
 
 def of_images(looked_at: Sequence[Statistics]) -> list[str]:
@@ -25,11 +28,13 @@ def of_images(looked_at: Sequence[Statistics]) -> list[str]:
         return []
     pixels = counted(sum(s.overloaded for s in overloaded), "pixel")
     spots = sum(int(s.measured.overloaded.sum()) for s in overloaded)
-    return [
-        f"Overloads: {pixels} in {len(overloaded)} of the {counted(len(looked_at), 'image')} looked at are brighter than "
-        f"is trusted, in {counted(spots, 'predicted spot')}. Their intensities are too low: less beam.total_flux or a "
-        "smaller crystal.length_um avoids it."
-    ]
+    said = (
+        f"Overloads: {pixels} in {len(overloaded)} of {counted(len(looked_at), 'image')} looked at are brighter than is "
+        f"trusted; {counted(spots, 'predicted spot')} with them are too weak. "
+    )
+    if max(s.overloaded / s.histogram.sum() for s in overloaded) > MOST_OVERLOADED:
+        return [said + "So many cannot be spots alone: with less beam.total_flux or background they go away."]
+    return [said + "With less beam.total_flux or a smaller crystal.length_um they go away."]
 
 
 def of_models(

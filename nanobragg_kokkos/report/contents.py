@@ -161,7 +161,7 @@ def _facts(look: _Look) -> list[tuple[str, str]]:
         ("Crystals", str(len(run.all_crystals))),
         ("Space group", str(crystal.get_space_group().info())),
         ("Unit cell, Å and °", cell),
-        ("Detector", f"{counted(len(detector), 'panel')}, {pixels / 1e6:.3g} million pixels"),
+        ("Detector", f"{counted(len(detector), 'panel')}, {pixels} pixels"),
         ("Resolution at the corner", f"{look.d_min:.2f} Å"),
         ("Mean energy", f"{mean:.1f} eV"),
         ("Photons of a pulse", number if np.isfinite(photons).all() else "not known"),
@@ -233,7 +233,7 @@ def _model_plots(look: _Look) -> Iterator[tuple[Figure, str, str]]:
 
 def _sizes(look: _Look) -> Element:
     rows = [
-        (f"{size.d:.2f}", f"{size.one_domain:.1f}", f"{size.across:.1f}", f"{size.along:.1f}") for size in look.sizes
+        (f"{size.d:.2f}", *(f"{pixels:.2g}" for pixels in (size.one_domain, size.across, size.along))) for size in look.sizes
     ]
     heads = [("Spot size at, Å", ""), ("one domain, pixels", "number"), ("across the radius", "number"), ("along it", "number")]
     return element(

@@ -9,7 +9,7 @@ import numpy as np
 from dxtbx.model import Crystal
 from matplotlib import rc_context
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, NullFormatter
+from matplotlib.ticker import NullFormatter
 
 from nanobragg_kokkos.frames import Frame
 from nanobragg_kokkos.prediction import Light
@@ -133,7 +133,9 @@ def histogram(looked_at: Sequence[Statistics], highest_trusted: float) -> Figure
             )  # fmt: skip
         axes.set_xscale("log")
         axes.set_yscale("log")
-        axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x - 1:.0f}" if x < 20 else f"{x:.0f}"))
+        ticks = [0] + [10**k for k in range(6) if 10**k <= 1.2 * np.flatnonzero(counts).max(initial=10)]
+        axes.set_xticks(np.array(ticks) + 1, [str(tick) for tick in ticks])
+        axes.xaxis.set_minor_formatter(NullFormatter())
         axes.set_xlabel("counts of a pixel")
         axes.set_ylabel("pixels of an image")
         return figure

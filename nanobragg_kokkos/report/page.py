@@ -22,6 +22,7 @@ p{margin:.4rem 0;max-width:46rem}
 .fact{background:#f3f6f9;border-radius:.4rem;padding:.5rem .7rem}
 .fact dt{font-size:.82rem;color:#56626e}
 .fact dd{margin:0;font-weight:600}
+.figures.wide{max-width:46rem}
 .figures{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,26rem),1fr));gap:1.2rem}
 figure{margin:0;min-width:0;break-inside:avoid}
 figure img{display:block;width:100%;height:auto}
