@@ -160,7 +160,7 @@ def _picture_axes(detector: Detector, beam: Beam) -> np.ndarray:
 
 def _corners(panel: Panel) -> np.ndarray:
     fast, slow = panel.get_image_size()
-    return np.array([panel.get_pixel_lab_coord((f, s)) for f in (0, fast) for s in (0, slow)])
+    return np.array([(f, s, 1) for f in (0, fast) for s in (0, slow)]) @ pixel_frame(panel).T
 
 
 def _block_maximum(panel: np.ndarray, mask: np.ndarray | None, block: int) -> np.ndarray:

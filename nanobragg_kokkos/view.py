@@ -166,7 +166,10 @@ def _region(params: libtbx.phil.scope_extract, frame: Frame) -> tuple[float, flo
 def _one_panel(frame: Frame, spots: Spots | None, panel: int) -> tuple[Frame, Spots | None]:
     if not 0 <= panel < len(frame.detector):
         raise Sorry(f"panel={panel}: expected 0 to {len(frame.detector) - 1}")
-    detector = Detector(frame.detector[panel])
+    chosen = frame.detector[panel]
+    detector = Detector()
+    # A copy would be without the groups that it hangs on.
+    detector.add_panel(chosen).set_frame(chosen.get_fast_axis(), chosen.get_slow_axis(), chosen.get_origin())
     one = Frame([frame.panels[panel]], [frame.masks[panel]], [frame.overloads[panel]], detector, frame.beam)
     if spots is not None:
         spots = spots.select(spots.panels == panel)
