@@ -12,15 +12,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import small_beam, small_detector
-from dxtbx.model import Experiment, ExperimentList
+from conftest import small_beam, small_crystal, small_detector
+from dxtbx.model import Crystal, Experiment, ExperimentList, Goniometer, Scan
 from PIL import Image
 
 from nanobragg_kokkos.job import main as simulate
+from nanobragg_kokkos.nxmx import write_image, write_master
+from nanobragg_kokkos.prediction import predict
 from nanobragg_kokkos.report import cautions
 from nanobragg_kokkos.report.main import main
 from nanobragg_kokkos.report.run import Run
 from nanobragg_kokkos.report.statistics import Shells, statistics
+from nanobragg_kokkos.truth import write_experiments
 
 # A name that would be seen as what it says, were it not escaped.
 PREFIX = "<script>alert(1)<!--&amp"
@@ -110,6 +113,38 @@ def test_spots_are_brighter_than_what_is_around(run):
     trusted = ~measured.overloaded
     assert trusted.sum() >= 5
     assert np.median((measured.photons / measured.spots.photons)[trusted]) == pytest.approx(1, abs=0.25)
+
+
+def test_run_of_which_little_is_known(tmp_path):
+    """A rotation of two crystals, of which no parameters, amplitudes or photons are known."""
+    detector, beam = small_detector(), small_beam()
+    detector[0].set_trusted_range((-1, 1000))
+    scan, goniometer = Scan((1, 3), (10.0, 0.5)), Goniometer((1, 0, 0))
+    crystals = [small_crystal(seed).model for seed in (1, 2)]
+    random = np.random.default_rng(1)
+    files = [tmp_path / f"run_{k}.h5" for k in range(3)]
+    for file in files:
+        write_image(file, [random.poisson(5, (96, 96)).astype(np.int32)])
+    master = tmp_path / "run_master.h5"
+    write_master(master, files, detector, beam, scan=scan, goniometer=goniometer)
+    truth = {"scan": scan, "goniometer": goniometer}
+    write_experiments(tmp_path / "run_truth.expt", master, detector, beam, crystals, **truth)
+    found = Run(tmp_path)
+    assert (found.n_images, len(found.crystals(2)), len(found.all_crystals)) == (3, 2, 2)
+    # What the third image shows does not depend on where the crystal is said to be at the datum, but on where it is then.
+    spots = found.spots(2, 3.0)
+    turned = [Crystal(crystal) for crystal in crystals]
+    for crystal in turned:
+        crystal.rotate_around_origin((1, 0, 0), 11.25, deg=True)
+    still = predict(turned, found.light(2), detector, 3.0)
+    shared = {tuple(hkl): k for k, hkl in enumerate(still.miller_indices) if still.crystals[k] == 0}
+    pairs = [(k, shared[tuple(hkl)]) for k, hkl in enumerate(spots.miller_indices) if tuple(hkl) in shared and not spots.crystals[k]]
+    assert len(pairs) > 10
+    a, b = np.array(pairs).T
+    assert np.median(np.hypot(spots.fast[a] - still.fast[b], spots.slow[a] - still.slow[b])) < 0.5
+    assert main([str(tmp_path)]) == 0
+    text = " ".join(_Page((tmp_path / "run_report.html").read_text()).text)
+    assert "run.phil is missing or of another version" in text and "not known" in text
 
 
 def test_gap_between_panels():
