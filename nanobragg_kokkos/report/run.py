@@ -68,7 +68,9 @@ class Run:
 
     def light(self, image: int) -> Light:
         """The pulse of an image, counted from 0."""
-        beam = next((e.beam for e in self.truth if e.scan is not None or image in e.imageset.indices()), self.truth[0].beam)
+        beam = next(
+            (e.beam for e in self.truth if e.scan is not None or image in e.imageset.indices()), self.truth[0].beam
+        )
         wavelengths, weights, photons, area = self._pulses
         row = image if wavelengths.ndim == 2 else ...
         energies = factor_ev_angstrom / wavelengths[row]
@@ -187,7 +189,11 @@ class Run:
                     # One for each image, of one energy.
                     wavelengths = wavelengths[:, None] if len(wavelengths) > 1 else wavelengths
                     weights = np.ones_like(wavelengths)
-                photons = np.atleast_1d(group["total_flux_integrated"][()]) if "total_flux_integrated" in group else [math.nan]
+                photons = (
+                    np.atleast_1d(group["total_flux_integrated"][()])
+                    if "total_flux_integrated" in group
+                    else [math.nan]
+                )
                 sides = group["incident_beam_size"][()] * 1e3 if "incident_beam_size" in group else (math.nan, math.nan)
         except (OSError, KeyError) as error:
             raise Sorry(f"{self.master}: expected a beam in {name}, but {' '.join(str(error).split())}") from error
