@@ -38,8 +38,8 @@ detector {
             "None: in the middle, or where the file has it."
   beam_center_shift_mm = None
     .type = floats
-    .help = "The beam meets the detector farther along fast, slow by this, mm: the detector is shifted the other way, as"
-            "a whole. With several panels, fast is to the right (+x) and slow is down (-y)."
+    .help = "The beam meets the detector farther along fast, slow by this, mm: the detector is shifted the other way,"
+            "as a whole. With several panels, fast is to the right (+x) and slow is down (-y)."
   layers = None
     .type = int
     .help = "Layers of the sensor in which photons are absorbed, with attenuation=True. None: one for the Rayonix,"
@@ -78,7 +78,9 @@ def validate(params: libtbx.phil.scope_extract) -> None:
                 "distance of its own; use detector.offset_mm"
             )
         if given.name != "rayonix_mx340":
-            raise Sorry(f"detector.name={given.name}: expected no detector.reference with it, which names a detector, too")
+            raise Sorry(
+                f"detector.name={given.name}: expected no detector.reference with it, which names a detector, too"
+            )
     if given.beam_center_mm is not None and given.beam_center_shift_mm is not None:
         raise Sorry(
             f"detector.beam_center_shift_mm={_numbers(given.beam_center_shift_mm)}: expected None with "
@@ -123,8 +125,8 @@ def _shifted(found: Detector, params: libtbx.phil.scope_extract) -> Detector:
         name = f"detector.beam_center_mm={_numbers(given.beam_center_mm)}"
         if len(found) > 1:
             raise Sorry(
-                f"{name}: expected None with a detector of {len(found)} panels, which has no first pixel to count from; "
-                "use detector.beam_center_shift_mm"
+                f"{name}: expected None with a detector of {len(found)} panels, which has no first pixel to count "
+                "from; use detector.beam_center_shift_mm"
             )
         try:
             fast, slow = found[0].get_ray_intersection((0.0, 0.0, -1.0))

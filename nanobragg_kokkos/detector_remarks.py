@@ -39,7 +39,7 @@ def beam_beside_mm(detector: Detector) -> float:
 
 
 def resolution_range(detector: Detector, energies_eV: np.ndarray) -> tuple[float, float]:
-    """The largest d (angstrom) that scatters to a panel at any of the energies, and the smallest; inf: the beam itself."""
+    """The largest and the smallest d (angstrom) that scatter to a panel at these energies; inf: the beam itself."""
     smallest_angle, largest_angle = np.pi, 0.0
     for panel in detector:
         points = _outline(panel, POINTS)
@@ -54,7 +54,8 @@ def resolution_range(detector: Detector, energies_eV: np.ndarray) -> tuple[float
 def _outline(panel: Panel, points: int) -> np.ndarray:
     """(n, 3) points on the outline, in the laboratory's frame (mm), corners among them."""
     along = np.linspace(0, 1, points)
-    unit = np.concatenate([np.column_stack(side) for v in (0 * along, 1 + 0 * along) for side in ((along, v), (v, along))])
+    ends = (np.zeros(points), np.ones(points))
+    unit = np.concatenate([np.column_stack(side) for end in ends for side in ((along, end), (end, along))])
     origin, fast, slow = (np.array(v) for v in (panel.get_origin(), panel.get_fast_axis(), panel.get_slow_axis()))
     return origin + (unit * panel.get_image_size_mm()) @ np.array((fast, slow))
 

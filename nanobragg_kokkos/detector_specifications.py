@@ -1,7 +1,8 @@
 """What public specifications say of the detectors that a job knows by name, as data; docs/detectors.md has the sources.
 
-Positions are seen from the sample: fast to the right, slow downwards, from the upper left corner of the rectangle around
-all panels. In its place, a detector has fast along +x and slow along -y, and the beam in the middle of that rectangle.
+Positions are seen from the sample: fast to the right, slow downwards, from the upper left corner of the rectangle
+around all panels. In its place, a detector has fast along +x and slow along -y, and the beam in the middle of that
+rectangle.
 """
 
 from __future__ import annotations
@@ -46,8 +47,8 @@ class Quadrants:
     Args:
         size: pixels of a panel along fast and slow.
         gap: pixels between the two panels of a sensor, along fast.
-        sensors: of the quadrant to the upper right: x (to the right) and y (upwards) of their middles from the quadrant's
-            corner, mm, and how far they are turned counterclockwise, degrees.
+        sensors: of the quadrant to the upper right: x (to the right) and y (upwards) of their middles from the
+            quadrant's corner, mm, and how far they are turned counterclockwise, degrees.
         corner: x and y of that corner from the beam, mm.
         turns: of the quadrants in their order, counterclockwise, degrees.
     """
@@ -95,7 +96,8 @@ SPECIFICATIONS = {
     "jungfrau_16m": Specification(
         Tiles(
             corners=tuple(
-                (1039 * column + 68 * (row < 4), 550 * row + 68 * (column > 1)) for row in range(8) for column in range(4)
+                (1039 * column + 68 * (row < 4), 550 * row + 68 * (column > 1))
+                for row in range(8) for column in range(4)
             ),
             **_JUNGFRAU,
         ),
@@ -105,7 +107,8 @@ SPECIFICATIONS = {
     "jungfrau_4m": Specification(
         Tiles(
             corners=tuple(
-                (1039 * column + 67 * (row > 1), 550 * row + 68 * (column < 1)) for row in range(4) for column in range(2)
+                (1039 * column + 67 * (row > 1), 550 * row + 68 * (column < 1))
+                for row in range(4) for column in range(2)
             ),
             **_JUNGFRAU,
         ),

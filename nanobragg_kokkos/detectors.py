@@ -41,8 +41,8 @@ def from_file(path: str) -> Detector:
     """The first detector in a dxtbx model file (.expt, .json) or in an image.
 
     If its beam does not come from +z, the detector is turned about the sample together with that beam. The lower end
-    of its trusted range is made to include a count of 0, which is nothing unusual here. What the file's mask excludes is
-    added to the untrusted rectangles.
+    of its trusted range is made to include a count of 0, which is nothing unusual here. What the file's mask excludes
+    is added to the untrusted rectangles.
 
     Raises:
         Sorry: the file is not there, cannot be read, or holds no detector with a beam, or one that cannot be.

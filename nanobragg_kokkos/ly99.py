@@ -1,8 +1,8 @@
 """Parameter files of ExaFEL's LY99 simulations (trial.phil), as parameters of this module.
 
-Names, defaults and what they mean there are those of the public repository ExaFEL/exafel_project: kpp_utils/phil.py for the
-parameters; LY99_batch.py, ferredoxin.py and multipanel.py (the same folder) for what is fixed in the program or comes from
-the environment.
+Names, defaults and what they mean there are those of the public repository ExaFEL/exafel_project: kpp_utils/phil.py for
+the parameters; LY99_batch.py, ferredoxin.py and multipanel.py (the same folder) for what is fixed in the program or
+comes from the environment.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ _ELSEWHERE = {
 
 _ENVIRONMENT = {"N_SIM": "n_images", "MOS_DOM": "crystal.mosaic_domains"}
 
-# What LY99 takes if a file is silent, or has fixed. Its beam is 3 micrometres wide; its crystal is cut into domains of Deff_A.
+# What LY99 takes if a file is silent, or has fixed.
 _FIXED = {
     "beam.total_flux": "1e12",
     "beam.size_mm": "0.003",
@@ -178,7 +178,7 @@ def _structure(given: dict[str, str], result: Translation) -> None:
         )
         result.needs.append((_STRUCTURE_FILES, message))
     elif structure == "pdb" or code is not None:
-        message = f"crystal.pdb.code={code}: expected crystal.pdb.file with it, a file of coordinates; nothing is downloaded"
+        message = f"crystal.pdb.code={code}: expected crystal.pdb.file with it, coordinates; nothing is downloaded"
         result.needs.append((_STRUCTURE_FILES, message))
     else:
         result.notes.append(
@@ -197,7 +197,7 @@ def _detector(given: dict[str, str], result: Translation) -> None:
         result.needs.append((("detector.reference", "detector.name"), message))
     if tiles == "single" and reference is not None:
         result.notes.append(
-            "detector.tiles=single has no effect: the detector is that of detector.reference, where LY99 takes a Rayonix"
+            "detector.tiles=single has no effect: the detector is that of detector.reference; LY99 takes a Rayonix"
         )
 
 
@@ -213,7 +213,8 @@ def _environment(environment: Mapping[str, str], result: Translation) -> None:
             result.notes.append(f"{name}={value.strip()}, from {variable} in the environment")
     if "DEVICES_PER_NODE" in environment:
         result.notes.append(
-            f"DEVICES_PER_NODE={environment['DEVICES_PER_NODE']} has no effect: Kokkos shares a node's devices among its ranks"
+            f"DEVICES_PER_NODE={environment['DEVICES_PER_NODE']} has no effect: Kokkos shares a node's devices among "
+            "its ranks"
         )
 
 

@@ -13,7 +13,7 @@ RIGHT, DOWN = (1.0, 0.0, 0.0), (0.0, -1.0, 0.0)
 
 
 def by_name(name: str, distance_mm: float | None = None) -> Detector:
-    """A detector that detector_specifications has, upright and perpendicular to the beam, which goes through its middle.
+    """A detector of detector_specifications, upright and perpendicular to the beam, which goes through its middle.
 
     Pixels between modules, where a panel has such, are untrusted rectangles. A count of 0 is trusted.
 
@@ -60,7 +60,7 @@ def _add_tiles(root: DetectorNode, tiles: Tiles, specification: Specification, z
 
 
 def _add_quadrants(root: DetectorNode, quadrants: Quadrants, specification: Specification, z: float) -> None:
-    """Groups of the detector are quadrants, of these sensors, of these panels, whose slow axis points down when upright."""
+    """The detector's groups are quadrants, theirs are sensors, of two panels each; slow points down when upright."""
     fast_mm, slow_mm = (pixels * specification.pixel_mm for pixels in quadrants.size)
     step = fast_mm + quadrants.gap * specification.pixel_mm
     root.set_local_frame(RIGHT, (0.0, 1.0, 0.0), (0.0, 0.0, z))

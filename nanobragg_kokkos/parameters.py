@@ -144,8 +144,8 @@ detector_response
 {
   preset = *auto none rayonix jungfrau pilatus eiger cspad
     .type = choice
-    .help = "The kind of detector. auto: that of detector.name; none with detector.reference. none: photons are counted,"
-            "and nothing else happens to them."
+    .help = "The kind of detector. auto: that of detector.name; none with detector.reference. none: photons are"
+            "counted, and nothing else happens to them."
   flicker = None
     .type = float
     .help = "Relative standard deviation of the beam's intensity from image to image, 0 to 1."
@@ -330,7 +330,7 @@ def _with_text(working: libtbx.phil.scope, values: dict[str, str], path: str) ->
 
 
 def _check_needs(trial: ly99.Translation, working: libtbx.phil.scope, scope: libtbx.phil.scope) -> None:
-    before, after = ({locator.path: locator.object.as_str() for locator in s.all_definitions()} for s in (scope, working))
+    before, after = ({found.path: found.object.as_str() for found in s.all_definitions()} for s in (scope, working))
     for names, message in trial.needs:
         if all(before.get(name) == after.get(name) for name in names):
             raise Sorry(message)

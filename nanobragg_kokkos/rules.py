@@ -1,4 +1,4 @@
-"""What single parameters have to be: (whether a value makes sense, what was expected) pairs, for the RULES of a group."""
+"""What single parameters have to be: pairs of whether a value makes sense and what was expected, for RULES."""
 
 from __future__ import annotations
 
