@@ -36,7 +36,7 @@ _WITHOUT_EFFECT = {
     "context": (None, "Kokkos computes on what it was built for, see nanobragg_kokkos.info"),
     "output.format": ("h5", "images are written as NeXus/NXmx (HDF5)"),
     "output.h5.typecast": ("False", "counts are rounded to the nearest whole number"),
-    "res_limit": ("None", "reflections are calculated as far as the detector reaches"),
+    "res_limit": (None, "reflections are calculated as far as the detector reaches"),
 }
 
 _ELSEWHERE = {
@@ -118,8 +118,9 @@ def translation(
         else:
             result.unknown.append(locator)
     for path, (as_here, note) in _WITHOUT_EFFECT.items():
-        if path in given and given[path] != as_here:
-            result.notes.append(f"{path}={given[path]} has no effect: {note}")
+        value = _value(given, path)
+        if value not in (None, as_here):
+            result.notes.append(f"{path}={value} has no effect: {note}")
     if _is_true(given, "diffuse.enable"):
         result.notes.append("diffuse.enable=True has no effect: diffuse scattering is not simulated")
     _point_spread(given, result)
@@ -140,13 +141,14 @@ def _text(definition: libtbx.phil.definition) -> str:
     return os.path.expandvars(" ".join(str(word) for word in words)).lstrip("*")
 
 
-def _unquoted(text: str) -> str | None:
-    plain = text.strip("\"'")
+def _value(given: Mapping[str, str], path: str) -> str | None:
+    """What is given for a path, without quotes; None if nothing is."""
+    plain = given.get(path, "None").strip("\"'")
     return None if plain in ("", "None", "Auto") else plain
 
 
-def _is_true(given: dict[str, str], path: str) -> bool:
-    text = (_unquoted(given.get(path, "False")) or "False").lower()
+def _is_true(given: Mapping[str, str], path: str) -> bool:
+    text = (_value(given, path) or "False").lower()
     if text not in ("true", "false", "yes", "no", "on", "off", "1", "0"):
         raise Sorry(f"{path}={text}: expected True or False")
     return text in ("true", "yes", "on", "1")
@@ -160,13 +162,11 @@ def _point_spread(given: dict[str, str], result: Translation) -> None:
 
 
 def _structure(given: dict[str, str], result: Translation) -> None:
-    structure = _unquoted(given.get("crystal.structure", "None"))
-    code = _unquoted(given.get("crystal.pdb.code", "None"))
-    path = _unquoted(given.get("crystal.pdb.file", "None"))
-    observed = given.get("crystal.pdb.coefficients") == "fobs"
+    structure, code = _value(given, "crystal.structure"), _value(given, "crystal.pdb.code")
+    observed = _value(given, "crystal.pdb.coefficients") == "fobs"
     if structure not in (None, "pdb", *_STRUCTURES):
         raise Sorry(f"crystal.structure={structure}: expected ferredoxin, PSII or pdb")
-    if path is not None:
+    if _value(given, "crystal.pdb.file") is not None:
         name = "crystal.structure_factors.file" if observed else "crystal.pdb.file"
         result.values[name] = given["crystal.pdb.file"]
         if observed and "crystal.pdb.label" in given:
@@ -188,14 +188,13 @@ def _structure(given: dict[str, str], result: Translation) -> None:
 
 
 def _detector(given: dict[str, str], result: Translation) -> None:
-    tiles = _unquoted(given.get("detector.tiles", "single"))
-    reference = _unquoted(result.values.get("detector.reference", "None"))
+    tiles = _value(given, "detector.tiles") or "single"
     if tiles not in ("single", "multipanel"):
         raise Sorry(f"detector.tiles={tiles}: expected single or multipanel")
     if tiles == "multipanel":
         message = "detector.tiles=multipanel: expected detector.reference or another detector.name with it"
         result.needs.append((("detector.reference", "detector.name"), message))
-    if tiles == "single" and reference is not None:
+    if "detector.tiles" in given and tiles == "single" and _value(result.values, "detector.reference") is not None:
         result.notes.append(
             "detector.tiles=single has no effect: the detector is that of detector.reference; LY99 takes a Rayonix"
         )

@@ -44,8 +44,8 @@ PRESETS = {
         # Assumed: what simtbx takes for such detectors if nothing is said (nanoBragg.cpp, init_defaults). ExaFEL's LY99
         # has 1 for an MX340 (exafel_project, kpp_utils/ferredoxin.py).
         readout_noise=3.0,
-        # As ExaFEL's LY99 for an MX340 (same file). Rayonix's files say it in their header (FormatTIFFRayonix). With the
-        # noise above, the variance of background stays close to its mean.
+        # As ExaFEL's LY99 for an MX340 (same file). Rayonix's files say it in their header (FormatTIFFRayonix). With
+        # the noise above, the variance of background stays close to its mean.
         adc_offset=10.0,
         # What simtbx takes, and what J. Holton found to be the main relative error of such detectors ("ripple",
         # CCP4 bulletin board, 30 March 2009). LY99 has 0.01.
@@ -66,11 +66,11 @@ PRESETS = {
         # JUNGFRAU documentation ("JUNGFRAU basics").
         saturation=10000,
     ),
-    # Counts photons with 20 bits (DECTRIS, PILATUS user manual 1.2, section 4.2; PILATUS3 X CdTe, "High dynamic range"),
-    # all set where there are more. What the count rate allows may be less: files say it as Count_cutoff.
+    # Counts photons with 20 bits (DECTRIS, PILATUS user manual 1.2, section 4.2, and PILATUS3 X CdTe, "High dynamic
+    # range"), all set where there are more. What the count rate allows may be less: files say it as Count_cutoff.
     "pilatus": Preset(saturation=2**20 - 2),
-    # Counts photons with the 16 bits of an EIGER2 (DECTRIS, EIGER2 user manual, section 3.2.5); in files of 16 bits, 65535
-    # marks pixels that hold no measurement. An EIGER X has 12 bits and sums frames up, to 32 bits at most (DECTRIS,
+    # Counts photons with the 16 bits of an EIGER2 (DECTRIS, EIGER2 user manual, section 3.2.5); in files of 16 bits,
+    # 65535 marks pixels that hold no measurement. An EIGER X has 12 bits and sums frames up, to 32 bits at most (DECTRIS,
     # "Continuous readout and auto-summation"): for images of 32 bits, give data_type=int32 and the saturation.
     "eiger": Preset(saturation=65533, data_type="uint16"),
     # Integrates charge; here in its low gain (assumed: bright spots need it), calibrated to photons of 8 keV.
