@@ -8,14 +8,12 @@ from cctbx import factor_ev_angstrom
 from dxtbx.model import BeamFactory, Detector
 from libtbx.utils import Sorry
 
-from nanobragg_kokkos import detectors, protein, response_parameters
+from nanobragg_kokkos import detector_parameters, protein, response_parameters
 from nanobragg_kokkos.amorphous import air, water
 from nanobragg_kokkos.experiment import Experiment
-from nanobragg_kokkos.nxmx_detector import as_stored
 from nanobragg_kokkos.orientation import mosaic_blocks
 from nanobragg_kokkos.pulses import EqualPulses, gaussian_spectrum
 from nanobragg_kokkos.shot import Pulse
-from nanobragg_kokkos.simulation import SensorLayers
 from nanobragg_kokkos.specimen import RandomlyOriented, cells_in_domain, illuminated_volume_mm3
 from nanobragg_kokkos.streams import stream
 
@@ -29,7 +27,7 @@ def experiment(params: libtbx.phil.scope_extract) -> Experiment:
     Raises:
         Sorry: a file is missing or damaged, or does not fit with the rest.
     """
-    detector, sensor = _detector(params)
+    detector, sensor = detector_parameters.detector(params)
     response = response_parameters.detector_response(params, detector)
     saturation = int(detector[0].get_trusted_range()[1])
     if response.adc_offset > 0 and response.adc_offset >= saturation:
@@ -85,29 +83,6 @@ def experiment(params: libtbx.phil.scope_extract) -> Experiment:
         ),
         seed=params.seed,
     )
-
-
-def _detector(params: libtbx.phil.scope_extract) -> tuple[Detector, SensorLayers | None]:
-    """The detector, as its files will describe it, its trusted range that of the counts, and its sensor."""
-    reference, layers = params.detector.reference, params.detector.layers
-    wavelength = factor_ev_angstrom / params.beam.mean_energy
-    sensor = None
-    if reference is None:
-        detector = detectors.rayonix_mx340(params.detector.distance_mm or detectors.RAYONIX_DISTANCE_MM)
-        if params.attenuation:
-            sensor = detectors.phosphor(wavelength, layers)
-    else:
-        detector = detectors.from_file(reference)
-        if params.attenuation:
-            sensor = detectors.sensor_layers(detector, wavelength, layers)
-    detector = detectors.with_sensor(detectors.farther(detector, params.detector.offset_mm), sensor)
-    saturation = response_parameters.saturation(params, detector)
-    for panel in detector:
-        panel.set_trusted_range((-1.0, float(saturation)))
-    try:
-        return as_stored(detector, wavelength), sensor
-    except Sorry as error:
-        raise Sorry(f"detector.reference={reference}: {error}") from error
 
 
 def highest_resolution(detector: Detector, energies_eV: np.ndarray) -> float:

@@ -12,6 +12,7 @@ from dxtbx.model import Detector
 from libtbx.utils import Sorry
 
 from nanobragg_kokkos.detector_response import HIGHEST_SATURATION, DetectorResponse
+from nanobragg_kokkos.detector_specifications import SPECIFICATIONS
 from nanobragg_kokkos.point_spread import PointSpread
 from nanobragg_kokkos.response_presets import PRESETS, Preset
 
@@ -31,7 +32,7 @@ def preset_name(params: libtbx.phil.scope_extract) -> str:
     """Of the preset in effect."""
     name = params.detector_response.preset
     if name is libtbx.Auto or name == "auto":
-        return "rayonix" if params.detector.reference is None else "none"
+        return SPECIFICATIONS[params.detector.name].preset if params.detector.reference is None else "none"
     # What phil makes of the word none.
     return name or "none"
 
