@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import difflib
-import math
 import os
-from typing import Any, Callable
+from typing import Any
 
 import iotbx.phil
 import libtbx.phil
 from libtbx.utils import Sorry
 
-from nanobragg_kokkos import response_parameters
+from nanobragg_kokkos import response_parameters, structure_parameters
 from nanobragg_kokkos.response_parameters import MOST_RADIUS
+from nanobragg_kokkos.rules import Rule, above_0, between, finite, from_0, given, or_none, whole
 
 phil_scope = iotbx.phil.parse(
     """
@@ -71,29 +71,9 @@ spectrum
     .help = "Full width at half maximum of the Gaussian, eV."
 }
 crystal {
-  pdb
-    .help = "The model that structure factors are calculated from."
-  {
-    file = None
-      .type = path
-      .help = "Coordinates, PDB format, compressed (.gz) or not. None: rubredoxin, PDB entry 1BRF, which comes with"
-              "cctbx."
-  }
-  unit_cell = None
-    .type = unit_cell
-    .help = "a, b, c (angstrom), alpha, beta, gamma (degrees). None: that of the PDB file."
-  space_group = None
-    .type = space_group
-    .help = "Symbol or number. None: that of the PDB file."
-  anomalous = *sasaki henke
-    .type = choice
-    .help = "Table of f' and f'' at the mean energy. None: no anomalous scattering."
-  k_sol = 0.35
-    .type = float
-    .help = "Density of the bulk solvent, electrons/angstrom^3. 0: no solvent."
-  b_sol = 46
-    .type = float
-    .help = "Smearing of the bulk solvent (its B factor), angstrom^2."
+"""
+    + structure_parameters.TEXT
+    + """
   length_um = 3
     .type = float
     .help = "Edge of the crystal, a cube, in micrometres. Spots are as strong as what the beam covers of it."
@@ -297,6 +277,7 @@ def validate(params: libtbx.phil.scope_extract) -> None:
             f"detector.distance_mm={detector.distance_mm:g}: expected None with detector.reference, which has a "
             "distance of its own; use detector.offset_mm"
         )
+    structure_parameters.validate(params)
     response_parameters.validate(params)
     if os.path.basename(params.output.prefix) != params.output.prefix:
         raise Sorry(f"output.prefix={params.output.prefix}: expected no '/'; directories go into output.directory")
@@ -358,84 +339,53 @@ def _value(params: libtbx.phil.scope_extract, name: str) -> Any:
     return params
 
 
-def _finite(value: Any) -> bool:
-    return isinstance(value, (int, float)) and math.isfinite(value)
-
-
-def _given(expected: str) -> tuple[Callable[[Any], bool], str]:
-    return lambda value: value is not None and value is not libtbx.Auto, expected
-
-
-def _whole(least: int) -> tuple[Callable[[Any], bool], str]:
-    expected = f"a whole number, {least} or more (less than 2**31)"
-    return lambda value: isinstance(value, int) and least <= value < 2**31, expected
-
-
-def _above_0(unit: str) -> tuple[Callable[[Any], bool], str]:
-    return lambda value: _finite(value) and value > 0, f"more than 0 {unit}"
-
-
-def _from_0(unit: str) -> tuple[Callable[[Any], bool], str]:
-    return lambda value: _finite(value) and value >= 0, f"0 {unit} or more"
-
-
-def _between(least: float, most: float, unit: str) -> tuple[Callable[[Any], bool], str]:
-    return lambda value: _finite(value) and least <= value <= most, f"{least:g} to {most:g}{unit}"
-
-
-def _or_preset(rule: tuple[Callable[[Any], bool], str]) -> tuple[Callable[[Any], bool], str]:
+def _or_preset(rule: Rule) -> Rule:
     makes_sense, expected = rule
     return lambda value: response_parameters.left_open(value) or makes_sense(value), f"None or {expected}"
 
 
-def _or_none(rule: tuple[Callable[[Any], bool], str]) -> tuple[Callable[[Any], bool], str]:
-    makes_sense, expected = rule
-    return lambda value: value is None or makes_sense(value), expected
-
-
 # What each value has to be for itself; files and choices are left to who reads them.
 _RULES = {
-    "n_images": _whole(1),
-    "seed": _whole(0),
-    "oversample": _whole(1),
-    "engine": _given("auto, pixel or reflection"),
-    "tolerance": _or_none((lambda value: _finite(value) and 1e-15 <= value <= 0.1, "None or 1e-15 to 0.1")),
-    "noise": _given("True or False"),
-    "attenuation": _given("True or False"),
+    "n_images": whole(1),
+    "seed": whole(0),
+    "oversample": whole(1),
+    "engine": given("auto, pixel or reflection"),
+    "tolerance": or_none((lambda value: finite(value) and 1e-15 <= value <= 0.1, "None or 1e-15 to 0.1")),
+    "noise": given("True or False"),
+    "attenuation": given("True or False"),
     # Outside, there are no tables of what sensors absorb.
-    "beam.mean_energy": (lambda value: _finite(value) and 1e3 <= value <= 1e5, "1000 to 100000 eV"),
-    "beam.total_flux": _from_0("photons"),
-    "beam.size_mm": _above_0("mm"),
-    "spectrum.nchannels": _whole(1),
-    "spectrum.channel_width": _above_0("eV"),
-    "spectrum.fwhm": _above_0("eV"),
-    "crystal.k_sol": _from_0("electrons/angstrom^3"),
-    "crystal.b_sol": _from_0("angstrom^2"),
-    "crystal.length_um": _above_0("micrometres"),
-    "crystal.Deff_A": _above_0("angstrom"),
-    "crystal.shape": _given("square, round, gauss, gauss_argchk or tophat"),
-    "crystal.mosaic_domains": _whole(1),
-    "crystal.mosaic_spread_deg": (lambda value: _finite(value) and 0 <= value <= 180, "0 to 180 degrees"),
-    "background.water_mm": _from_0("mm"),
-    "background.air_mm": _from_0("mm"),
-    "detector.distance_mm": _or_none(_above_0("mm")),
-    "detector.offset_mm": (_finite, "a number of mm"),
-    "detector.layers": _or_none(_whole(1)),
-    "psf.fwhm_mm": _or_preset(_above_0("mm")),
+    "beam.mean_energy": (lambda value: finite(value) and 1e3 <= value <= 1e5, "1000 to 100000 eV"),
+    "beam.total_flux": from_0("photons"),
+    "beam.size_mm": above_0("mm"),
+    "spectrum.nchannels": whole(1),
+    "spectrum.channel_width": above_0("eV"),
+    "spectrum.fwhm": above_0("eV"),
+    **structure_parameters.RULES,
+    "crystal.length_um": above_0("micrometres"),
+    "crystal.Deff_A": above_0("angstrom"),
+    "crystal.shape": given("square, round, gauss, gauss_argchk or tophat"),
+    "crystal.mosaic_domains": whole(1),
+    "crystal.mosaic_spread_deg": (lambda value: finite(value) and 0 <= value <= 180, "0 to 180 degrees"),
+    "background.water_mm": from_0("mm"),
+    "background.air_mm": from_0("mm"),
+    "detector.distance_mm": or_none(above_0("mm")),
+    "detector.offset_mm": (finite, "a number of mm"),
+    "detector.layers": or_none(whole(1)),
+    "psf.fwhm_mm": _or_preset(above_0("mm")),
     "psf.radius_pixels": _or_preset(
         (lambda value: isinstance(value, int) and 1 <= value <= MOST_RADIUS, f"1 to {MOST_RADIUS} pixels")
     ),
-    "detector_response.flicker": _or_preset(_between(0, 1, "")),
-    "detector_response.calibration_noise": _or_preset(_between(0, 1, "")),
-    "detector_response.calibration_seed": _or_preset(_whole(0)),
+    "detector_response.flicker": _or_preset(between(0, 1, "")),
+    "detector_response.calibration_noise": _or_preset(between(0, 1, "")),
+    "detector_response.calibration_seed": _or_preset(whole(0)),
     "detector_response.quantum_gain": _or_preset(
-        (lambda value: _finite(value) and 0 < value <= MOST_ADU, f"more than 0, at most {MOST_ADU:g} ADU a photon")
+        (lambda value: finite(value) and 0 < value <= MOST_ADU, f"more than 0, at most {MOST_ADU:g} ADU a photon")
     ),
-    "detector_response.readout_noise": _or_preset(_between(0, MOST_ADU, " ADU")),
-    "detector_response.adc_offset": _or_preset(_between(0, MOST_ADU, " ADU")),
+    "detector_response.readout_noise": _or_preset(between(0, MOST_ADU, " ADU")),
+    "detector_response.adc_offset": _or_preset(between(0, MOST_ADU, " ADU")),
     "detector_response.saturation": _or_preset(
         (lambda value: isinstance(value, int) and 1 <= value <= 2**31 - 2, "a whole number, 1 to 2147483646")
     ),
-    "output.directory": _given("the name of a directory"),
-    "output.prefix": _given("the beginning of a file name"),
+    "output.directory": given("the name of a directory"),
+    "output.prefix": given("the beginning of a file name"),
 }
