@@ -17,7 +17,7 @@ import libtbx.phil
 import numpy as np
 from libtbx.utils import Sorry
 
-from nanobragg_kokkos import parameters, ranks, response_parameters
+from nanobragg_kokkos import node_memory, parameters, ranks, response_parameters
 from nanobragg_kokkos.atomic import whole_file
 from nanobragg_kokkos.detector_remarks import remarks
 from nanobragg_kokkos.detector_response import Counts
@@ -106,13 +106,22 @@ def run(comm: Any, arguments: list[str]) -> str:
     Raises:
         ranks.Failed: on all ranks.
     """
-    working, common = ranks.on_first(comm, lambda: _prepare(arguments))
+    whole: list[Experiment] = []  # on the first rank
+
+    def prepare() -> tuple[libtbx.phil.scope, Experiment]:
+        working, experiment = _prepare(arguments)
+        whole.append(experiment)
+        return working, experiment.without_amplitudes()
+
+    working, common = ranks.on_first(comm, prepare)
+    amplitudes = node_memory.amplitudes(comm, whole[0].scattering.channels if whole else None)
+    common = whole[0] if whole else common
     params = working.extract()
     files = Files(params.output.directory, params.output.prefix, params.output.true_amplitudes)
     if comm.rank == 0:
-        print(_announcement(params, common, comm.size), flush=True)
+        print(_announcement(params, common, comm.size), amplitudes, sep="\n", flush=True)
 
-    simulate = ranks.on_all(comm, lambda: Images(common, params.engine, params.tolerance))
+    simulate = ranks.on_all(comm, lambda: Images(common, params.engine, params.tolerance, amplitudes.box))
     ranks.on_first(comm, lambda: _make_room(files))
     engine_line = ranks.on_first(comm, simulate.engine_line)
     if comm.rank == 0:
@@ -173,7 +182,8 @@ def _parameters(arguments: list[str]) -> libtbx.phil.scope:
 def _prepare(arguments: list[str]) -> tuple[libtbx.phil.scope, Experiment]:
     working = _parameters(arguments)
     params = working.extract()
-    print(f"Calculating structure factors of {params.crystal.pdb.file or 'rubredoxin (PDB 1BRF)'}", flush=True)
+    measured, model = params.crystal.structure_factors.file, params.crystal.pdb.file or "rubredoxin (PDB 1BRF)"
+    print(f"Reading {measured}" if measured else f"Calculating structure factors of {model}", flush=True)
     return working, experiment(params)
 
 
@@ -186,6 +196,7 @@ def _announcement(params: libtbx.phil.scope_extract, common: Experiment, n_ranks
         f"by {counted(n_ranks, 'process', 'processes')}",
         f"Crystal: {symmetry.space_group_info()}, {cell}; {common.amplitudes.size()} amplitudes "
         f"to {common.amplitudes.d_min():.2f} angstrom",
+        *common.scattering.notes,
     ]
     if params.attenuation and common.sensor is None:
         lines.append("detector.reference says nothing of the sensor: attenuation=True has no effect")

@@ -8,17 +8,15 @@ from cctbx import factor_ev_angstrom
 from dxtbx.model import BeamFactory, Detector
 from libtbx.utils import Sorry
 
-from nanobragg_kokkos import detector_parameters, protein, response_parameters
+from nanobragg_kokkos import detector_parameters, response_parameters
 from nanobragg_kokkos.amorphous import air, water
 from nanobragg_kokkos.experiment import Experiment
 from nanobragg_kokkos.orientation import mosaic_blocks
 from nanobragg_kokkos.pulses import EqualPulses, gaussian_spectrum
+from nanobragg_kokkos.scattering import scattering
 from nanobragg_kokkos.shot import Pulse
 from nanobragg_kokkos.specimen import RandomlyOriented, cells_in_domain, illuminated_volume_mm3
 from nanobragg_kokkos.streams import stream
-
-# Of a whole sphere, in space group P 1; the Fourier transform that gives them takes some 100 bytes each.
-MOST_REFLECTIONS = 1e8
 
 
 def experiment(params: libtbx.phil.scope_extract) -> Experiment:
@@ -39,28 +37,12 @@ def experiment(params: libtbx.phil.scope_extract) -> Experiment:
     energies, weights = gaussian_spectrum(
         params.beam.mean_energy, params.spectrum.nchannels, params.spectrum.channel_width, params.spectrum.fwhm
     )
-    structure = protein.read_coordinates(
-        params.crystal.pdb.file or protein.default_coordinates(), params.crystal.unit_cell, params.crystal.space_group
-    )
-    d_min = min(highest_resolution(detector, energies), protein.LEAST_RESOLUTION)
-    n_reflections = 4 / 3 * np.pi * structure.unit_cell().volume() / d_min**3
-    if n_reflections > MOST_REFLECTIONS:
-        raise Sorry(
-            f"beam.mean_energy={params.beam.mean_energy:g}: expected less, or a smaller detector: it reaches "
-            f"{d_min:.2g} angstrom, where the crystal has {n_reflections:.2g} reflections"
-        )
-    amplitudes = protein.amplitudes(
-        structure,
-        d_min,
-        wavelength,
-        params.crystal.anomalous,
-        params.crystal.k_sol,
-        params.crystal.b_sol,
-    )
+    crystal_scattering = scattering(params, highest_resolution(detector, energies), energies, params.beam.mean_energy)
+    symmetry = crystal_scattering.symmetry
     pulse = Pulse(BeamFactory.simple(wavelength), energies, weights, params.beam.total_flux)
     specimen = RandomlyOriented(
-        structure.crystal_symmetry(),
-        cells_in_domain(structure.unit_cell(), params.crystal.Deff_A),
+        symmetry,
+        cells_in_domain(symmetry.unit_cell(), params.crystal.Deff_A),
         params.crystal.shape,
         mosaic_blocks(params.crystal.mosaic_domains, params.crystal.mosaic_spread_deg, stream(params.seed, "mosaic")),
         illuminated_volume_mm3(params.crystal.length_um, params.beam.size_mm),
@@ -75,7 +57,7 @@ def experiment(params: libtbx.phil.scope_extract) -> Experiment:
         pulses=EqualPulses(pulse),
         beam_size_mm=params.beam.size_mm,
         specimen=specimen,
-        amplitudes=amplitudes,
+        scattering=crystal_scattering,
         backgrounds=tuple(
             sample(thickness)
             for sample, thickness in ((water, params.background.water_mm), (air, params.background.air_mm))

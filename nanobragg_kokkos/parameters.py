@@ -12,7 +12,7 @@ import iotbx.phil
 import libtbx.phil
 from libtbx.utils import Sorry
 
-from nanobragg_kokkos import detector_parameters, ly99, response_parameters, rules
+from nanobragg_kokkos import detector_parameters, ly99, response_parameters, rules, structure_parameters
 from nanobragg_kokkos.response_parameters import MOST_RADIUS
 
 phil_scope = iotbx.phil.parse(
@@ -72,29 +72,9 @@ spectrum
     .help = "Full width at half maximum of the Gaussian, eV."
 }
 crystal {
-  pdb
-    .help = "The model that structure factors are calculated from."
-  {
-    file = None
-      .type = path
-      .help = "Coordinates, PDB format, compressed (.gz) or not. None: rubredoxin, PDB entry 1BRF, which comes with"
-              "cctbx."
-  }
-  unit_cell = None
-    .type = unit_cell
-    .help = "a, b, c (angstrom), alpha, beta, gamma (degrees). None: that of the PDB file."
-  space_group = None
-    .type = space_group
-    .help = "Symbol or number. None: that of the PDB file."
-  anomalous = *sasaki henke
-    .type = choice
-    .help = "Table of f' and f'' at the mean energy. None: no anomalous scattering."
-  k_sol = 0.35
-    .type = float
-    .help = "Density of the bulk solvent, electrons/angstrom^3. 0: no solvent."
-  b_sol = 46
-    .type = float
-    .help = "Smearing of the bulk solvent (its B factor), angstrom^2."
+"""
+    + structure_parameters.TEXT
+    + """
   length_um = 3
     .type = float
     .help = "Edge of the crystal, a cube, in micrometres. Spots are as strong as what the beam covers of it."
@@ -292,6 +272,7 @@ def validate(params: libtbx.phil.scope_extract) -> None:
             f"crystal.Deff_A={crystal.Deff_A:g}: expected mosaic domains no larger than the crystal, "
             f"which with crystal.length_um={crystal.length_um:g} is {1e4 * crystal.length_um:g} angstrom"
         )
+    structure_parameters.validate(params)
     detector_parameters.validate(params)
     response_parameters.validate(params)
     if os.path.basename(params.output.prefix) != params.output.prefix:
@@ -393,11 +374,6 @@ def _value(params: libtbx.phil.scope_extract, name: str) -> Any:
     return params
 
 
-def _or_preset(rule: rules.Rule) -> rules.Rule:
-    makes_sense, expected = rule
-    return lambda value: response_parameters.left_open(value) or makes_sense(value), f"None or {expected}"
-
-
 # What each value has to be for itself; files and choices are left to who reads them.
 _RULES = {
     "n_images": rules.whole(1),
@@ -414,8 +390,7 @@ _RULES = {
     "spectrum.nchannels": rules.whole(1),
     "spectrum.channel_width": rules.above_0("eV"),
     "spectrum.fwhm": rules.above_0("eV"),
-    "crystal.k_sol": rules.from_0("electrons/angstrom^3"),
-    "crystal.b_sol": rules.from_0("angstrom^2"),
+    **structure_parameters.RULES,
     "crystal.length_um": rules.above_0("micrometres"),
     "crystal.Deff_A": rules.above_0("angstrom"),
     "crystal.shape": rules.given("square, round, gauss, gauss_argchk or tophat"),
@@ -424,19 +399,19 @@ _RULES = {
     "background.water_mm": rules.from_0("mm"),
     "background.air_mm": rules.from_0("mm"),
     **detector_parameters.RULES,
-    "psf.fwhm_mm": _or_preset(rules.above_0("mm")),
-    "psf.radius_pixels": _or_preset(
+    "psf.fwhm_mm": rules.or_preset(rules.above_0("mm")),
+    "psf.radius_pixels": rules.or_preset(
         (lambda value: isinstance(value, int) and 1 <= value <= MOST_RADIUS, f"1 to {MOST_RADIUS} pixels")
     ),
-    "detector_response.flicker": _or_preset(rules.between(0, 1, "")),
-    "detector_response.calibration_noise": _or_preset(rules.between(0, 1, "")),
-    "detector_response.calibration_seed": _or_preset(rules.whole(0)),
-    "detector_response.quantum_gain": _or_preset(
+    "detector_response.flicker": rules.or_preset(rules.between(0, 1, "")),
+    "detector_response.calibration_noise": rules.or_preset(rules.between(0, 1, "")),
+    "detector_response.calibration_seed": rules.or_preset(rules.whole(0)),
+    "detector_response.quantum_gain": rules.or_preset(
         (lambda value: rules.finite(value) and 0 < value <= MOST_ADU, f"more than 0, at most {MOST_ADU:g} ADU a photon")
     ),
-    "detector_response.readout_noise": _or_preset(rules.between(0, MOST_ADU, " ADU")),
-    "detector_response.adc_offset": _or_preset(rules.between(0, MOST_ADU, " ADU")),
-    "detector_response.saturation": _or_preset(
+    "detector_response.readout_noise": rules.or_preset(rules.between(0, MOST_ADU, " ADU")),
+    "detector_response.adc_offset": rules.or_preset(rules.between(0, MOST_ADU, " ADU")),
+    "detector_response.saturation": rules.or_preset(
         (lambda value: isinstance(value, int) and 1 <= value <= 2**31 - 2, "a whole number, 1 to 2147483646")
     ),
     "output.directory": rules.given("the name of a directory"),

@@ -1,4 +1,4 @@
-"""What single parameters have to be: pairs of whether a value makes sense and what was expected, for RULES."""
+"""What single parameters have to be: pairs of whether a value makes sense and what was expected, in words, for RULES."""
 
 from __future__ import annotations
 
@@ -15,9 +15,14 @@ def finite(value: Any) -> bool:
     return isinstance(value, (int, float)) and math.isfinite(value)
 
 
+def left_open(value: Any) -> bool:
+    """Whether a parameter leaves its value to something else."""
+    return value is None or value is libtbx.Auto
+
+
 def given(expected: str) -> Rule:
     """Anything but None and Auto."""
-    return lambda value: value is not None and value is not libtbx.Auto, expected
+    return lambda value: not left_open(value), expected
 
 
 def whole(least: int) -> Rule:
@@ -45,3 +50,18 @@ def or_none(rule: Rule) -> Rule:
     """None, or what a rule asks for."""
     makes_sense, expected = rule
     return lambda value: value is None or makes_sense(value), expected
+
+
+def or_preset(rule: Rule) -> Rule:
+    """Left to a preset, or what a rule asks for."""
+    makes_sense, expected = rule
+    return lambda value: left_open(value) or makes_sense(value), f"None or {expected}"
+
+
+def one_or_three(rule: Rule) -> Rule:
+    """A list of one number or three, each of which is what a rule asks for."""
+    makes_sense, expected = rule
+    return (
+        lambda values: values is not None and len(values) in (1, 3) and all(makes_sense(value) for value in values),
+        f"{expected}, one number or three",
+    )

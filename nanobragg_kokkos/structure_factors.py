@@ -54,7 +54,7 @@ def _p1_channels(channels: list[miller.array]) -> Iterator[miller.array]:
     for array in map(_amplitudes, channels):
         # Channels that have the same reflections, as they usually do, are expanded in the same way.
         if last is None or not _same_reflections(array, last):
-            p1_set, origin = _expansion(array)
+            p1_set, origin = expansion(array)
         last = array
         yield p1_set.array(array.data().select(origin))
 
@@ -80,7 +80,7 @@ def _same_reflections(one: miller.set, other: miller.set) -> bool:
     )
 
 
-def _expansion(reflections: miller.set) -> tuple[miller.set, flex.size_t]:
+def expansion(reflections: miller.set) -> tuple[miller.set, flex.size_t]:
     """The reflections on the P1 lattice, and for each of them the number of that from which it comes."""
     if not reflections.is_unique_set_under_symmetry():
         raise ValueError("structure factors hold several values for one reflection: merge them first")
