@@ -5,19 +5,17 @@ from __future__ import annotations
 import libtbx.phil
 import numpy as np
 from cctbx import factor_ev_angstrom
-from dxtbx.model import BeamFactory, Detector
+from dxtbx.model import Detector
 from libtbx.utils import Sorry
 
 from nanobragg_kokkos import detectors, protein, response_parameters
 from nanobragg_kokkos.amorphous import air, water
+from nanobragg_kokkos.crystal_parameters import specimen_of
 from nanobragg_kokkos.experiment import Experiment
 from nanobragg_kokkos.nxmx_detector import as_stored
-from nanobragg_kokkos.orientation import mosaic_blocks
-from nanobragg_kokkos.pulses import EqualPulses, gaussian_spectrum
-from nanobragg_kokkos.shot import Pulse
+from nanobragg_kokkos.scan_parameters import sweep_of
 from nanobragg_kokkos.simulation import SensorLayers
-from nanobragg_kokkos.specimen import RandomlyOriented, cells_in_domain, illuminated_volume_mm3
-from nanobragg_kokkos.streams import stream
+from nanobragg_kokkos.spectrum_parameters import pulses_of
 
 # Of a whole sphere, in space group P 1; the Fourier transform that gives them takes some 100 bytes each.
 MOST_REFLECTIONS = 1e8
@@ -26,9 +24,14 @@ MOST_REFLECTIONS = 1e8
 def experiment(params: libtbx.phil.scope_extract) -> Experiment:
     """The experiment that parameters describe, once parameters.validate has passed them.
 
+    Where they leave beam.mean_energy open, it is filled in.
+
     Raises:
         Sorry: a file is missing or damaged, or does not fit with the rest.
     """
+    pulses = pulses_of(params)
+    if params.beam.mean_energy is None:
+        params.beam.mean_energy = pulses.mean_eV
     detector, sensor = _detector(params)
     response = response_parameters.detector_response(params, detector)
     saturation = int(detector[0].get_trusted_range()[1])
@@ -38,13 +41,11 @@ def experiment(params: libtbx.phil.scope_extract) -> Experiment:
             f"trusted (detector_response.saturation), {saturation}"
         )
     wavelength = factor_ev_angstrom / params.beam.mean_energy
-    energies, weights = gaussian_spectrum(
-        params.beam.mean_energy, params.spectrum.nchannels, params.spectrum.channel_width, params.spectrum.fwhm
-    )
     structure = protein.read_coordinates(
         params.crystal.pdb.file or protein.default_coordinates(), params.crystal.unit_cell, params.crystal.space_group
     )
-    d_min = min(highest_resolution(detector, energies), protein.LEAST_RESOLUTION)
+    specimen = specimen_of(params, structure.crystal_symmetry())
+    d_min = min(highest_resolution(detector, [pulses.highest_eV]) / specimen.largest_cell, protein.LEAST_RESOLUTION)
     n_reflections = 4 / 3 * np.pi * structure.unit_cell().volume() / d_min**3
     if n_reflections > MOST_REFLECTIONS:
         raise Sorry(
@@ -59,14 +60,7 @@ def experiment(params: libtbx.phil.scope_extract) -> Experiment:
         params.crystal.k_sol,
         params.crystal.b_sol,
     )
-    pulse = Pulse(BeamFactory.simple(wavelength), energies, weights, params.beam.total_flux)
-    specimen = RandomlyOriented(
-        structure.crystal_symmetry(),
-        cells_in_domain(structure.unit_cell(), params.crystal.Deff_A),
-        params.crystal.shape,
-        mosaic_blocks(params.crystal.mosaic_domains, params.crystal.mosaic_spread_deg, stream(params.seed, "mosaic")),
-        illuminated_volume_mm3(params.crystal.length_um, params.beam.size_mm),
-    )
+    sweep = sweep_of(params, specimen, d_min)
     return Experiment(
         detector=detector,
         sensor=sensor,
@@ -74,9 +68,9 @@ def experiment(params: libtbx.phil.scope_extract) -> Experiment:
         saturation=saturation,
         data_type=response_parameters.data_type(params),
         oversample=params.oversample,
-        pulses=EqualPulses(pulse),
+        pulses=pulses,
         beam_size_mm=params.beam.size_mm,
-        specimen=specimen,
+        specimen=sweep or specimen,
         amplitudes=amplitudes,
         backgrounds=tuple(
             sample(thickness)
@@ -84,6 +78,8 @@ def experiment(params: libtbx.phil.scope_extract) -> Experiment:
             if thickness > 0
         ),
         seed=params.seed,
+        scan=sweep.scan(params.n_images) if sweep else None,
+        goniometer=sweep.goniometer if sweep else None,
     )
 
 

@@ -5,20 +5,24 @@ from __future__ import annotations
 import difflib
 import math
 import os
-from typing import Any, Callable
+from typing import Any
 
 import iotbx.phil
 import libtbx.phil
 from libtbx.utils import Sorry
 
-from nanobragg_kokkos import response_parameters
+from nanobragg_kokkos import crystal_parameters, response_parameters, scan_parameters, spectrum_parameters
 from nanobragg_kokkos.response_parameters import MOST_RADIUS
+from nanobragg_kokkos.rules import above_0, between, finite, from_0, given, or_none, or_preset, whole
+
+# Each has TEXT, which is part of phil_scope, RULES and validate.
+GROUPS = (spectrum_parameters, crystal_parameters, scan_parameters)
 
 phil_scope = iotbx.phil.parse(
     """
 n_images = 10
   .type = int
-  .help = "Number of images: stills, each of a crystal in a random orientation."
+  .help = "Number of images: stills, each of a crystal in a random orientation, or a rotation series, see scan."
 seed = 1
   .type = int
   .help = "Of all random numbers, 0 or more. An image depends on the seed and its own number only,"
@@ -47,9 +51,10 @@ attenuation = True
 beam
   .help = "The beam comes from +z and is polarized along x."
 {
-  mean_energy = 9500
+  mean_energy = None
     .type = float
-    .help = "Mean photon energy, eV."
+    .help = "Mean photon energy, eV, for which anomalous scattering and absorption are looked up. None: 9500, or with"
+            "spectrum.shape=file the mean of its spectra, which stay where they are."
   total_flux = 1e11
     .type = float
     .help = "Photons of a pulse, all energies together."
@@ -57,19 +62,9 @@ beam
     .type = float
     .help = "Side of the beam's square cross-section, mm."
 }
-spectrum
-  .help = "A Gaussian spectrum around beam.mean_energy, the same for all images."
-{
-  nchannels = 100
-    .type = int
-    .help = "Number of energies. 1: a monochromatic beam."
-  channel_width = 1
-    .type = float
-    .help = "From one energy to the next, eV."
-  fwhm = 40
-    .type = float
-    .help = "Full width at half maximum of the Gaussian, eV."
-}
+"""
+    + spectrum_parameters.TEXT
+    + """
 crystal {
   pdb
     .help = "The model that structure factors are calculated from."
@@ -94,23 +89,13 @@ crystal {
   b_sol = 46
     .type = float
     .help = "Smearing of the bulk solvent (its B factor), angstrom^2."
-  length_um = 3
-    .type = float
-    .help = "Edge of the crystal, a cube, in micrometres. Spots are as strong as what the beam covers of it."
-  Deff_A = 2000
-    .type = float
-    .help = "Edge of a mosaic domain, angstrom: decides how many unit cells diffract together, hence the size of"
-            "the spots."
-  shape = square round gauss *gauss_argchk tophat
-    .type = choice
-    .help = "Shape of a mosaic domain, hence profile of the spots. gauss_argchk: gauss without its far tails."
-  mosaic_domains = 25
-    .type = int
-    .help = "Number of domains with an orientation of their own."
-  mosaic_spread_deg = 0.05
-    .type = float
-    .help = "Standard deviation of the domains' orientations, degrees."
+"""
+    + crystal_parameters.TEXT
+    + """
 }
+"""
+    + scan_parameters.TEXT
+    + """
 background
   .help = "What scatters besides the crystal, over the whole cross-section of the beam. 0: not there."
 {
@@ -196,7 +181,7 @@ output {
 """
 )
 
-USAGE = """Simulates X-ray diffraction stills of a protein crystal.
+USAGE = """Simulates X-ray diffraction images of protein crystals: stills, or a rotation series.
 
 Usage: nanobragg_kokkos.simulate [FILE.phil] [name=value] ...
        mpirun -n 4 nanobragg_kokkos.simulate ...       shares the images among 4 processes
@@ -221,6 +206,8 @@ MOST_ADU = 1e9
 _A_KIND_OF = {
     "int": "a whole number",
     "float": "a number",
+    "floats": "numbers",
+    "ints": "whole numbers",
     "bool": "True or False",
     "unit_cell": "a unit cell: six numbers, a, b, c in angstrom, alpha, beta, gamma in degrees",
     "space_group": "the symbol or the number of a space group",
@@ -267,15 +254,10 @@ def validate(params: libtbx.phil.scope_extract) -> None:
     for name, (makes_sense, expected) in _RULES.items():
         value = _value(params, name)
         if not makes_sense(value):
-            raise Sorry(f"{name}={value}: expected {expected}")
+            shown = " ".join(map(str, value)) if isinstance(value, list) else value
+            raise Sorry(f"{name}={shown}: expected {expected}")
 
-    spectrum, crystal, detector = params.spectrum, params.crystal, params.detector
-    lowest = params.beam.mean_energy - 0.5 * (spectrum.nchannels - 1) * spectrum.channel_width
-    if lowest <= 0:
-        raise Sorry(
-            f"spectrum.nchannels={spectrum.nchannels}: expected a spectrum above 0 eV, but with "
-            f"spectrum.channel_width={spectrum.channel_width:g} it begins at {lowest:g} eV"
-        )
+    crystal, detector = params.crystal, params.detector
     fluence = params.beam.total_flux / params.beam.size_mm / params.beam.size_mm
     if not fluence <= MOST_FLUENCE:
         raise Sorry(
@@ -287,16 +269,13 @@ def validate(params: libtbx.phil.scope_extract) -> None:
             f"engine=reflection: expected auto or pixel with crystal.shape={crystal.shape}, which has no end, "
             "or a tolerance, 1e-4 for example"
         )
-    if crystal.Deff_A > 1e4 * crystal.length_um:
-        raise Sorry(
-            f"crystal.Deff_A={crystal.Deff_A:g}: expected mosaic domains no larger than the crystal, "
-            f"which with crystal.length_um={crystal.length_um:g} is {1e4 * crystal.length_um:g} angstrom"
-        )
     if detector.distance_mm is not None and detector.reference is not None:
         raise Sorry(
             f"detector.distance_mm={detector.distance_mm:g}: expected None with detector.reference, which has a "
             "distance of its own; use detector.offset_mm"
         )
+    for group in GROUPS:
+        group.validate(params)
     response_parameters.validate(params)
     if os.path.basename(params.output.prefix) != params.output.prefix:
         raise Sorry(f"output.prefix={params.output.prefix}: expected no '/'; directories go into output.directory")
@@ -358,84 +337,40 @@ def _value(params: libtbx.phil.scope_extract, name: str) -> Any:
     return params
 
 
-def _finite(value: Any) -> bool:
-    return isinstance(value, (int, float)) and math.isfinite(value)
-
-
-def _given(expected: str) -> tuple[Callable[[Any], bool], str]:
-    return lambda value: value is not None and value is not libtbx.Auto, expected
-
-
-def _whole(least: int) -> tuple[Callable[[Any], bool], str]:
-    expected = f"a whole number, {least} or more (less than 2**31)"
-    return lambda value: isinstance(value, int) and least <= value < 2**31, expected
-
-
-def _above_0(unit: str) -> tuple[Callable[[Any], bool], str]:
-    return lambda value: _finite(value) and value > 0, f"more than 0 {unit}"
-
-
-def _from_0(unit: str) -> tuple[Callable[[Any], bool], str]:
-    return lambda value: _finite(value) and value >= 0, f"0 {unit} or more"
-
-
-def _between(least: float, most: float, unit: str) -> tuple[Callable[[Any], bool], str]:
-    return lambda value: _finite(value) and least <= value <= most, f"{least:g} to {most:g}{unit}"
-
-
-def _or_preset(rule: tuple[Callable[[Any], bool], str]) -> tuple[Callable[[Any], bool], str]:
-    makes_sense, expected = rule
-    return lambda value: response_parameters.left_open(value) or makes_sense(value), f"None or {expected}"
-
-
-def _or_none(rule: tuple[Callable[[Any], bool], str]) -> tuple[Callable[[Any], bool], str]:
-    makes_sense, expected = rule
-    return lambda value: value is None or makes_sense(value), expected
-
-
 # What each value has to be for itself; files and choices are left to who reads them.
 _RULES = {
-    "n_images": _whole(1),
-    "seed": _whole(0),
-    "oversample": _whole(1),
-    "engine": _given("auto, pixel or reflection"),
-    "tolerance": _or_none((lambda value: _finite(value) and 1e-15 <= value <= 0.1, "None or 1e-15 to 0.1")),
-    "noise": _given("True or False"),
-    "attenuation": _given("True or False"),
-    # Outside, there are no tables of what sensors absorb.
-    "beam.mean_energy": (lambda value: _finite(value) and 1e3 <= value <= 1e5, "1000 to 100000 eV"),
-    "beam.total_flux": _from_0("photons"),
-    "beam.size_mm": _above_0("mm"),
-    "spectrum.nchannels": _whole(1),
-    "spectrum.channel_width": _above_0("eV"),
-    "spectrum.fwhm": _above_0("eV"),
-    "crystal.k_sol": _from_0("electrons/angstrom^3"),
-    "crystal.b_sol": _from_0("angstrom^2"),
-    "crystal.length_um": _above_0("micrometres"),
-    "crystal.Deff_A": _above_0("angstrom"),
-    "crystal.shape": _given("square, round, gauss, gauss_argchk or tophat"),
-    "crystal.mosaic_domains": _whole(1),
-    "crystal.mosaic_spread_deg": (lambda value: _finite(value) and 0 <= value <= 180, "0 to 180 degrees"),
-    "background.water_mm": _from_0("mm"),
-    "background.air_mm": _from_0("mm"),
-    "detector.distance_mm": _or_none(_above_0("mm")),
-    "detector.offset_mm": (_finite, "a number of mm"),
-    "detector.layers": _or_none(_whole(1)),
-    "psf.fwhm_mm": _or_preset(_above_0("mm")),
-    "psf.radius_pixels": _or_preset(
+    **{name: rule for group in GROUPS for name, rule in group.RULES.items()},
+    "n_images": whole(1),
+    "seed": whole(0),
+    "oversample": whole(1),
+    "engine": given("auto, pixel or reflection"),
+    "tolerance": or_none((lambda value: finite(value) and 1e-15 <= value <= 0.1, "None or 1e-15 to 0.1")),
+    "noise": given("True or False"),
+    "attenuation": given("True or False"),
+    "beam.total_flux": from_0("photons"),
+    "beam.size_mm": above_0("mm"),
+    "crystal.k_sol": from_0("electrons/angstrom^3"),
+    "crystal.b_sol": from_0("angstrom^2"),
+    "background.water_mm": from_0("mm"),
+    "background.air_mm": from_0("mm"),
+    "detector.distance_mm": or_none(above_0("mm")),
+    "detector.offset_mm": (finite, "a number of mm"),
+    "detector.layers": or_none(whole(1)),
+    "psf.fwhm_mm": or_preset(above_0("mm")),
+    "psf.radius_pixels": or_preset(
         (lambda value: isinstance(value, int) and 1 <= value <= MOST_RADIUS, f"1 to {MOST_RADIUS} pixels")
     ),
-    "detector_response.flicker": _or_preset(_between(0, 1, "")),
-    "detector_response.calibration_noise": _or_preset(_between(0, 1, "")),
-    "detector_response.calibration_seed": _or_preset(_whole(0)),
-    "detector_response.quantum_gain": _or_preset(
-        (lambda value: _finite(value) and 0 < value <= MOST_ADU, f"more than 0, at most {MOST_ADU:g} ADU a photon")
+    "detector_response.flicker": or_preset(between(0, 1, "")),
+    "detector_response.calibration_noise": or_preset(between(0, 1, "")),
+    "detector_response.calibration_seed": or_preset(whole(0)),
+    "detector_response.quantum_gain": or_preset(
+        (lambda value: finite(value) and 0 < value <= MOST_ADU, f"more than 0, at most {MOST_ADU:g} ADU a photon")
     ),
-    "detector_response.readout_noise": _or_preset(_between(0, MOST_ADU, " ADU")),
-    "detector_response.adc_offset": _or_preset(_between(0, MOST_ADU, " ADU")),
-    "detector_response.saturation": _or_preset(
+    "detector_response.readout_noise": or_preset(between(0, MOST_ADU, " ADU")),
+    "detector_response.adc_offset": or_preset(between(0, MOST_ADU, " ADU")),
+    "detector_response.saturation": or_preset(
         (lambda value: isinstance(value, int) and 1 <= value <= 2**31 - 2, "a whole number, 1 to 2147483646")
     ),
-    "output.directory": _given("the name of a directory"),
-    "output.prefix": _given("the beginning of a file name"),
+    "output.directory": given("the name of a directory"),
+    "output.prefix": given("the beginning of a file name"),
 }

@@ -1,0 +1,53 @@
+"""Pulses that differ from shot to shot in energy and in number of photons."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from nanobragg_kokkos.pulses import pulse_of
+from nanobragg_kokkos.shot import Pulse
+from nanobragg_kokkos.streams import stream
+
+# Standard deviations of the photon energy beyond which no pulse is expected.
+FARTHEST = 5.0
+
+
+@dataclass(frozen=True, eq=False)
+class JitteringPulses:
+    """Other pulses, each moved in energy and with another number of photons.
+
+    Args:
+        pulses: the others.
+        photons: mean number of a pulse.
+        energy_eV: standard deviation of the normal distribution of shifts that are added to all energies of a pulse.
+        relative: standard deviation of the number of photons, over the mean. The distribution is a Gamma distribution, as
+            that of chaotic light with 1/relative² modes (Saldin, Schneidmiller & Yurkov, Opt. Commun. 148, 383 (1998)). 0:
+            none. None: as many as each pulse has.
+    """
+
+    pulses: Any
+    photons: float
+    energy_eV: float
+    relative: float | None
+
+    @property
+    def mean_eV(self) -> float:
+        """Of all images."""
+        return self.pulses.mean_eV
+
+    @property
+    def highest_eV(self) -> float:
+        """That any image is expected to have."""
+        return self.pulses.highest_eV + FARTHEST * self.energy_eV
+
+    def __call__(self, image: int, seed: int) -> Pulse:
+        pulse = self.pulses(image, seed)
+        generator = stream(seed, "jitter", image)
+        energies = pulse.energies_eV + self.energy_eV * generator.standard_normal()
+        photons = pulse.photons
+        if self.relative is not None:
+            photons = self.photons
+            if self.relative > 0:
+                photons *= generator.gamma(self.relative**-2) * self.relative**2
+        return pulse_of((energies, pulse.weights), photons)
