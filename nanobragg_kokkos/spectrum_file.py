@@ -103,14 +103,21 @@ def _tables(beam: h5py.Group) -> Iterable[np.ndarray]:
 
 
 def _of_images(path: str) -> list[Spectrum]:
-    """What dxtbx gives for each image."""
+    """Of each image that dxtbx finds."""
     if path.endswith((".expt", ".json")):
         experiments = ExperimentListFactory.from_json_file(path)
     else:
         experiments = ExperimentListFactory.from_filenames([path])
+    # What dxtbx 3.11 cannot be asked for: its reader of NXmx fails to look spectra up.
+    tables: dict[str, list[Spectrum]] = {}
     spectra = []
     for imageset in experiments.imagesets():
-        for k in range(len(imageset)):
+        for k, (name, index) in enumerate(zip(imageset.paths(), imageset.indices())):
+            if name not in tables:
+                tables[name] = _of_nxbeam(name) if h5py.is_hdf5(name) else []
+            if tables[name]:
+                spectra.append(tables[name][index if len(tables[name]) > 1 else 0])
+                continue
             spectrum = imageset.get_spectrum(k)
             if spectrum is None:
                 raise ValueError(f"image {k + 1} has no spectrum")
