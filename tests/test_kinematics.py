@@ -4,12 +4,12 @@ The photons of one reflection, summed over everything that it is smeared by, are
 a fluence of I photons/area, with the cell volume v, the scattering angle 2θ and the polarization factor P:
 
 turned through the whole reflection, by an angle w in all, about an axis u (Darwin, Phil. Mag. 27, 315 (1914); Holton & Frankel,
-Acta Cryst. D66, 393 (2010), eq. 1):
+Acta Cryst. D66, 393 (2010)):
 
     I/w · r_e² · F² · V/v² · λ³ · P / |u · (s0 × s1)|
 
-still, in a beam that has dI/dλ photons/area at each wavelength (Laue; Zachariasen, Theory of X-ray Diffraction in Crystals (1945),
-eq. 3.73):
+still, in a beam that has dI/dλ photons/area at each wavelength (Laue's case; of reciprocal space, a solid angle dΩ and a range of
+wavelengths dλ span 2 sin²θ/λ⁴ dΩ dλ):
 
     dI/dλ · r_e² · F² · V/v² · λ⁴/(2 sin²θ) · P
 
