@@ -8,7 +8,7 @@ from libtbx.utils import Sorry
 
 from nanobragg_kokkos.domain_symmetry import symmetrized_blocks
 from nanobragg_kokkos.orientation import mosaic_blocks
-from nanobragg_kokkos.orientation_file import read_crystals
+from nanobragg_kokkos.orientation_file import LENGTHS, read_crystals
 from nanobragg_kokkos.rules import above_0, between, given, one_or_three, whole
 from nanobragg_kokkos.specimen import (
     RandomOrientations,
@@ -21,6 +21,9 @@ from nanobragg_kokkos.streams import stream
 
 # Beyond, a crystal would not be one any more.
 MOST_VARIATION = 0.1
+
+# Standard deviations of the cell beyond which no crystal is expected.
+FARTHEST = 5.0
 
 # What follows the structure factors inside crystal { }.
 TEXT = """
@@ -114,7 +117,7 @@ def specimen_of(params: libtbx.phil.scope_extract, symmetry: cctbx_crystal.symme
         orientations = RandomOrientations(symmetry, crystal.count)
     else:
         found = read_crystals(crystal.orientation.file, symmetry)
-        orientations = RecordedOrientations(found, cell, crystal.count)
+        orientations = RecordedOrientations(found, crystal.count)
     spread = _three(crystal.mosaic_spread_deg)
     blocks = mosaic_blocks(crystal.mosaic_domains, spread, stream(params.seed, "mosaic"))
     if crystal.symmetrize:
@@ -128,6 +131,12 @@ def specimen_of(params: libtbx.phil.scope_extract, symmetry: cctbx_crystal.symme
         volume_mm3=illuminated_volume_mm3(crystal.length_um, params.beam.size_mm),
         cell_variation=_three(crystal.cell_variation),
     )
+
+
+def longest_axes(params: libtbx.phil.scope_extract) -> float:
+    """How many times as long as they should be the axes of a crystal are expected to be at most."""
+    recorded = 1.0 if params.crystal.orientation.file is None else 1.0 + LENGTHS
+    return recorded * (1.0 + FARTHEST * max(params.crystal.cell_variation))
 
 
 def _three(values: list[float]) -> tuple[float, float, float]:

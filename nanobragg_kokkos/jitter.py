@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
+
+import numpy as np
 
 from nanobragg_kokkos.pulses import pulse_of
 from nanobragg_kokkos.shot import Pulse
@@ -37,9 +40,14 @@ class JitteringPulses:
         return self.pulses.mean_eV
 
     @property
-    def highest_eV(self) -> float:
-        """That any image is expected to have."""
-        return self.pulses.highest_eV + FARTHEST * self.energy_eV
+    def energies_eV(self) -> np.ndarray:
+        """Ascending, from the lowest to the highest that any image is expected to have."""
+        energies = self.pulses.energies_eV
+        if self.energy_eV == 0:
+            return energies
+        step = np.ptp(energies) / (len(energies) - 1) if len(energies) > 1 else self.energy_eV
+        more = step * np.arange(1, math.ceil(FARTHEST * self.energy_eV / step) + 1)
+        return np.concatenate([energies[0] - more[::-1], energies, energies[-1] + more])
 
     def __call__(self, image: int, seed: int) -> Pulse:
         pulse = self.pulses(image, seed)

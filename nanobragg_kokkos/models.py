@@ -10,7 +10,7 @@ from libtbx.utils import Sorry
 
 from nanobragg_kokkos import detectors, protein, response_parameters
 from nanobragg_kokkos.amorphous import air, water
-from nanobragg_kokkos.crystal_parameters import specimen_of
+from nanobragg_kokkos.crystal_parameters import longest_axes, specimen_of
 from nanobragg_kokkos.experiment import Experiment
 from nanobragg_kokkos.nxmx_detector import as_stored
 from nanobragg_kokkos.scan_parameters import sweep_of
@@ -45,7 +45,7 @@ def experiment(params: libtbx.phil.scope_extract) -> Experiment:
         params.crystal.pdb.file or protein.default_coordinates(), params.crystal.unit_cell, params.crystal.space_group
     )
     specimen = specimen_of(params, structure.crystal_symmetry())
-    d_min = min(highest_resolution(detector, [pulses.highest_eV]) / specimen.largest_cell, protein.LEAST_RESOLUTION)
+    d_min = min(highest_resolution(detector, pulses.energies_eV) / longest_axes(params), protein.LEAST_RESOLUTION)
     n_reflections = 4 / 3 * np.pi * structure.unit_cell().volume() / d_min**3
     if n_reflections > MOST_REFLECTIONS:
         raise Sorry(

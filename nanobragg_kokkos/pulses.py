@@ -43,9 +43,9 @@ class EqualPulses:
         return factor_ev_angstrom / self.pulse.beam.get_wavelength()
 
     @property
-    def highest_eV(self) -> float:
-        """That any image has."""
-        return float(self.pulse.energies_eV.max())
+    def energies_eV(self) -> np.ndarray:
+        """Ascending, from the lowest to the highest of all images."""
+        return self.pulse.energies_eV
 
     def __call__(self, image: int, seed: int) -> Pulse:
         return self.pulse
@@ -69,9 +69,13 @@ class RecordedPulses:
         return float(np.mean([mean_energy(spectrum) for spectrum in self.spectra]))
 
     @property
-    def highest_eV(self) -> float:
-        """That any image has."""
-        return float(max(energies.max() for energies, _ in self.spectra))
+    def energies_eV(self) -> np.ndarray:
+        """Ascending, from the lowest to the highest of all images; those of each, if images have the same."""
+        first = self.spectra[0][0]
+        if all(energies is first or np.array_equal(energies, first) for energies, _ in self.spectra):
+            return first
+        lowest, highest = min(energies[0] for energies, _ in self.spectra), max(energies[-1] for energies, _ in self.spectra)
+        return np.linspace(lowest, highest, max(len(energies) for energies, _ in self.spectra))
 
     def __call__(self, image: int, seed: int) -> Pulse:
         return pulse_of(self.spectra[image % len(self.spectra)], self.photons)

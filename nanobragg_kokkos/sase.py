@@ -57,14 +57,9 @@ class SasePulses:
     spike_width: float
     photons: float
 
-    @property
-    def highest_eV(self) -> float:
-        """That any image has."""
-        return float(self.energies[-1])
-
     @cached_property
-    def energies(self) -> np.ndarray:
-        """Of all pulses, eV."""
+    def energies_eV(self) -> np.ndarray:
+        """Of each pulse, ascending."""
         return even_energies(self.mean_eV, self.nchannels, self.channel_width)
 
     @cached_property
@@ -77,7 +72,7 @@ class SasePulses:
         """At each energy of the random field, (nchannels, samples)."""
         distance = self.channel_width / self._samples
         within = distance * (np.arange(self._samples) - 0.5 * (self._samples - 1))
-        offsets = (self.energies - self.mean_eV)[:, None] + within
+        offsets = (self.energies_eV - self.mean_eV)[:, None] + within
         exponents = -4.0 * np.log(2.0) * (offsets / self.fwhm) ** 2
         return np.exp(exponents - exponents.max())
 
@@ -92,7 +87,7 @@ class SasePulses:
         field = np.sqrt(power / (2 * power.sum())) * (generator.standard_normal((2, n)).T @ (1, 1j))
         intensity = np.abs(np.fft.fft(field)[:n_lit]) ** 2
         weights = (self._gain * intensity.reshape(self._gain.shape)).sum(axis=1)
-        return self.energies, weights / self._gain.sum()
+        return self.energies_eV, weights / self._gain.sum()
 
     def __call__(self, image: int, seed: int) -> Pulse:
         energies, weights = self.spectrum(stream(seed, "spectrum", image))

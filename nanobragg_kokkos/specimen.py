@@ -15,9 +15,6 @@ from nanobragg_kokkos.crystal import Crystal
 from nanobragg_kokkos.orientation import random_rotation
 from nanobragg_kokkos.streams import stream
 
-# Standard deviations of the cell beyond which no crystal is expected.
-FARTHEST = 5.0
-
 
 @dataclass(frozen=True, eq=False)
 class Specimen:
@@ -61,11 +58,6 @@ class Specimen:
             )
         return tuple(crystals)
 
-    @property
-    def largest_cell(self) -> float:
-        """How many times as long as they should be the axes of a crystal are expected to be at most."""
-        return self.orientations.largest_cell * (1.0 + FARTHEST * max(self.cell_variation))
-
 
 @dataclass(frozen=True, eq=False)
 class RandomOrientations:
@@ -78,7 +70,6 @@ class RandomOrientations:
 
     symmetry: cctbx_crystal.symmetry
     count: int = 1
-    largest_cell = 1.0
 
     def __call__(self, image: int, seed: int) -> list[CrystalModel]:
         generator = stream(seed, "orientation", image)
@@ -91,23 +82,15 @@ class RecordedOrientations:
 
     Args:
         models: at least one.
-        unit_cell: that they should have.
         count: of crystals in an image.
     """
 
     models: Sequence[CrystalModel]
-    unit_cell: uctbx.unit_cell
     count: int = 1
 
     def __call__(self, image: int, seed: int) -> list[CrystalModel]:
         first = image * self.count
         return [self.models[k % len(self.models)] for k in range(first, first + self.count)]
-
-    @property
-    def largest_cell(self) -> float:
-        """The longest axis of any model over that of the unit cell; at least 1."""
-        axes = np.array([model.get_unit_cell().parameters()[:3] for model in self.models])
-        return max(1.0, float((axes / self.unit_cell.parameters()[:3]).max()))
 
 
 def oriented_crystal(symmetry: cctbx_crystal.symmetry, rotation: np.ndarray) -> CrystalModel:

@@ -53,6 +53,9 @@ def read_spectra(path: str) -> list[Spectrum]:
         fault = _fault(*spectrum)
         if fault:
             raise Sorry(f"{name}: {kind} {k + 1}: {fault}")
+        # One array where they are equal: there may be a hundred thousand spectra.
+        if k > 0 and np.array_equal(spectrum[0], spectra[k - 1][0]):
+            spectra[k] = (spectra[k - 1][0], spectrum[1])
     return spectra
 
 

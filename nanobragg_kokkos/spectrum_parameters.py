@@ -105,7 +105,7 @@ def validate(params: libtbx.phil.scope_extract) -> None:
 
 
 def pulses_of(params: libtbx.phil.scope_extract) -> Any:
-    """The pulses of an experiment: of an image and a seed, the pulse; and their mean_eV and highest_eV.
+    """The pulses of an experiment: of an image and a seed, the pulse; and their mean_eV and energies_eV.
 
     Raises:
         Sorry: spectrum.file is missing or damaged, or does not go with beam.mean_energy.

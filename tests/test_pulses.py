@@ -19,7 +19,7 @@ from libtbx.utils import Sorry
 from nanobragg_kokkos import models, parameters
 from nanobragg_kokkos.job import main
 from nanobragg_kokkos.jitter import JitteringPulses
-from nanobragg_kokkos.pulses import EqualPulses, gaussian_spectrum, mean_energy, pulse_of, tophat_spectrum
+from nanobragg_kokkos.pulses import EqualPulses, RecordedPulses, gaussian_spectrum, mean_energy, pulse_of, tophat_spectrum
 from nanobragg_kokkos.sase import SasePulses, spike_width_eV
 from nanobragg_kokkos.spectrum_file import read_spectra
 from nanobragg_kokkos.spectrum_parameters import pulses_of
@@ -126,7 +126,7 @@ def test_jitter_moves_energies_and_photons():
     assert photons.min() > 0 and abs(np.corrcoef(shifts, photons)[0, 1]) < 0.06
     means = np.array([factor_ev_angstrom / pulse.beam.get_wavelength() for pulse in some])
     assert means - 9500 == pytest.approx(shifts, abs=1e-6)
-    assert jittering.highest_eV == pytest.approx(equal.highest_eV + 35)
+    assert jittering.energies_eV == pytest.approx(np.arange(9460.5, 9540))
 
 
 def test_pulse_energy_of_sase_can_be_fixed():
@@ -154,9 +154,17 @@ def test_columns_are_spectra(columns):
     assert (first[1].tolist(), second[1].tolist()) == ([1, 2.5, 0], [0, 1, 3])
     found = pulses("spectrum.shape=file", f"spectrum.file={columns}", "total_flux=1e9")
     assert found.mean_eV == pytest.approx((mean_energy(first) + mean_energy(second)) / 2)
-    assert found.highest_eV == 7125
+    assert found.energies_eV.tolist() == [7100, 7110, 7125] and found.spectra[0][0] is found.spectra[1][0]
     for image, spectrum in enumerate((first, second, first)):
         assert found(image, 1).weights.tolist() == spectrum[1].tolist() and found(image, 1).photons == 1e9
+
+
+def test_energies_span_those_of_all_images():
+    spectra = [(np.array([9000.0, 9010, 9020]), np.ones(3)), (np.array([9005.0, 9035]), np.ones(2))]
+    assert RecordedPulses(spectra, 1e9).energies_eV.tolist() == [9000, 9017.5, 9035]
+    one = EqualPulses(pulse_of((np.array([9000.0]), np.ones(1)), 1e9))
+    assert JitteringPulses(one, 1e9, 2.0, None).energies_eV == pytest.approx(9000 + np.arange(-10, 11, 2))
+    assert JitteringPulses(one, 1e9, 0.0, 0.1).energies_eV is one.energies_eV
 
 
 def test_mean_energy_is_that_of_the_file(columns):

@@ -75,7 +75,6 @@ def test_crystals_of_an_image_follow_from_seed_and_image():
         assert a == pytest.approx(b, rel=1e-9) and crystal.model.get_space_group() == TETRAGONAL.space_group()
     # More crystals or another spread of cells leave the orientations.
     assert crystals[0].model.get_U() == pytest.approx(specimen()(4, 7)[0].model.get_U())
-    assert some.largest_cell == pytest.approx(1.05)
 
 
 def test_mosaic_blocks_lie_in_the_crystal():
@@ -216,12 +215,11 @@ def test_recorded_orientations_and_cells_are_taken_in_turn(recorded):
         )
     ]
     for image in range(4):
-        (crystal,) = specimen(file)(image, 1)
+        (crystal,) = pickle.loads(pickle.dumps(specimen(file)))(image, 1)
         assert np.reshape(crystal.model.get_A(), (3, 3)) == pytest.approx(true[image % 3])
         assert crystal.model.get_space_group() == TETRAGONAL.space_group()
     pairs = [crystal.model.get_A() for image in (0, 1) for crystal in specimen(file, "crystal.count=2")(image, 1)]
     assert np.reshape(pairs, (4, 3, 3)) == pytest.approx(np.array([true[0], true[1], true[2], true[0]]))
-    assert specimen(file).largest_cell == pytest.approx(81 / 79)
 
 
 @pytest.mark.parametrize(
