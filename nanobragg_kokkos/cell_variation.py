@@ -15,8 +15,8 @@ def varied_cell(
 
     Args:
         cell: has the symmetry of the space group.
-        relative: (3,) standard deviations of a, b and c, over their lengths. Axes that symmetry makes equal change alike,
-            as the first of them.
+        relative: (3,) standard deviations of a, b and c, over their lengths. Axes that symmetry makes equal change
+            alike, as the first of them.
     """
     factors = 1.0 + np.multiply(relative, generator.standard_normal(3))
     factors = factors[first_equal_axes(cell, space_group)]

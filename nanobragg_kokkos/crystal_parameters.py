@@ -35,8 +35,8 @@ TEXT = """
     .help = "Number of crystals in each image, each of length_um and in an orientation of its own."
   cell_variation = 0
     .type = floats
-    .help = "Relative standard deviation of the axes' lengths from crystal to crystal, 0 to 0.1: one number, or three for"
-            "a, b and c. Axes that symmetry makes equal stay so, and vary as the first of them."
+    .help = "Relative standard deviation of the axes' lengths from crystal to crystal, 0 to 0.1: one number, or three"
+            "for a, b and c. Axes that symmetry makes equal stay so, and vary as the first of them."
   orientation {
     file = None
       .type = path
@@ -63,8 +63,8 @@ TEXT = """
     .help = "Number of domains with an orientation of their own."
   mosaic_spread_deg = 0.05
     .type = floats
-    .help = "Standard deviation of the domains' orientations, degrees: one number, or three for turns about the crystal's"
-            "axes a, c* x a and c*. Three equal numbers are as good as one: each turn is about a random axis, and three"
+    .help = "Standard deviation of the domains' orientations, degrees: one number, or three for turns about the"
+            "crystal's axes a, c* x a and c*. Three equal numbers are as good as one: each turn is about a random axis, and three"
             "numbers stretch its components."
 """
 
@@ -102,16 +102,16 @@ def specimen_of(params: libtbx.phil.scope_extract, symmetry: cctbx_crystal.symme
     """The crystals of an experiment, of a unit cell and a space group.
 
     Raises:
-        Sorry: crystal.orientation.file is missing or damaged, or does not go with this symmetry; domains that are larger
-            than the crystal.
+        Sorry: crystal.orientation.file is missing or damaged, or does not go with this symmetry; domains that are
+            larger than the crystal.
     """
     crystal, cell = params.crystal, symmetry.unit_cell()
     n_cells = tuple(crystal.n_cells or cells_in_domain(cell, crystal.Deff_A))
     edges = [n * length for n, length in zip(n_cells, cell.parameters())]
     if crystal.n_cells is not None and max(edges) > 1e4 * crystal.length_um:
         raise Sorry(
-            f"crystal.n_cells={' '.join(map(str, n_cells))}: expected mosaic domains no larger than the crystal, but with "
-            f"crystal.length_um={crystal.length_um:g} they are {max(edges):g} of {1e4 * crystal.length_um:g} angstrom"
+            f"crystal.n_cells={' '.join(map(str, n_cells))}: expected mosaic domains no larger than the crystal, but "
+            f"with crystal.length_um={crystal.length_um:g} they are {max(edges):g} of {1e4 * crystal.length_um:g} angstrom"
         )
     if crystal.orientation.file is None:
         orientations = RandomOrientations(symmetry, crystal.count)

@@ -1,11 +1,11 @@
 """Mosaic domains that have the symmetry of their crystal.
 
-A domain of N_a x N_b x N_c cells of a hexagonal crystal is a rhombic prism, which three-fold rotations do not leave as it
-is; nor are its reflections then, though their amplitudes are the same. A crystal has no such preference: it has as many
-domains that are turned by each of its rotations. Such a turn leaves the lattice where it is, and a reflection of one domain
-lies on an equivalent one of the other. So mosaic blocks that are turned by the rotations of the point group, besides their
-own misorientation, give the crystal's mean domain, without anything else to change. simtbx's symmetrize_Flatt does this with
-the three-fold rotations of the Laue group.
+A domain of N_a x N_b x N_c cells of a hexagonal crystal is a rhombic prism, which three-fold rotations do not leave as
+it is; nor are its reflections then, though their amplitudes are the same. A crystal has no such preference: it has as
+many domains that are turned by each of its rotations. Such a turn leaves the lattice where it is, and a reflection of
+one domain lies on an equivalent one of the other. So mosaic blocks that are turned by the rotations of the point group,
+besides their own misorientation, give the crystal's mean domain, without anything else to change. simtbx's
+symmetrize_Flatt does this with the three-fold rotations of the Laue group.
 """
 
 from __future__ import annotations
@@ -37,8 +37,9 @@ def symmetrized_blocks(
 def shape_rotations(space_group: sgtbx.space_group, n_cells: tuple[int, int, int]) -> list[np.ndarray]:
     """Rotations (3, 3) in fractional coordinates that turn a domain into all that are equivalent to it, each once.
 
-    Reflections and inversions are left out: all shapes have a centre, and amplitudes need not have one. Of rotations that
-    differ only by one that exchanges or reverses edges, with as many cells, the first stays; the identity is among them.
+    Reflections and inversions are left out: all shapes have a centre, and amplitudes need not have one. Of rotations
+    that differ only by one that exchanges or reverses edges, with as many cells, the first stays; the identity is among
+    them.
     """
     rotations = [
         np.reshape(operation.r().as_double(), (3, 3)).round().astype(int)

@@ -24,9 +24,9 @@ class JitteringPulses:
         pulses: the others.
         photons: mean number of a pulse.
         energy_eV: standard deviation of the normal distribution of shifts that are added to all energies of a pulse.
-        relative: standard deviation of the number of photons, over the mean. The distribution is a Gamma distribution, as
-            that of chaotic light with 1/relative² modes (Saldin, Schneidmiller & Yurkov, Opt. Commun. 148, 383 (1998)). 0:
-            none. None: as many as each pulse has.
+        relative: standard deviation of the number of photons, over the mean. The distribution is a Gamma distribution,
+            as that of chaotic light with 1/relative² modes (Saldin, Schneidmiller & Yurkov, Opt. Commun. 148, 383
+            (1998)). 0: none. None: as many as each pulse has.
     """
 
     pulses: Any

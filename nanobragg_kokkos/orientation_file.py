@@ -51,8 +51,10 @@ def read_crystals(path: str, symmetry: cctbx_crystal.symmetry) -> list[CrystalMo
                 f"{model.get_space_group().info()}"
             )
         if not model.get_unit_cell().is_similar_to(symmetry.unit_cell(), LENGTHS, ANGLES_DEG):
-            cells = [" ".join(f"{x:g}" for x in cell.parameters()) for cell in (symmetry.unit_cell(), model.get_unit_cell())]
-            raise Sorry(f"{name}: expected crystals with the cell {cells[0]}, to {LENGTHS:.0%}, but one has {cells[1]}")
+            expected, cell = (
+                " ".join(f"{x:g}" for x in cell.parameters()) for cell in (symmetry.unit_cell(), model.get_unit_cell())
+            )
+            raise Sorry(f"{name}: expected crystals with the cell {expected}, to {LENGTHS:.0%}, but one has {cell}")
     return found
 
 

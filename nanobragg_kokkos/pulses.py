@@ -74,7 +74,8 @@ class RecordedPulses:
         first = self.spectra[0][0]
         if all(energies is first or np.array_equal(energies, first) for energies, _ in self.spectra):
             return first
-        lowest, highest = min(energies[0] for energies, _ in self.spectra), max(energies[-1] for energies, _ in self.spectra)
+        lowest = min(energies[0] for energies, _ in self.spectra)
+        highest = max(energies[-1] for energies, _ in self.spectra)
         return np.linspace(lowest, highest, max(len(energies) for energies, _ in self.spectra))
 
     def __call__(self, image: int, seed: int) -> Pulse:
@@ -95,9 +96,9 @@ def gaussian_spectrum(mean_energy: float, nchannels: int, channel_width: float, 
 
 
 def tophat_spectrum(mean_energy: float, nchannels: int, channel_width: float, fwhm: float) -> Spectrum:
-    """Energies (eV) at even distances around a mean, and how much of each channel lies in a range of width fwhm around it.
+    """Energies (eV) at even distances around a mean; their weights are a rectangle of width fwhm, and sum up to 1.
 
-    Channels outside are left out; if none is inside, the nearest to the middle stay.
+    A channel counts as far as it lies inside; those outside are left out. If none is inside, the nearest to the middle stay.
     """
     energies = even_energies(mean_energy, nchannels, channel_width)
     beyond = np.abs(energies - mean_energy) + 0.5 * channel_width - 0.5 * fwhm

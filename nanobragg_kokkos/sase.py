@@ -2,14 +2,15 @@
 
 Before saturation the field is a random process with the statistics of chaotic light: its amplitude at any energy is a
 complex Gaussian number, amplitudes are correlated over an energy of the order of h / (duration of the pulse), and their
-mean square follows the bandwidth of the gain. So each pulse's spectrum is an envelope full of spikes, and the energies of
-pulses follow, nearly, the Gamma distribution of M modes, with a variance of 1/M of the mean squared (Saldin, Schneidmiller &
-Yurkov, Opt. Commun. 148, 383 (1998)).
+mean square follows the bandwidth of the gain. So each pulse's spectrum is an envelope full of spikes, and the energies
+of pulses follow, nearly, the Gamma distribution of M modes, with a variance of 1/M of the mean squared (Saldin,
+Schneidmiller & Yurkov, Opt. Commun. 148, 383 (1998)).
 
-For a Gaussian pulse and a Gaussian gain, which are taken here, the correlation of amplitudes is the Fourier transform of
-the pulse's mean power, and of intensities its square (the Siegert relation for chaotic light). A spike has the width of the
-shortest pulse's spectrum, E_s = (2 ln 2/pi) h / T; intensities correlate over sqrt(2) E_s; and M = sqrt(1 + (E_g/E_s)²), with
-E_g the width of the gain; all widths are full widths at half maximum. Left out: chirp, saturation, the transverse modes.
+For a Gaussian pulse and a Gaussian gain, which are taken here, the correlation of amplitudes is the Fourier transform
+of the pulse's mean power, and of intensities its square (the Siegert relation for chaotic light). A spike has the width
+of the shortest pulse's spectrum, E_s = (2 ln 2/pi) h / T; intensities correlate over sqrt(2) E_s; and M = sqrt(1 +
+(E_g/E_s)²), with E_g the width of the gain; all widths are full widths at half maximum. Left out: chirp, saturation,
+the transverse modes.
 """
 
 from __future__ import annotations

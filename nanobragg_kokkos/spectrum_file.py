@@ -28,8 +28,8 @@ def read_spectra(path: str) -> list[Spectrum]:
             image or model file whose images have spectra in dxtbx.
 
     Raises:
-        Sorry: the file is none of these, or has spectra that cannot be: energies that do not ascend or lie outside 1 to 100
-            keV, negative weights or none above 0.
+        Sorry: the file is none of these, or has spectra that cannot be: energies that do not ascend or lie outside 1 to
+            100 keV, negative weights or none above 0.
     """
     name = f"spectrum.file={path}"
     if not os.path.isfile(path):
@@ -44,8 +44,8 @@ def read_spectra(path: str) -> list[Spectrum]:
     # HDF5, dxtbx and NumPy raise whatever a broken file makes them stumble over.
     except Exception as error:
         raise Sorry(
-            f"{name}: expected columns of numbers (eV, weights), or images that come with spectra, but reading it failed "
-            f"({type(error).__name__}: {' '.join(str(error).split())})"
+            f"{name}: expected columns of numbers (eV, weights), or images that come with spectra, but reading it "
+            f"failed ({type(error).__name__}: {' '.join(str(error).split())})"
         ) from error
     if not spectra:
         raise Sorry(f"{name}: expected images that come with spectra, but there is none")

@@ -42,8 +42,8 @@ spectrum
     .help = "Standard deviation of the photon energy from pulse to pulse, eV: all energies of a pulse move together."
   pulse_energy_jitter = None
     .type = float
-    .help = "Relative standard deviation of the number of photons from pulse to pulse, 0 to 1; its distribution is a Gamma"
-            "distribution. None: no jitter, and with shape=sase what follows from the spikes."
+    .help = "Relative standard deviation of the number of photons from pulse to pulse, 0 to 1; its distribution is a"
+            "Gamma distribution. None: no jitter, and with shape=sase what follows from the spikes."
   sase
     .help = "With shape=sase: one of these two, which are the same, as a pulse of 1 fs has spikes of 1.825 eV."
   {
@@ -85,7 +85,9 @@ def validate(params: libtbx.phil.scope_extract) -> None:
         raise Sorry(f"spectrum.file={given.file}: expected spectrum.shape=file with it")
     widths = {name: getattr(given.sase, name) for name in ("pulse_length_fs", "spike_width_eV")}
     if given.shape == "sase" and list(widths.values()).count(None) != 1:
-        raise Sorry("spectrum.shape=sase: expected spectrum.sase.pulse_length_fs or spectrum.sase.spike_width_eV with it")
+        raise Sorry(
+            "spectrum.shape=sase: expected spectrum.sase.pulse_length_fs or spectrum.sase.spike_width_eV with it"
+        )
     for name, width in widths.items():
         if given.shape != "sase" and width is not None:
             raise Sorry(f"spectrum.sase.{name}={width:g}: expected spectrum.shape=sase with it")

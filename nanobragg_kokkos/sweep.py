@@ -13,8 +13,8 @@ from dxtbx.model import Goniometer, GoniometerFactory, Scan
 from nanobragg_kokkos.crystal import Crystal, Rotation
 from nanobragg_kokkos.orientation import axis_rotation
 
-# How far from one step to the next a lattice point may go, over 1 / (edge of a domain): two thirds of a reflection's full
-# width at half maximum, which is 0.93 for a Gaussian domain and 0.89 for a parallelepiped.
+# How far from one step to the next a lattice point may go, over 1 / (edge of a domain): two thirds of a reflection's
+# full width at half maximum, which is 0.93 for a Gaussian domain and 0.89 for a parallelepiped.
 FARTHEST_STEP = 0.6
 
 
@@ -61,8 +61,8 @@ class Sweep:
 def smooth_steps(width_deg: float, domain_A: float, d_min: float) -> int:
     """Angles in an image with which each reflection's profile is integrated, for one domain at one energy.
 
-    A lattice point at the resolution d goes 1/d a radian, if it is at right angles to the axis. From one angle to the next
-    none may go farther than 0.6 / (edge of a domain). Several domains and energies make the sum smoother still.
+    A lattice point at the resolution d goes 1/d a radian, if it is at right angles to the axis. From one angle to the
+    next none may go farther than 0.6 / (edge of a domain). Several domains and energies make the sum smoother still.
 
     Args:
         width_deg: of an image.

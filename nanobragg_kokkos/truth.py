@@ -1,8 +1,8 @@
 """The models behind simulated images, in the field's own formats: what a data reduction should find again.
 
 `write_experiments`: a dxtbx experiment list, one experiment for each crystal of an image or of a rotation series, whose
-imagesets point into the NXmx master file (by its relative name) and whose models are in that file's frame. `write_amplitudes`: the
-structure-factor amplitudes as MTZ.
+imagesets point into the NXmx master file (by its relative name) and whose models are in that file's frame.
+`write_amplitudes`: the structure-factor amplitudes as MTZ.
 """
 
 from __future__ import annotations
@@ -59,8 +59,8 @@ def write_experiments(
         path: of the file.
         master_path: of the master file.
         detector, beam: as given to `nxmx.write_master`; one beam for all, or one for each image. With a scan: one.
-        crystals: for stills, for each image of the master file, in its order, a crystal or a sequence of them, which may
-            be empty. With a scan: any number, each of which is in all images.
+        crystals: for stills, for each image of the master file, in its order, a crystal or a sequence of them, which
+            may be empty. With a scan: any number, each of which is in all images.
         mosaic_spread_deg, domain_size_A: full width in degrees, and angstrom. Where either is given, the
             crystals are written as dxtbx's MosaicCrystalSauter2014, which holds them; otherwise as they are.
         scan, goniometer: for a rotation; None for stills.

@@ -1,20 +1,20 @@
 """Photons of whole reflections against the kinematic theory, by formulas that share nothing with the kernels.
 
-The photons of one reflection, summed over everything that it is smeared by, are in closed form. From a crystal of volume V in
-a fluence of I photons/area, with the cell volume v, the scattering angle 2θ and the polarization factor P:
+The photons of one reflection, summed over everything that it is smeared by, are in closed form. From a crystal of
+volume V in a fluence of I photons/area, with the cell volume v, the scattering angle 2θ and the polarization factor P:
 
-turned through the whole reflection, by an angle w in all, about an axis u (Darwin, Phil. Mag. 27, 315 (1914); Holton & Frankel,
-Acta Cryst. D66, 393 (2010)):
+turned through the whole reflection, by an angle w in all, about an axis u (Darwin, Phil. Mag. 27, 315 (1914); Holton &
+Frankel, Acta Cryst. D66, 393 (2010)):
 
     I/w · r_e² · F² · V/v² · λ³ · P / |u · (s0 × s1)|
 
-still, in a beam that has dI/dλ photons/area at each wavelength (Laue's case; of reciprocal space, a solid angle dΩ and a range of
-wavelengths dλ span 2 sin²θ/λ⁴ dΩ dλ):
+still, in a beam that has dI/dλ photons/area at each wavelength (Laue's case; of reciprocal space, a solid angle dΩ and
+a range of wavelengths dλ span 2 sin²θ/λ⁴ dΩ dλ):
 
     dI/dλ · r_e² · F² · V/v² · λ⁴/(2 sin²θ) · P
 
-Both hold for domains whose interference function has the integral 1 in each cell of the reciprocal lattice. The shape gauss has
-(0.63 π/2)^(3/2) = 0.98444, because the width of its reflections is a convention.
+Both hold for domains whose interference function has the integral 1 in each cell of the reciprocal lattice. The shape
+gauss has (0.63 π/2)^(3/2) = 0.98444, because the width of its reflections is a convention.
 """
 
 from __future__ import annotations

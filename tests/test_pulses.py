@@ -1,4 +1,4 @@
-"""Pulses: spectra of every shape, from files, of SASE, with jitter, and what dxtbx finds of them in the images' files."""
+"""Pulses: spectra of every shape, from files, of SASE, with jitter, and what dxtbx finds of them in images' files."""
 
 from __future__ import annotations
 
@@ -19,7 +19,14 @@ from libtbx.utils import Sorry
 from nanobragg_kokkos import models, parameters
 from nanobragg_kokkos.job import main
 from nanobragg_kokkos.jitter import JitteringPulses
-from nanobragg_kokkos.pulses import EqualPulses, RecordedPulses, gaussian_spectrum, mean_energy, pulse_of, tophat_spectrum
+from nanobragg_kokkos.pulses import (
+    EqualPulses,
+    RecordedPulses,
+    gaussian_spectrum,
+    mean_energy,
+    pulse_of,
+    tophat_spectrum,
+)
 from nanobragg_kokkos.sase import SasePulses, spike_width_eV
 from nanobragg_kokkos.spectrum_file import read_spectra
 from nanobragg_kokkos.spectrum_parameters import pulses_of
@@ -66,7 +73,7 @@ def test_mean_of_sase_spectra_is_the_gain(sase):
 
 
 def test_sase_spikes_have_their_width(sase):
-    """Intensities of chaotic light correlate as |g1|², over sqrt(2) times a spike's width; channels average a little."""
+    """Intensities of chaotic light correlate as |g1|², over sqrt(2) times a spike's width."""
     envelope = SASE._gain.sum(axis=1)
     middle = slice(100, 220)
     intensity = (sase / envelope * envelope.sum())[:, middle]
@@ -84,8 +91,9 @@ def test_energy_of_sase_pulses_has_the_variance_of_their_modes(sase):
     modes = np.sqrt(1 + 20**2)
     assert energies.mean() == pytest.approx(1, abs=0.015)
     assert energies.var() == pytest.approx(1 / modes, rel=0.1)
-    # Modes of a Gaussian pulse with a Gaussian gain fall as powers of q (Gori, Opt. Commun. 34, 301 (1980)), and each has the
-    # exponential distribution; were they equal, the skewness would be that of the Gamma distribution, 2/sqrt(M).
+    # Modes of a Gaussian pulse with a Gaussian gain fall as powers of q (Gori, Opt. Commun. 34, 301 (1980)), and each
+    # has the exponential distribution; were they equal, the skewness would be that of the Gamma distribution,
+    # 2/sqrt(M).
     strengths = ((modes - 1) / (modes + 1)) ** np.arange(1000)
     skewness = ((energies - energies.mean()) ** 3).mean() / energies.std() ** 3
     assert (strengths**2).sum() / strengths.sum() ** 2 == pytest.approx(1 / modes)
@@ -173,7 +181,7 @@ def test_mean_energy_is_that_of_the_file(columns):
     assert params.beam.mean_energy == pytest.approx(pulses_of(params).mean_eV)
     angle = np.arctan2(np.hypot(1920, 1920) * 0.088, 900)
     assert experiment.amplitudes.d_min() == pytest.approx(factor_ev_angstrom / 7125 / 2 / np.sin(angle / 2), rel=0.01)
-    with pytest.raises(Sorry, match="beam.mean_energy=9000: expected None or an energy that .* covers, 7100 to 7125 eV"):
+    with pytest.raises(Sorry, match="beam.mean_energy=9000: expected None or an energy that .* covers, 7100 to 7125"):
         pulses("spectrum.shape=file", f"spectrum.file={columns}", "mean_energy=9000")
 
 
@@ -248,8 +256,8 @@ def spectrum_in(master: Path, index: int) -> Spectrum:
 def test_dxtbx_finds_each_image_s_pulse_and_the_file_gives_the_same_images(detector_file, tmp_path):
     common = ["n_images=3", f"detector.reference={detector_file}", "crystal.mosaic_domains=2", "nchannels=20"]
     first, again = tmp_path / "first", tmp_path / "again"
-    sase = ["spectrum.shape=sase", "pulse_length_fs=1", "energy_jitter_eV=20", "pulse_energy_jitter=0", "mean_energy=9600"]
-    assert main([*common, *sase, f"output.directory={first}"]) == 0
+    sase = ["spectrum.shape=sase", "pulse_length_fs=1", "energy_jitter_eV=20", "mean_energy=9600"]
+    assert main([*common, *sase, "pulse_energy_jitter=0", f"output.directory={first}"]) == 0
     experiment = models.experiment(parameters.parse([str(first / "shot.phil")]).extract())
     found = ExperimentListFactory.from_filenames([str(first / "shot_master.h5")])
     for k in range(3):

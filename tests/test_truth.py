@@ -115,7 +115,8 @@ def test_several_crystals_of_an_image_share_it(tmp_path):
         assert experiment.crystal.get_A() == pytest.approx(crystal.get_A())
         assert list(experiment.imageset.indices()) == [image]
         assert experiment.imageset.get_raw_data(0)[0].all_eq(image)
-        assert experiment.beam.get_wavelength() == experiment.imageset.get_beam(0).get_wavelength() == beams[image].get_wavelength()
+        wavelengths = (experiment.beam.get_wavelength(), experiment.imageset.get_beam(0).get_wavelength())
+        assert wavelengths == (beams[image].get_wavelength(),) * 2
 
 
 def test_mosaicity(tmp_path):
