@@ -92,7 +92,8 @@ class Simulation:
         fluence = finite("fluence", fluence, least=0)
         self._given = (detector, sources, fluence, beam_size_mm)
         self.shapes: list[tuple[int, int]] = [tuple(reversed(panel.get_image_size())) for panel in detector]
-        self._sources = sources.on_device(fluence, bool(polarized))
+        self._polarized = bool(polarized)
+        self._sources = sources.on_device(fluence, self._polarized)
         self._detector = ext.Detector(
             detector=detector,
             oversample=whole("oversample", oversample),
@@ -127,6 +128,24 @@ class Simulation:
     def beam_size_mm(self) -> float | None:
         """Side of the beam's square cross-section, mm."""
         return self._given[3]
+
+    def illuminate(self, sources: Sources, fluence: float) -> None:
+        """Puts the same detector into another beam; what the image holds stays.
+
+        Args:
+            sources: the incident beam.
+            fluence: photons/mm² of the exposure, all sources together.
+
+        Raises:
+            ValueError: a fluence that is negative or not finite.
+        """
+        detector, old_sources, old_fluence, beam_size_mm = self._given
+        fluence = finite("fluence", fluence, least=0)
+        if sources is old_sources and fluence == old_fluence:
+            return
+        self._sources = sources.on_device(fluence, self._polarized)
+        self._given = (detector, sources, fluence, beam_size_mm)
+        self._samples = ()  # the background that is kept belongs to the other beam
 
     def add_spots(
         self,
