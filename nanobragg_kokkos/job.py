@@ -19,11 +19,12 @@ from libtbx.utils import Sorry
 from nanobragg_kokkos import parameters, ranks, response_parameters
 from nanobragg_kokkos.atomic import whole_file
 from nanobragg_kokkos.detector_response import Counts
-from nanobragg_kokkos.models import Experiment, experiment
+from nanobragg_kokkos.experiment import Experiment
+from nanobragg_kokkos.images import Images
+from nanobragg_kokkos.models import experiment
 from nanobragg_kokkos.nxmx import write_image, write_master
 from nanobragg_kokkos.picture import write_picture
 from nanobragg_kokkos.progress import counted, progress
-from nanobragg_kokkos.structure_factors import StructureFactors
 from nanobragg_kokkos.truth import write_amplitudes, write_experiments
 from nanobragg_kokkos.writer import Writer
 
@@ -112,7 +113,7 @@ def run(comm: Any, arguments: list[str]) -> str:
     if comm.rank == 0:
         print(_announcement(params, common, comm.size), flush=True)
 
-    simulate = ranks.on_all(comm, lambda: _Images(common, params.engine, params.tolerance))
+    simulate = ranks.on_all(comm, lambda: Images(common, params.engine, params.tolerance))
     ranks.on_first(comm, lambda: _make_room(files))
     engine_line = ranks.on_first(comm, simulate.engine_line)
     if comm.rank == 0:
@@ -133,34 +134,6 @@ def run(comm: Any, arguments: list[str]) -> str:
     if comm.rank == 0 and overloads:
         print(overloads, flush=True)
     return ranks.on_first(comm, lambda: _conclude(files, working, common, params.n_images, written.first_image))
-
-
-class _Images:
-    """Simulates images one after the other, and keeps what they have in common."""
-
-    def __init__(self, common: Experiment, engine: str, tolerance: float | None) -> None:
-        self.common = common
-        self.engine = engine
-        self.tolerance = tolerance
-        self.structure_factors = StructureFactors(common.amplitudes)
-        self.image = common.simulation()
-        self.readout = common.readout(self.image)
-
-    def engine_line(self) -> str:
-        """Says which engine computes the spots of the first image, and why."""
-        engine, reason = self.engine, "as asked for"
-        if engine == "auto":
-            choice = self.image.choose_engine(self.common.crystal(0), self.structure_factors, self.tolerance)
-            engine, reason = choice.engine, choice.reason
-        if engine == "reflection" and self.tolerance is not None:
-            reason += f"; no pixel lacks more than {self.tolerance:g} of the brightest"
-        return f"Spots: {engine} engine, {reason}"
-
-    def __call__(self, index: int) -> Counts:
-        self.image.clear()
-        self.image.add_background(*self.common.backgrounds)
-        self.image.add_spots(self.common.crystal(index), self.structure_factors, self.engine, self.tolerance)
-        return self.readout.start(self.common.seed, index)
 
 
 class _Written:
@@ -244,22 +217,21 @@ def _conclude(
     """Writes what is about all images, the master last."""
     with whole_file(files.parameters) as temporary:
         Path(temporary).write_text(working.as_str())
-    write_amplitudes(files.true_amplitudes, common.amplitudes, common.beam.get_wavelength())
-    write_experiments(
-        files.true_models,
-        files.master,
-        common.detector,
-        common.beam,
-        [common.crystal_model(index) for index in range(n_images)],
-    )
-    write_picture(files.picture, first_image, common.detector, common.beam, common.masks)
+    shots = [common.shot(index) for index in range(n_images)]
+    pulses = [shot.pulse for shot in shots]
+    beams = [pulse.beam for pulse in pulses]
+    # One object where images share it: files then hold it once.
+    spectra = {id(pulse): pulse.spectrum for pulse in pulses}
+    write_amplitudes(files.true_amplitudes, common.amplitudes, beams[0].get_wavelength())
+    write_experiments(files.true_models, files.master, common.detector, beams, [shot.models[0] for shot in shots])
+    write_picture(files.picture, first_image, common.detector, beams[0], common.masks)
     write_master(
         files.master,
         [files.image(index) for index in range(n_images)],
         common.detector,
-        common.beam,
-        common.spectrum,
-        photons=common.photons,
+        beams,
+        [spectra[id(pulse)] for pulse in pulses],
+        photons=[pulse.photons for pulse in pulses],
         beam_size_mm=common.beam_size_mm,
         description=response_parameters.described(working.extract(), common.response, common.saturation),
     )

@@ -89,11 +89,9 @@ class Simulation:
     ) -> None:
         if beam_size_mm is not None:
             beam_size_mm = finite("beam_size_mm", beam_size_mm, above=0)
-        fluence = finite("fluence", fluence, least=0)
-        self._given = (detector, sources, fluence, beam_size_mm)
-        self.shapes: list[tuple[int, int]] = [tuple(reversed(panel.get_image_size())) for panel in detector]
+        self._given = (detector, beam_size_mm)
         self._polarized = bool(polarized)
-        self._sources = sources.on_device(fluence, self._polarized)
+        self.shapes: list[tuple[int, int]] = [tuple(reversed(panel.get_image_size())) for panel in detector]
         self._detector = ext.Detector(
             detector=detector,
             oversample=whole("oversample", oversample),
@@ -106,8 +104,21 @@ class Simulation:
         )
         self._image = ext.Image(self._detector.n_pixels)
         self._samples: tuple[Amorphous, ...] = ()
-        self._background: ext.Image | None = None  # of these samples
+        self._background: ext.Image | None = None  # of these samples in this beam
         self._blur: tuple[tuple[PointSpread, str], ext.Blur, ext.Image] | None = None
+        self.illuminate(sources, fluence)
+
+    def illuminate(self, sources: Sources, fluence: float) -> None:
+        """Takes another beam for what is added from now on; the image stays, and so does the detector on the device.
+
+        Args:
+            sources: the incident beam.
+            fluence: photons/mm² of the exposure, all sources together.
+        """
+        fluence = finite("fluence", fluence, least=0)
+        self._sources = sources.on_device(fluence, self._polarized)
+        self._beam = (sources, fluence)
+        self._samples = ()
 
     @property
     def detector(self):
@@ -117,35 +128,17 @@ class Simulation:
     @property
     def sources(self) -> Sources:
         """The incident beam."""
-        return self._given[1]
+        return self._beam[0]
 
     @property
     def fluence(self) -> float:
         """Photons/mm² of the exposure."""
-        return self._given[2]
+        return self._beam[1]
 
     @property
     def beam_size_mm(self) -> float | None:
         """Side of the beam's square cross-section, mm."""
-        return self._given[3]
-
-    def illuminate(self, sources: Sources, fluence: float) -> None:
-        """Puts the same detector into another beam; what the image holds stays.
-
-        Args:
-            sources: the incident beam.
-            fluence: photons/mm² of the exposure, all sources together.
-
-        Raises:
-            ValueError: a fluence that is negative or not finite.
-        """
-        detector, old_sources, old_fluence, beam_size_mm = self._given
-        fluence = finite("fluence", fluence, least=0)
-        if sources is old_sources and fluence == old_fluence:
-            return
-        self._sources = sources.on_device(fluence, self._polarized)
-        self._given = (detector, sources, fluence, beam_size_mm)
-        self._samples = ()  # the background that is kept belongs to the other beam
+        return self._given[1]
 
     def add_spots(
         self,

@@ -161,6 +161,19 @@ class TestBackground:
         together = alone(water(0.1)) + alone(air(10))
         np.testing.assert_allclose(alone(water(0.1), air(10)), together, rtol=1e-15)
 
+    def test_another_beam_gives_another_image(self):
+        sources = Sources.from_beam(small_beam(wavelength=1.1))
+        fresh = Simulation(small_detector(), sources, fluence=3e11, beam_size_mm=0.01)
+        changed = small_simulation()
+        changed.add_background(water(0.1))
+        changed.clear()
+        changed.illuminate(sources, 3e11)
+        assert (changed.sources, changed.fluence) == (sources, 3e11)
+        for simulation in (changed, fresh):
+            simulation.add_background(water(0.1))
+            simulation.add_spots(small_crystal(), small_structure_factors())
+        np.testing.assert_array_equal(changed.image[0], fresh.image[0])
+
     def test_spots_come_out_the_same_beside_it(self):
         spots, both = small_simulation(), small_simulation()
         spots.add_spots(small_crystal(), small_structure_factors())

@@ -11,7 +11,7 @@ from dxtbx.model import Experiment, ExperimentList, SimplePxMmStrategy
 from libtbx.utils import Sorry
 from scitbx import matrix
 
-from nanobragg_kokkos import SensorLayers, detectors, models, parameters, protein
+from nanobragg_kokkos import SensorLayers, detectors, models, parameters, protein, pulses, specimen
 from nanobragg_kokkos.orientation import axis_rotation, mosaic_blocks, random_rotation
 from nanobragg_kokkos.streams import stream
 
@@ -101,12 +101,12 @@ def test_phosphor_stops_nearly_all():
 
 
 def test_spectrum_has_its_mean_and_width():
-    energies, weights = models.gaussian_spectrum(9500, 201, 1, 40)
+    energies, weights = pulses.gaussian_spectrum(9500, 201, 1, 40)
     assert weights.sum() == pytest.approx(1)
     assert (weights * energies).sum() == pytest.approx(9500)
     assert weights[80] / weights[100] == pytest.approx(0.5)
-    assert list(models.gaussian_spectrum(9500, 1, 1, 40)[0]) == [9500]
-    assert np.isfinite(models.gaussian_spectrum(9500, 2, 100, 1e-3)[1]).all()
+    assert list(pulses.gaussian_spectrum(9500, 1, 1, 40)[0]) == [9500]
+    assert np.isfinite(pulses.gaussian_spectrum(9500, 2, 100, 1e-3)[1]).all()
 
 
 def test_amplitudes_are_those_of_the_atoms(structure):
@@ -141,14 +141,16 @@ def test_experiment_reaches_the_farthest_corner_and_survives_pickling():
     assert isinstance(experiment.amplitudes, miller.array)
     angle = np.arctan2(np.hypot(1920, 1920) * 0.088, 141.7)
     assert experiment.amplitudes.d_min() == pytest.approx(12398.42 / 9549.5 / 2 / np.sin(angle / 2), rel=1e-3)
-    assert experiment.n_cells == (29, 29, 23)
-    assert experiment.volume_mm3 == pytest.approx(0.005**2 * 0.02)
-    assert experiment.simulation().fluence == pytest.approx(1e11 / 0.005**2)
+    shot = experiment.shot(0)
+    (crystal,) = shot.crystals
+    assert crystal.n_cells == (29, 29, 23)
+    assert crystal.volume_mm3 == pytest.approx(0.005**2 * 0.02)
+    assert experiment.simulation(shot.pulse).fluence == pytest.approx(1e11 / 0.005**2)
 
 
 def test_crystal_is_turned_as_asked(structure):
     rotation = axis_rotation((1, 2, 3), 40)
-    crystal = models.oriented_crystal(structure.crystal_symmetry(), rotation)
+    crystal = specimen.oriented_crystal(structure.crystal_symmetry(), rotation)
     assert np.reshape(crystal.get_U(), (3, 3)) == pytest.approx(rotation)
     assert crystal.get_unit_cell().is_similar_to(structure.unit_cell(), 1e-9)
     assert crystal.get_space_group() == structure.space_group()

@@ -26,7 +26,7 @@ from dxtbx.model import Experiment, ExperimentList, Panel, ParallaxCorrectedPxMm
 from dxtbx.model.experiment_list import ExperimentListFactory
 from iotbx.reflection_file_reader import any_reflection_file
 
-from nanobragg_kokkos import models, parameters, protein
+from nanobragg_kokkos import models, parameters, protein, specimen
 from nanobragg_kokkos.job import main
 from nanobragg_kokkos.nxmx import write_image
 from nanobragg_kokkos.orientation import axis_rotation, random_rotation
@@ -117,7 +117,7 @@ def test_files_hold_what_was_simulated(simulate):
     truth = ExperimentListFactory.from_json_file(str(out / "run7_truth.expt"), check_format=False)
     assert len(truth) == 3
     for k, true in enumerate(truth):
-        assert true.crystal.get_A() == pytest.approx(experiment.crystal_model(k).get_A())
+        assert true.crystal.get_A() == pytest.approx(experiment.shot(k).models[0].get_A())
 
 
 def test_dxtbx_opens_the_master(simulate):
@@ -543,11 +543,11 @@ def misorientation_deg(found, true) -> float:
 @pytest.mark.parametrize("group, cell", [("P 6", (50, 50, 70, 90, 90, 120)), ("I 4 3 2", (60, 60, 60, 90, 90, 90))])
 def test_equivalent_crystals_are_not_misoriented(group, cell):
     symmetry = cctbx_crystal.symmetry(cell, group)
-    true = models.oriented_crystal(symmetry, random_rotation(np.random.default_rng(1)))
+    true = specimen.oriented_crystal(symmetry, random_rotation(np.random.default_rng(1)))
     for operation in symmetry.space_group().build_derived_acentric_group().smx():
         equivalent = true.change_basis(sgtbx.change_of_basis_op(operation.as_xyz()))
         assert misorientation_deg(equivalent, true) < 1e-4
-    turned = models.oriented_crystal(symmetry, axis_rotation((1, 2, 3), 2) @ np.reshape(true.get_U(), (3, 3)))
+    turned = specimen.oriented_crystal(symmetry, axis_rotation((1, 2, 3), 2) @ np.reshape(true.get_U(), (3, 3)))
     assert misorientation_deg(turned, true) == pytest.approx(2)
 
 

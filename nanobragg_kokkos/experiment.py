@@ -1,0 +1,85 @@
+"""An experiment: everything that decides what its images show."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Callable
+
+import numpy as np
+from cctbx import miller
+from dxtbx import flumpy
+from dxtbx.model import Detector, Goniometer, Scan
+
+from nanobragg_kokkos.amorphous import Amorphous
+from nanobragg_kokkos.crystal import Crystal
+from nanobragg_kokkos.detector_response import DetectorResponse, Readout
+from nanobragg_kokkos.shot import Pulse, Shot
+from nanobragg_kokkos.simulation import SensorLayers, Simulation
+
+
+@dataclass(frozen=True, eq=False)
+class Experiment:
+    """Everything that decides what the images of a job show.
+
+    What image k shows follows from this and k alone, so that every rank can tell it without asking another. It can be
+    pickled.
+
+    Args:
+        detector: dxtbx model; the beam comes from +z. Its trusted range is that of the counts.
+        sensor: None: photons are counted at the detector's surface, all of them.
+        response: how the detector makes counts of photons.
+        saturation: the highest count that is trusted, ADU.
+        data_type: of the counts.
+        oversample: sub-pixels along each side of a pixel.
+        pulses: of an image (counted from 0) and a seed, the pulse.
+        beam_size_mm: side of the beam's square cross-section.
+        specimen: of an image and a seed, the crystals.
+        amplitudes: structure factor amplitudes, which bring the crystal's symmetry with them.
+        backgrounds: what scatters besides the crystal.
+        seed: of all random numbers.
+        scan, goniometer: dxtbx models of a rotation; None: stills.
+    """
+
+    detector: Detector
+    sensor: SensorLayers | None
+    response: DetectorResponse
+    saturation: int
+    data_type: np.dtype
+    oversample: int
+    pulses: Callable[[int, int], Pulse]
+    beam_size_mm: float
+    specimen: Callable[[int, int], tuple[Crystal, ...]]
+    amplitudes: miller.array
+    backgrounds: tuple[Amorphous, ...]
+    seed: int
+    scan: Scan | None = None
+    goniometer: Goniometer | None = None
+
+    def shot(self, image: int) -> Shot:
+        """What an image is of, counted from 0."""
+        return Shot(self.pulses(image, self.seed), self.specimen(image, self.seed))
+
+    def fluence(self, pulse: Pulse) -> float:
+        """Photons/mm² of a pulse."""
+        return pulse.photons / self.beam_size_mm**2
+
+    @property
+    def masks(self) -> list[np.ndarray] | None:
+        """Which pixels lie in none of the detector's untrusted rectangles, an array (slow, fast) a panel; None: all."""
+        masks = [flumpy.to_numpy(panel.get_untrusted_rectangle_mask()) for panel in self.detector]
+        return None if all(mask.all() for mask in masks) else masks
+
+    def simulation(self, pulse: Pulse) -> Simulation:
+        """A dark image of this experiment."""
+        return Simulation(
+            self.detector,
+            pulse.sources,
+            fluence=self.fluence(pulse),
+            beam_size_mm=self.beam_size_mm,
+            oversample=self.oversample,
+            sensor=self.sensor,
+        )
+
+    def readout(self, simulation: Simulation) -> Readout:
+        """Makes counts of what a simulation of this experiment holds."""
+        return Readout(simulation, self.response, saturation=self.saturation, dtype=self.data_type, mask=self.masks)
