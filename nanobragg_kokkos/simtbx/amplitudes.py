@@ -11,6 +11,7 @@ from cctbx.array_family import flex
 
 from nanobragg_kokkos import StructureFactors
 from nanobragg_kokkos.simtbx.state import State
+from nanobragg_kokkos.structure_factors import integers
 
 # Scripts make an object for each panel and each shot, often with the same structure factors: these stay on the device.
 KEPT = 4
@@ -73,11 +74,6 @@ def as_given(indices: flex.miller_index, amplitudes: flex.double) -> miller.arra
     """
     chosen = _last_of_each(integers(indices))
     return miller.array(miller.set(_symmetry, indices.select(chosen), anomalous_flag=True), amplitudes.select(chosen))
-
-
-def integers(indices: flex.miller_index) -> np.ndarray:
-    """Miller indices as an array (n, 3)."""
-    return np.rint(indices.as_vec3_double().as_double().as_numpy_array()).astype(int).reshape(-1, 3)
 
 
 def _last_of_each(hkl: np.ndarray) -> flex.size_t:
