@@ -414,7 +414,7 @@ def test_spots_and_background_of_two_images():
 
 
 def test_detectors_and_structure_factors_stay_on_the_device(monkeypatch):
-    gathering.release()
+    gpu_instance().finalize_kokkos()
     made = []
     for kind in (Simulation, StructureFactors):
 
@@ -433,7 +433,14 @@ def test_detectors_and_structure_factors_stay_on_the_device(monkeypatch):
             exascale.add_energy_channel_from_gpu_amplitudes(channel, amplitudes, image)
         image.get_raw_pixels()
     assert made.count(StructureFactors) == 1
-    assert made.count(Simulation) == 1 + 3  # the detector in the beam, and the sum of each gpu_detector
+    assert made.count(Simulation) == 1 + 3  # the detector in the beam, and the sum of each gpu_detector that is alive
+    del images, image
+    for _ in range(3):
+        image = gpu_detector(detector=DETECTORS[1], beam=small_beam(1.3))
+        exascale.add_energy_channel_from_gpu_amplitudes(0, amplitudes, image)
+        image.get_raw_pixels()
+        del image
+    assert made.count(Simulation) == 1 + 3
 
 
 def test_scaling_counts_for_what_was_added_before(passes):

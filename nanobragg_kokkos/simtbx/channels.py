@@ -63,7 +63,7 @@ class gpu_energy_channels:
         Raises:
             ValueError: no reflections, or another number of amplitudes.
         """
-        self.table.channels.append(_channel(indices, amplitudes))
+        self.table.channels.append(self._channel(indices, amplitudes))
 
     def structure_factors_replace_GPU_direct(
         self, ichannel: int, indices: flex.miller_index, amplitudes: flex.double
@@ -74,7 +74,7 @@ class gpu_energy_channels:
             ValueError: there is no such channel; as structure_factors_to_GPU_direct.
         """
         channels = list(self.table.channels)
-        channels[self.number("ichannel", ichannel)] = _channel(indices, amplitudes)
+        channels[self.number("ichannel", ichannel)] = self._channel(indices, amplitudes)
         self.table = ChannelTable(channels)
 
     def print_Fhkl(self, channel: int, first_element: int, last_element: int) -> None:
@@ -113,12 +113,16 @@ class gpu_energy_channels:
             raise ValueError(f"{name} must be one of the {self.get_nchannels()} channels, not {number}")
         return number
 
-
-def _channel(indices: flex.miller_index, amplitudes: flex.double) -> miller.array:
-    flex_array("indices", indices, flex.miller_index)
-    flex_array("amplitudes", amplitudes, flex.double)
-    if not indices.size():
-        raise ValueError("indices must hold at least one reflection")
-    if indices.size() != amplitudes.size():
-        raise ValueError(f"there are {indices.size()} indices, but {amplitudes.size()} amplitudes")
-    return as_given(indices, amplitudes)
+    def _channel(self, indices: flex.miller_index, amplitudes: flex.double) -> miller.array:
+        flex_array("indices", indices, flex.miller_index)
+        flex_array("amplitudes", amplitudes, flex.double)
+        if not indices.size():
+            raise ValueError("indices must hold at least one reflection")
+        if indices.size() != amplitudes.size():
+            raise ValueError(f"there are {indices.size()} indices, but {amplitudes.size()} amplitudes")
+        if self.table.channels:
+            # Channels usually have the same reflections.
+            last = self.table.channels[-1]
+            if last.size() == indices.size() and last.indices().all_eq(indices):
+                return last.set().array(amplitudes.deep_copy())
+        return as_given(indices, amplitudes)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from nanobragg_kokkos.simtbx import gathering
+from nanobragg_kokkos.simtbx import accumulated, gathering
 from nanobragg_kokkos.simtbx.properties import integer
 
 
@@ -26,5 +26,6 @@ class gpu_instance:
         return self._device
 
     def finalize_kokkos(self) -> None:
-        """Lets go of detectors that are kept on the device; Kokkos itself goes on."""
+        """Lets go of detectors and images that are kept on the device; Kokkos itself goes on."""
         gathering.release()
+        accumulated.release()

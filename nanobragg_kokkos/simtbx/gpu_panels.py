@@ -192,7 +192,7 @@ class gpu_detector:
             self._pending = others
 
     def _pixels(self) -> np.ndarray:
-        """The image, all panels in a row: a copy."""
+        """The image, all panels in a row, as long as nothing else is done."""
         self._settle()
         return self._sum.pixels()
 

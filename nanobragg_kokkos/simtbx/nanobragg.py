@@ -713,9 +713,11 @@ class nanoBragg:
 
     def _replace_pixels(self, pixels: np.ndarray) -> None:
         """Writes into the array that scripts may hold."""
-        raw_pixels = self._state.raw_pixels
-        raw_pixels.fill(0.0)
-        raw_pixels += self._as_raw_pixels(pixels)
+        row = flex.grid(1, pixels.size)
+        held, new = self._state.raw_pixels.as_1d(), flex.double(np.ascontiguousarray(pixels))  # the former is no copy
+        held.reshape(row)
+        new.reshape(row)
+        held.matrix_paste_block_in_place(new, 0, 0)
 
     def _add(self, photons: np.ndarray, what: str) -> None:
         self._check_pixels()
