@@ -7,7 +7,9 @@ import os
 import re
 import subprocess
 import sys
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from typing import Iterator
 
 import pytest
 
@@ -18,7 +20,7 @@ SIMTBX = Path(list(found.submodule_search_locations)[0]) if found else Path()
 
 
 def run(script: Path, *arguments: str, cwd: Path) -> subprocess.CompletedProcess:
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path[1:])}
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path[1:]), "OMP_NUM_THREADS": "1"}
     line = [sys.executable, COMMAND, script, *arguments]
     return subprocess.run(line, cwd=cwd, env=environment, capture_output=True, text=True, timeout=600)
 
@@ -60,32 +62,46 @@ def test_what_simtbx_adds_to_the_class(tmp_path):
     assert (tmp_path / "image.img").stat().st_size == 1024 + 2 * 50 * 60
 
 
-@pytest.mark.parametrize(
-    "name, arguments",
-    [
-        ("nanoBragg/tst_nanoBragg_minimal", []),
-        ("nanoBragg/tst_nanoBragg_basic", []),
-        ("nanoBragg/tst_nanoBragg_mosaic", []),
-        ("nanoBragg/tst_nanoBragg_multipanel", []),
-        ("nanoBragg/tst_nanoBragg_cbf_write", []),
-        ("nanoBragg/tst_gauss_argchk", ["GPU"]),  # which does all that CPU does, and more
-        ("nanoBragg/tst_gaussian_mosaicity", []),
-        ("nanoBragg/tst_gaussian_mosaicity2", []),
-        ("nanoBragg/tst_anisotropic_mosaicity", []),
-        ("nanoBragg/tst_multisource_background", []),
-        ("kokkos/tst_kokkos_lib", []),
-        ("gpu/tst_exafel_api", []),
-        ("gpu/tst_gpu_multisource_background", []),
-    ],
-)
-def test_a_script_of_simtbx(name, arguments, tmp_path):
+SCRIPTS = {
+    "nanoBragg/tst_nanoBragg_minimal": [],
+    "nanoBragg/tst_nanoBragg_basic": [],
+    "nanoBragg/tst_nanoBragg_mosaic": [],
+    "nanoBragg/tst_nanoBragg_multipanel": [],
+    "nanoBragg/tst_nanoBragg_cbf_write": [],
+    "nanoBragg/tst_gauss_argchk": ["GPU"],  # which does all that CPU does, and more
+    "nanoBragg/tst_gaussian_mosaicity": [],
+    "nanoBragg/tst_gaussian_mosaicity2": [],
+    "nanoBragg/tst_anisotropic_mosaicity": [],
+    "nanoBragg/tst_multisource_background": [],
+    "kokkos/tst_kokkos_lib": [],
+    "gpu/tst_exafel_api": [],
+    "gpu/tst_gpu_multisource_background": [],
+}
+
+
+@pytest.fixture(scope="module")
+def running(request, tmp_path_factory) -> Iterator[dict[str, tuple[Path, Future]]]:
+    """The scripts that are to be tested, two at a time, as most of their time is mmtbx's on one core."""
+    tests = [item for item in request.session.items if item.originalname == test_a_script_of_simtbx.__name__]
+    names = [item.callspec.params["name"] for item in tests]
+    with ThreadPoolExecutor(2) as pool:
+        started = {}
+        for name in names:
+            folder = tmp_path_factory.mktemp(Path(name).name)
+            started[name] = (folder, pool.submit(run, SIMTBX / f"{name}.py", *SCRIPTS[name], cwd=folder))
+        yield started
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_a_script_of_simtbx(name, running):
     script = SIMTBX / f"{name}.py"
     if not script.exists():
         pytest.skip(f"this release of simtbx has no {script}")
-    done = run(script, *arguments, cwd=tmp_path)
+    folder, future = running[name]
+    done = future.result()
     missing = re.search(r"^ModuleNotFoundError: No module named '(\w+)", done.stderr, re.MULTILINE)
     if missing and importlib.util.find_spec(missing[1]) is None and not missing[1].startswith(("simtbx", "nanobragg")):
         pytest.skip(f"{name} needs {missing[1]}, which is not installed")
     assert done.returncode == 0, done.stdout + done.stderr
     # tst_nanoBragg_basic ends before its last line, which would say so.
-    assert "OK" in done.stdout or (tmp_path / "noiseimage_001.cbf").exists(), done.stdout
+    assert "OK" in done.stdout or (folder / "noiseimage_001.cbf").exists(), done.stdout
