@@ -34,10 +34,12 @@ WATER = flex.vec2_double([(0, 2.57), (0.07, 2.8), (0.12, 5), (0.162, 8), (0.2, 6
 
 
 def panels(number: int) -> Detector:
-    """Panels beside and above each other around the beam, of which the last is tilted."""
+    """Panels around the beam; of several, the first is seen from behind, and the last tilted."""
     detector = Detector()
     for k in range(number):
         one = DetectorFactory.simple("PAD", 60, (20.0 + 5 * k, 15.0), "+x", "-y", (PIXEL, PIXEL), (FAST, SLOW))[0]
+        if k == 0 and number > 1:
+            one.set_frame((-1, 0, 0), (0, -1, 0), (30, 10, -65))
         if k == number - 1 > 0:
             one.set_frame((0.96, 0, 0.28), (0, -1, 0), (-14, 12, -70))
         detector.add_panel(one)
@@ -246,6 +248,17 @@ def test_orientation_is_that_of_the_last_allocate(passes):
     same(got, 2 * spots_of(experiment(), 0) + spots_of(simulation, 0))
 
 
+def test_a_rotation_over_another_range_is_another_crystal(passes):
+    simulation, amplitudes = experiment(phisteps=2, osc_deg=1), channels()
+    exascale, image = allocated(simulation), gpu_detector(nanoBragg=simulation)
+    exascale.add_energy_channel_from_gpu_amplitudes(0, amplitudes, image)
+    simulation.osc_deg = 8
+    exascale.add_energy_channel_from_gpu_amplitudes(0, amplitudes, image)
+    got = pixels(image)[0]
+    assert len(passes) == 2
+    same(got, spots_of(experiment(phisteps=2, osc_deg=1), 0) + spots_of(experiment(phisteps=2, osc_deg=8), 0))
+
+
 def test_sources_of_all_directions_see_one_channel():
     simulation, amplitudes = experiment(), channels()
     several_sources(simulation)
@@ -264,8 +277,14 @@ def test_directions_are_those_of_allocate_unless_their_number_changes():
     exascale, image = allocated(simulation), gpu_detector(nanoBragg=simulation)
     expected = spots_of(simulation, 0)
     several_sources(simulation, x=0.1)
+    simulation.polar_vector = (1, 0, 0)
     exascale.add_energy_channel_from_gpu_amplitudes(0, amplitudes, image)
     same(pixels(image)[0], expected)
+    # But channels of their own go with directions of their own, those of now.
+    image.scale_in_place(0)
+    everything = range(SLOW * FAST)
+    exascale.add_energy_multichannel_mask_allpanel([0, 0, 0], amplitudes, image, everything, [1, 1, 1])
+    same(pixels(image)[0], spots_of(simulation, 0))
     simulation = experiment()
     exascale, image = allocated(simulation), gpu_detector(nanoBragg=simulation)
     several_sources(simulation)
@@ -497,6 +516,17 @@ def test_replaced_amplitudes_count_from_then_on(passes):
     same(got, spots_of(experiment(), 0) + spots_of(experiment(), 2))
 
 
+def test_amplitudes_are_those_at_the_time_of_the_call():
+    simulation, amplitudes, array = experiment(), gpu_energy_channels(), AMPLITUDES[1].deep_copy()
+    for _ in range(2):
+        amplitudes.structure_factors_to_GPU_direct(0, array.indices(), array.data())
+    array.data().fill(0)
+    for channel in (0, 1):
+        exascale, image = allocated(simulation), gpu_detector(nanoBragg=simulation)
+        exascale.add_energy_channel_from_gpu_amplitudes(channel, amplitudes, image)
+        same(pixels(image)[0], spots_of(experiment(), 1))
+
+
 def test_channels_may_come_one_by_one(passes):
     simulation, amplitudes = experiment(), gpu_energy_channels(0)
     exascale, image = allocated(simulation), gpu_detector(nanoBragg=simulation)
@@ -608,7 +638,7 @@ def test_what_cannot_be_computed_stays_pending():
 
 CALLS = {
     "channel_number": lambda e, a, d: e.add_energy_channel_from_gpu_amplitudes(3, a, d),
-    "weight must be a number": lambda e, a, d: e.add_energy_channel_from_gpu_amplitudes(0, a, d, "much"),
+    "weight must be a finite number": lambda e, a, d: e.add_energy_channel_from_gpu_amplitudes(0, a, d, "much"),
     "weights, spot_scale": lambda e, a, d: e.add_energy_channel_from_gpu_amplitudes(0, a, d, -1),
     "gpu_amplitudes": lambda e, a, d: e.add_energy_channel_from_gpu_amplitudes(0, d, d),
     "gpu_detector must be": lambda e, a, d: e.add_energy_channel_from_gpu_amplitudes(0, a, a),

@@ -9,6 +9,7 @@ import numpy as np
 from cctbx.array_family import flex
 
 from nanobragg_kokkos import Crystal
+from nanobragg_kokkos.checks import finite
 from nanobragg_kokkos.simtbx import engine, noise
 from nanobragg_kokkos.simtbx.channels import gpu_energy_channels
 from nanobragg_kokkos.simtbx.diffuse import diffuse_api
@@ -18,7 +19,7 @@ from nanobragg_kokkos.simtbx.gpu_panels import detector_of, gpu_detector
 from nanobragg_kokkos.simtbx.light import light_for_background, light_of
 from nanobragg_kokkos.simtbx.nanobragg import nanoBragg as simulation_class
 from nanobragg_kokkos.simtbx.nanobragg import state_of
-from nanobragg_kokkos.simtbx.properties import integer, number
+from nanobragg_kokkos.simtbx.properties import integer
 from nanobragg_kokkos.simtbx.state import State
 
 # What counts as it was at allocate(); everything else counts as it is when something is added.
@@ -74,7 +75,7 @@ class exascale_api:
         """
         detector_of("gpu_detector", gpu_detector).must_hold_all("add_energy_channel_from_gpu_amplitudes")
         s = self._current()
-        factor = number("weight", weight)
+        factor = finite("weight", weight)
         weights = [factor * intensity for intensity in s.source_intensities]
         self._add_spots(s, gpu_amplitudes, gpu_detector, self._all_see(channel_number, gpu_amplitudes, s), weights, roi=True)
 
@@ -128,7 +129,7 @@ class exascale_api:
             if len(values) != n:
                 raise ValueError(f"{name} must have one element for each of {n} sources, not {len(values)}")
         shining = [k for k, channel in enumerate(ichannels) if channel >= 0]
-        factors = [number("weights", weight) * intensity for weight, intensity in zip(weights, s.source_intensities)]
+        factors = [finite("weights", weight) * intensity for weight, intensity in zip(weights, s.source_intensities)]
         s.source_XYZ = [s.source_XYZ[k] for k in shining]
         s.source_wavelengths = [s.source_wavelengths[k] for k in shining]
         table = _channels_of(gpu_amplitudes)

@@ -84,13 +84,17 @@ def _what_a_pass_shares(term: Term) -> tuple:
 
 
 def _together(group: Sequence[Spots]) -> tuple[Light, tuple[int, ...]]:
-    """All waves of a group, and their channels."""
-    lights = [term.light for term in group]
+    """All waves of a group that have photons, and their channels."""
+    waves = [
+        (direction, wavelength, weight * term.light.fluence, channel)
+        for term in group
+        for direction, wavelength, weight, channel in zip(
+            term.light.directions, term.light.wavelengths, term.light.weights, term.channels
+        )
+        if weight
+    ]
+    directions, wavelengths, weights, channels = zip(*waves)
     light = replace(
-        lights[0],
-        directions=sum((light.directions for light in lights), ()),
-        wavelengths=sum((light.wavelengths for light in lights), ()),
-        weights=tuple(weight * light.fluence for light in lights for weight in light.weights),
-        fluence=1.0,
+        group[0].light, directions=directions, wavelengths=wavelengths, weights=weights, fluence=1.0
     )
-    return light, sum((term.channels for term in group), ())
+    return light, channels

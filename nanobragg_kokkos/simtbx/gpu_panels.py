@@ -8,12 +8,13 @@ import numpy as np
 from cctbx.array_family import flex
 from dxtbx.model import Beam, Detector
 
+from nanobragg_kokkos.checks import finite
 from nanobragg_kokkos.simtbx.accumulated import ListedPixels, WholeImage
 from nanobragg_kokkos.simtbx.arithmetic import cross, dot, unit
 from nanobragg_kokkos.simtbx.gathering import Term, first_pass, image_of, scaled
 from nanobragg_kokkos.simtbx.nanobragg import nanoBragg as simulation_class
 from nanobragg_kokkos.simtbx.nanobragg import state_of
-from nanobragg_kokkos.simtbx.properties import integer, number
+from nanobragg_kokkos.simtbx.properties import integer
 from nanobragg_kokkos.simtbx.setup import Panel, Setup, panel_of, setup_of
 from nanobragg_kokkos.simtbx.state import State
 
@@ -79,8 +80,8 @@ class gpu_detector:
     def show_summary(self) -> None:
         """Prints number and size of the panels, and the place of each (metres)."""
         print(f"{len(self._panels)} panels of {self._fast_pixels} x {self._slow_pixels} pixels (fast, slow)")
-        for number_, panel in enumerate(self._panels):
-            print(f"  panel {number_}: {panel.close_distance:g} m from the sample")
+        for number, panel in enumerate(self._panels):
+            print(f"  panel {number}: {panel.close_distance:g} m from the sample")
             for name in ("fast", "slow", "corner"):
                 print(f"    {name} %.8g %.8g %.8g" % getattr(panel, name))
 
@@ -93,7 +94,7 @@ class gpu_detector:
 
     def scale_in_place(self, factor: float) -> None:
         """Multiplies what has been added so far; 0 makes the image dark."""
-        factor = number("factor", factor)
+        factor = finite("factor", factor)
         if factor == 0.0:
             self._pending = []
         elif factor < 0.0:
