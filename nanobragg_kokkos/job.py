@@ -9,15 +9,17 @@ from __future__ import annotations
 import os
 import shlex
 import sys
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Iterator
 
 import libtbx.phil
 import numpy as np
 from libtbx.utils import Sorry
 
-from nanobragg_kokkos import parameters, ranks, response_parameters
+from nanobragg_kokkos import node_memory, parameters, ranks, response_parameters
 from nanobragg_kokkos.atomic import whole_file
+from nanobragg_kokkos.detector_remarks import remarks
 from nanobragg_kokkos.detector_response import Counts
 from nanobragg_kokkos.experiment import Experiment
 from nanobragg_kokkos.images import Images
@@ -32,9 +34,10 @@ from nanobragg_kokkos.writer import Writer
 class Files:
     """The names of what a job writes."""
 
-    def __init__(self, directory: str, prefix: str) -> None:
+    def __init__(self, directory: str, prefix: str, true_amplitudes: str | None = None) -> None:
         self.directory = Path(directory)
         self.prefix = prefix
+        self.true_amplitudes = Path(true_amplitudes or self.directory / f"{prefix}_truth.mtz")
 
     def image(self, index: int) -> Path:
         """Of image number index, counted from 0; names count from 1."""
@@ -47,10 +50,6 @@ class Files:
     @property
     def true_models(self) -> Path:
         return self.directory / f"{self.prefix}_truth.expt"
-
-    @property
-    def true_amplitudes(self) -> Path:
-        return self.directory / f"{self.prefix}_truth.mtz"
 
     @property
     def parameters(self) -> Path:
@@ -107,13 +106,22 @@ def run(comm: Any, arguments: list[str]) -> str:
     Raises:
         ranks.Failed: on all ranks.
     """
-    working, common = ranks.on_first(comm, lambda: _prepare(arguments))
-    params = working.extract()
-    files = Files(params.output.directory, params.output.prefix)
-    if comm.rank == 0:
-        print(_announcement(params, common, comm.size), flush=True)
+    whole: list[Experiment] = []  # on the first rank
 
-    simulate = ranks.on_all(comm, lambda: Images(common, params.engine, params.tolerance))
+    def prepare() -> tuple[libtbx.phil.scope, Experiment]:
+        working, experiment = _prepare(arguments)
+        whole.append(experiment)
+        return working, experiment.without_amplitudes()
+
+    working, common = ranks.on_first(comm, prepare)
+    amplitudes = node_memory.amplitudes(comm, whole[0].scattering.channels if whole else None)
+    common = whole[0] if whole else common
+    params = working.extract()
+    files = Files(params.output.directory, params.output.prefix, params.output.true_amplitudes)
+    if comm.rank == 0:
+        print(_announcement(params, common, comm.size), amplitudes, sep="\n", flush=True)
+
+    simulate = ranks.on_all(comm, lambda: Images(common, params.engine, params.tolerance, amplitudes.box))
     ranks.on_first(comm, lambda: _make_room(files))
     engine_line = ranks.on_first(comm, simulate.engine_line)
     if comm.rank == 0:
@@ -174,7 +182,8 @@ def _parameters(arguments: list[str]) -> libtbx.phil.scope:
 def _prepare(arguments: list[str]) -> tuple[libtbx.phil.scope, Experiment]:
     working = _parameters(arguments)
     params = working.extract()
-    print(f"Calculating structure factors of {params.crystal.pdb.file or 'rubredoxin (PDB 1BRF)'}", flush=True)
+    measured, model = params.crystal.structure_factors.file, params.crystal.pdb.file or "rubredoxin (PDB 1BRF)"
+    print(f"Reading {measured}" if measured else f"Calculating structure factors of {model}", flush=True)
     return working, experiment(params)
 
 
@@ -187,24 +196,32 @@ def _announcement(params: libtbx.phil.scope_extract, common: Experiment, n_ranks
         f"by {counted(n_ranks, 'process', 'processes')}",
         f"Crystal: {symmetry.space_group_info()}, {cell}; {common.amplitudes.size()} amplitudes "
         f"to {common.amplitudes.d_min():.2f} angstrom",
+        *common.scattering.notes,
     ]
     if params.attenuation and common.sensor is None:
         lines.append("detector.reference says nothing of the sensor: attenuation=True has no effect")
+    lines += remarks(common.detector, common.shot(0).pulse.energies_eV, common.amplitudes)
     lines.append(response_parameters.described(params, common.response, common.saturation))
     return "\n".join(lines)
 
 
 def _make_room(files: Files) -> None:
-    try:
-        files.directory.mkdir(parents=True, exist_ok=True)
+    with _writable(files.directory, f"output.directory={files.directory}"):
         # An old master beside new images would pass for theirs if this job does not come to its end.
         files.master.unlink(missing_ok=True)
+    with _writable(files.true_amplitudes.parent, f"output.true_amplitudes={files.true_amplitudes}"):
+        pass
+
+
+@contextmanager
+def _writable(directory: Path, name: str) -> Iterator[None]:
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        yield
     except OSError as error:
-        raise Sorry(
-            f"output.directory={files.directory}: expected a directory to write in, but {error.strerror}"
-        ) from error
-    if not os.access(files.directory, os.W_OK | os.X_OK):
-        raise Sorry(f"output.directory={files.directory}: expected a directory to write in, but it is read-only")
+        raise Sorry(f"{name}: expected a directory to write in, but {error.strerror}") from error
+    if not os.access(directory, os.W_OK | os.X_OK):
+        raise Sorry(f"{name}: expected a directory to write in, but it is read-only")
 
 
 def _conclude(
@@ -240,7 +257,11 @@ def _conclude(
 Written to {files.directory}:
   {files.master.name:24} {counted(n_images, "image")}, {first if n_images == 1 else f"{first} to {last}"}
   {files.true_models.name:24} the true models, one crystal an image
-  {files.true_amplitudes.name:24} the true amplitudes
+  {_shown(files.true_amplitudes, files.directory):24} the true amplitudes
   {files.parameters.name:24} the parameters
   {files.picture.name:24} the first image
 Try: dials.import {shlex.quote(str(files.master))}"""
+
+
+def _shown(path: Path, directory: Path) -> str:
+    return path.name if path.parent == directory else str(path)

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import difflib
-import math
 import os
-from typing import Any, Callable
+import sys
+from contextlib import contextmanager
+from typing import Any, Iterator
 
 import iotbx.phil
 import libtbx.phil
 from libtbx.utils import Sorry
 
-from nanobragg_kokkos import response_parameters
+from nanobragg_kokkos import detector_parameters, ly99, response_parameters, rules, structure_parameters
 from nanobragg_kokkos.response_parameters import MOST_RADIUS
 
 phil_scope = iotbx.phil.parse(
@@ -71,29 +72,9 @@ spectrum
     .help = "Full width at half maximum of the Gaussian, eV."
 }
 crystal {
-  pdb
-    .help = "The model that structure factors are calculated from."
-  {
-    file = None
-      .type = path
-      .help = "Coordinates, PDB format, compressed (.gz) or not. None: rubredoxin, PDB entry 1BRF, which comes with"
-              "cctbx."
-  }
-  unit_cell = None
-    .type = unit_cell
-    .help = "a, b, c (angstrom), alpha, beta, gamma (degrees). None: that of the PDB file."
-  space_group = None
-    .type = space_group
-    .help = "Symbol or number. None: that of the PDB file."
-  anomalous = *sasaki henke
-    .type = choice
-    .help = "Table of f' and f'' at the mean energy. None: no anomalous scattering."
-  k_sol = 0.35
-    .type = float
-    .help = "Density of the bulk solvent, electrons/angstrom^3. 0: no solvent."
-  b_sol = 46
-    .type = float
-    .help = "Smearing of the bulk solvent (its B factor), angstrom^2."
+"""
+    + structure_parameters.TEXT
+    + """
   length_um = 3
     .type = float
     .help = "Edge of the crystal, a cube, in micrometres. Spots are as strong as what the beam covers of it."
@@ -121,23 +102,9 @@ background
     .type = float
     .help = "Path of the beam through air, mm."
 }
-detector {
-  reference = None
-    .type = path
-    .help = "A dxtbx model file (.expt) or an image: simulate its detector, with its beam centre. None: a Rayonix"
-            "MX340, 3840 x 3840 pixels of 0.088 mm, the beam in its middle."
-  distance_mm = None
-    .type = float
-    .help = "From the sample to the Rayonix, mm. None: 141.7. For another detector, see offset_mm."
-  offset_mm = 0
-    .type = float
-    .help = "Added to the distance from the sample, along the beam, mm."
-  layers = None
-    .type = int
-    .help = "Layers of the sensor in which photons are absorbed, with attenuation=True. None: one for the Rayonix,"
-            "else as many as make each at most half a pixel thick."
-}
-psf
+"""
+    + detector_parameters.TEXT
+    + """psf
   .help = "The detector's point-spread function: light from a pixel that a photon hits reaches those around it."
 {
   shape = *none gauss fiber
@@ -155,10 +122,10 @@ detector_response
   .help = "From photons to counts, in this order: flicker, Poisson noise, calibration_noise, psf, quantum_gain,"
           "readout_noise, adc_offset. None: what the preset says. 0 leaves a noise or the offset out."
 {
-  preset = *auto none rayonix jungfrau pilatus eiger
+  preset = *auto none rayonix jungfrau pilatus eiger cspad
     .type = choice
-    .help = "The kind of detector. auto: rayonix without detector.reference, else none. none: photons are counted, and"
-            "nothing else happens to them."
+    .help = "The kind of detector. auto: that of detector.name; none with detector.reference. none: photons are"
+            "counted, and nothing else happens to them."
   flicker = None
     .type = float
     .help = "Relative standard deviation of the beam's intensity from image to image, 0 to 1."
@@ -192,6 +159,9 @@ output {
   prefix = shot
     .type = str
     .help = "Of the names of all files."
+  true_amplitudes = None
+    .type = path
+    .help = "Where to write the true amplitudes (MTZ). None: PREFIX_truth.mtz in output.directory."
 }
 """
 )
@@ -207,6 +177,7 @@ Usage: nanobragg_kokkos.simulate [FILE.phil] [name=value] ...
 Examples:
   nanobragg_kokkos.simulate
   nanobragg_kokkos.simulate n_images=100 crystal.pdb.file=model.pdb beam.mean_energy=7120 output.directory=iron_edge
+  nanobragg_kokkos.simulate detector.name=jungfrau_4m detector.distance_mm=150
   nanobragg_kokkos.simulate detector.reference=geometry.expt detector.offset_mm=50
 
 Parameters, with what they are if nothing is said:
@@ -225,6 +196,7 @@ _A_KIND_OF = {
     "unit_cell": "a unit cell: six numbers, a, b, c in angstrom, alpha, beta, gamma in degrees",
     "space_group": "the symbol or the number of a space group",
     "path": "the name of a file",
+    "floats": "numbers",
     "str": "text",
 }
 
@@ -237,16 +209,22 @@ def help_text() -> str:
 def parse(arguments: list[str], scope: libtbx.phil.scope = phil_scope) -> libtbx.phil.scope:
     """The effective parameters: the defaults of a scope, changed by phil files and by name=value, the later ones first.
 
-    Parts of a name will do where they say enough: mean_energy=9000.
+    Parts of a name will do where they say enough: mean_energy=9000. A file may be one of LY99's (see ly99).
 
     Raises:
         Sorry: an argument is neither, or a name or a value is wrong.
     """
     interpreter = scope.command_line_argument_interpreter(home_scope="")
+    files = {argument: _read(argument) for argument in arguments if os.path.isfile(argument)}
+    trials = {path: ly99.translation(source, scope) for path, source in files.items() if ly99.is_trial(source)}
     working = scope
+    for path, trial in trials.items():
+        working = _with_text(working, trial.defaults, path)
     for argument in arguments:
-        if os.path.isfile(argument):
-            working = _with_file(working, argument)
+        if argument in trials:
+            working = _with_trial(working, trials[argument], argument)
+        elif argument in files:
+            working = _with_file(working, files[argument], argument)
         elif "=" in argument and not argument.startswith("-"):
             working = _with_assignment(working, argument, interpreter)
         elif argument.startswith("-"):
@@ -255,6 +233,8 @@ def parse(arguments: list[str], scope: libtbx.phil.scope = phil_scope) -> libtbx
             raise Sorry(f"{argument}: expected name=value or a file of parameters, but there is no such file")
     for locator in working.all_definitions():
         _check_type(locator)
+    for trial in trials.values():
+        _check_needs(trial, working, scope)
     return working
 
 
@@ -269,7 +249,7 @@ def validate(params: libtbx.phil.scope_extract) -> None:
         if not makes_sense(value):
             raise Sorry(f"{name}={value}: expected {expected}")
 
-    spectrum, crystal, detector = params.spectrum, params.crystal, params.detector
+    spectrum, crystal = params.spectrum, params.crystal
     lowest = params.beam.mean_energy - 0.5 * (spectrum.nchannels - 1) * spectrum.channel_width
     if lowest <= 0:
         raise Sorry(
@@ -292,25 +272,57 @@ def validate(params: libtbx.phil.scope_extract) -> None:
             f"crystal.Deff_A={crystal.Deff_A:g}: expected mosaic domains no larger than the crystal, "
             f"which with crystal.length_um={crystal.length_um:g} is {1e4 * crystal.length_um:g} angstrom"
         )
-    if detector.distance_mm is not None and detector.reference is not None:
-        raise Sorry(
-            f"detector.distance_mm={detector.distance_mm:g}: expected None with detector.reference, which has a "
-            "distance of its own; use detector.offset_mm"
-        )
+    structure_parameters.validate(params)
+    detector_parameters.validate(params)
     response_parameters.validate(params)
     if os.path.basename(params.output.prefix) != params.output.prefix:
         raise Sorry(f"output.prefix={params.output.prefix}: expected no '/'; directories go into output.directory")
 
 
-def _with_file(working: libtbx.phil.scope, path: str) -> libtbx.phil.scope:
-    try:
-        source = iotbx.phil.parse(file_name=path)
+def _read(path: str) -> libtbx.phil.scope:
+    with _naming_damage(path):
+        return iotbx.phil.parse(file_name=path)
+
+
+def _with_file(working: libtbx.phil.scope, source: libtbx.phil.scope, path: str) -> libtbx.phil.scope:
+    with _naming_damage(path):
         changed, unused = working.fetch(source=source, track_unused_definitions=True)
+    if unused:
+        raise _unknown_in_file(working, unused[0], path)
+    return changed
+
+
+def _with_trial(working: libtbx.phil.scope, trial: ly99.Translation, path: str) -> libtbx.phil.scope:
+    if trial.unknown:
+        raise _unknown_in_file(working, trial.unknown[0], path)
+    for note in trial.notes:
+        # Not to the standard output, which may be a phil file.
+        print(f"{path}: {note}", file=sys.stderr, flush=True)
+    return _with_text(working, trial.values, path)
+
+
+def _with_text(working: libtbx.phil.scope, values: dict[str, str], path: str) -> libtbx.phil.scope:
+    with _naming_damage(path):
+        source = iotbx.phil.parse("\n".join(f"{name} = {value}" for name, value in values.items()))
+        changed, unused = working.fetch(source=source, track_unused_definitions=True)
+    if unused:
+        raise _unknown(working, unused[0].path, f" ({path})")
+    return changed
+
+
+def _check_needs(trial: ly99.Translation, working: libtbx.phil.scope, scope: libtbx.phil.scope) -> None:
+    before, after = ({found.path: found.object.as_str() for found in s.all_definitions()} for s in (scope, working))
+    for names, message in trial.needs:
+        if all(before.get(name) == after.get(name) for name in names):
+            raise Sorry(message)
+
+
+@contextmanager
+def _naming_damage(path: str) -> Iterator[None]:
+    try:
+        yield
     except (RuntimeError, UnicodeDecodeError, OSError, Sorry) as error:
         raise Sorry(f"{path}: expected a file of parameters, but reading it failed ({_one_line(error)})") from error
-    if unused:
-        raise _unknown(working, unused[0].path, f" ({path}, line {unused[0].object.words[0].line_number})")
-    return changed
 
 
 def _with_assignment(
@@ -348,6 +360,10 @@ def _unknown(scope: libtbx.phil.scope, name: str, where: str = "") -> Sorry:
     return Sorry(f"{name}: there is no such parameter{where}. Did you mean {nearest}?")
 
 
+def _unknown_in_file(scope: libtbx.phil.scope, locator: libtbx.phil.object_locator, path: str) -> Sorry:
+    return _unknown(scope, locator.path, f" ({path}, line {locator.object.words[0].line_number})")
+
+
 def _one_line(error: Exception) -> str:
     return "".join(c if c.isprintable() else "?" for c in " ".join(str(error).split()))
 
@@ -358,84 +374,46 @@ def _value(params: libtbx.phil.scope_extract, name: str) -> Any:
     return params
 
 
-def _finite(value: Any) -> bool:
-    return isinstance(value, (int, float)) and math.isfinite(value)
-
-
-def _given(expected: str) -> tuple[Callable[[Any], bool], str]:
-    return lambda value: value is not None and value is not libtbx.Auto, expected
-
-
-def _whole(least: int) -> tuple[Callable[[Any], bool], str]:
-    expected = f"a whole number, {least} or more (less than 2**31)"
-    return lambda value: isinstance(value, int) and least <= value < 2**31, expected
-
-
-def _above_0(unit: str) -> tuple[Callable[[Any], bool], str]:
-    return lambda value: _finite(value) and value > 0, f"more than 0 {unit}"
-
-
-def _from_0(unit: str) -> tuple[Callable[[Any], bool], str]:
-    return lambda value: _finite(value) and value >= 0, f"0 {unit} or more"
-
-
-def _between(least: float, most: float, unit: str) -> tuple[Callable[[Any], bool], str]:
-    return lambda value: _finite(value) and least <= value <= most, f"{least:g} to {most:g}{unit}"
-
-
-def _or_preset(rule: tuple[Callable[[Any], bool], str]) -> tuple[Callable[[Any], bool], str]:
-    makes_sense, expected = rule
-    return lambda value: response_parameters.left_open(value) or makes_sense(value), f"None or {expected}"
-
-
-def _or_none(rule: tuple[Callable[[Any], bool], str]) -> tuple[Callable[[Any], bool], str]:
-    makes_sense, expected = rule
-    return lambda value: value is None or makes_sense(value), expected
-
-
 # What each value has to be for itself; files and choices are left to who reads them.
 _RULES = {
-    "n_images": _whole(1),
-    "seed": _whole(0),
-    "oversample": _whole(1),
-    "engine": _given("auto, pixel or reflection"),
-    "tolerance": _or_none((lambda value: _finite(value) and 1e-15 <= value <= 0.1, "None or 1e-15 to 0.1")),
-    "noise": _given("True or False"),
-    "attenuation": _given("True or False"),
+    "n_images": rules.whole(1),
+    "seed": rules.whole(0),
+    "oversample": rules.whole(1),
+    "engine": rules.given("auto, pixel or reflection"),
+    "tolerance": rules.or_none((lambda value: rules.finite(value) and 1e-15 <= value <= 0.1, "None or 1e-15 to 0.1")),
+    "noise": rules.given("True or False"),
+    "attenuation": rules.given("True or False"),
     # Outside, there are no tables of what sensors absorb.
-    "beam.mean_energy": (lambda value: _finite(value) and 1e3 <= value <= 1e5, "1000 to 100000 eV"),
-    "beam.total_flux": _from_0("photons"),
-    "beam.size_mm": _above_0("mm"),
-    "spectrum.nchannels": _whole(1),
-    "spectrum.channel_width": _above_0("eV"),
-    "spectrum.fwhm": _above_0("eV"),
-    "crystal.k_sol": _from_0("electrons/angstrom^3"),
-    "crystal.b_sol": _from_0("angstrom^2"),
-    "crystal.length_um": _above_0("micrometres"),
-    "crystal.Deff_A": _above_0("angstrom"),
-    "crystal.shape": _given("square, round, gauss, gauss_argchk or tophat"),
-    "crystal.mosaic_domains": _whole(1),
-    "crystal.mosaic_spread_deg": (lambda value: _finite(value) and 0 <= value <= 180, "0 to 180 degrees"),
-    "background.water_mm": _from_0("mm"),
-    "background.air_mm": _from_0("mm"),
-    "detector.distance_mm": _or_none(_above_0("mm")),
-    "detector.offset_mm": (_finite, "a number of mm"),
-    "detector.layers": _or_none(_whole(1)),
-    "psf.fwhm_mm": _or_preset(_above_0("mm")),
-    "psf.radius_pixels": _or_preset(
+    "beam.mean_energy": (lambda value: rules.finite(value) and 1e3 <= value <= 1e5, "1000 to 100000 eV"),
+    "beam.total_flux": rules.from_0("photons"),
+    "beam.size_mm": rules.above_0("mm"),
+    "spectrum.nchannels": rules.whole(1),
+    "spectrum.channel_width": rules.above_0("eV"),
+    "spectrum.fwhm": rules.above_0("eV"),
+    **structure_parameters.RULES,
+    "crystal.length_um": rules.above_0("micrometres"),
+    "crystal.Deff_A": rules.above_0("angstrom"),
+    "crystal.shape": rules.given("square, round, gauss, gauss_argchk or tophat"),
+    "crystal.mosaic_domains": rules.whole(1),
+    "crystal.mosaic_spread_deg": (lambda value: rules.finite(value) and 0 <= value <= 180, "0 to 180 degrees"),
+    "background.water_mm": rules.from_0("mm"),
+    "background.air_mm": rules.from_0("mm"),
+    **detector_parameters.RULES,
+    "psf.fwhm_mm": rules.or_preset(rules.above_0("mm")),
+    "psf.radius_pixels": rules.or_preset(
         (lambda value: isinstance(value, int) and 1 <= value <= MOST_RADIUS, f"1 to {MOST_RADIUS} pixels")
     ),
-    "detector_response.flicker": _or_preset(_between(0, 1, "")),
-    "detector_response.calibration_noise": _or_preset(_between(0, 1, "")),
-    "detector_response.calibration_seed": _or_preset(_whole(0)),
-    "detector_response.quantum_gain": _or_preset(
-        (lambda value: _finite(value) and 0 < value <= MOST_ADU, f"more than 0, at most {MOST_ADU:g} ADU a photon")
+    "detector_response.flicker": rules.or_preset(rules.between(0, 1, "")),
+    "detector_response.calibration_noise": rules.or_preset(rules.between(0, 1, "")),
+    "detector_response.calibration_seed": rules.or_preset(rules.whole(0)),
+    "detector_response.quantum_gain": rules.or_preset(
+        (lambda value: rules.finite(value) and 0 < value <= MOST_ADU, f"more than 0, at most {MOST_ADU:g} ADU a photon")
     ),
-    "detector_response.readout_noise": _or_preset(_between(0, MOST_ADU, " ADU")),
-    "detector_response.adc_offset": _or_preset(_between(0, MOST_ADU, " ADU")),
-    "detector_response.saturation": _or_preset(
+    "detector_response.readout_noise": rules.or_preset(rules.between(0, MOST_ADU, " ADU")),
+    "detector_response.adc_offset": rules.or_preset(rules.between(0, MOST_ADU, " ADU")),
+    "detector_response.saturation": rules.or_preset(
         (lambda value: isinstance(value, int) and 1 <= value <= 2**31 - 2, "a whole number, 1 to 2147483646")
     ),
-    "output.directory": _given("the name of a directory"),
-    "output.prefix": _given("the beginning of a file name"),
+    "output.directory": rules.given("the name of a directory"),
+    "output.prefix": rules.given("the beginning of a file name"),
 }

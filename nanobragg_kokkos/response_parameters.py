@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import libtbx
 import libtbx.phil
@@ -12,8 +11,10 @@ from dxtbx.model import Detector
 from libtbx.utils import Sorry
 
 from nanobragg_kokkos.detector_response import HIGHEST_SATURATION, DetectorResponse
+from nanobragg_kokkos.detector_specifications import SPECIFICATIONS
 from nanobragg_kokkos.point_spread import PointSpread
 from nanobragg_kokkos.response_presets import PRESETS, Preset
+from nanobragg_kokkos.rules import left_open
 
 # Pixels. Where the tail of the Rayonix's fibres has fallen to 2/10000 of the middle; 6 % of all photons go beyond.
 PSF_RADIUS = 10
@@ -22,16 +23,11 @@ PSF_RADIUS = 10
 MOST_RADIUS = 500
 
 
-def left_open(value: Any) -> bool:
-    """Whether a parameter leaves its value to the preset."""
-    return value is None or value is libtbx.Auto
-
-
 def preset_name(params: libtbx.phil.scope_extract) -> str:
     """Of the preset in effect."""
     name = params.detector_response.preset
     if name is libtbx.Auto or name == "auto":
-        return "rayonix" if params.detector.reference is None else "none"
+        return SPECIFICATIONS[params.detector.name].preset if params.detector.reference is None else "none"
     # What phil makes of the word none.
     return name or "none"
 

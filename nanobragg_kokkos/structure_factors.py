@@ -55,7 +55,7 @@ def _p1_channels(channels: list[miller.array]) -> Iterator[miller.array]:
     for array in map(_amplitudes, channels):
         # Channels that have the same reflections, as they usually do, are expanded in the same way.
         if last is None or not _same_reflections(array, last):
-            p1_set, origin = _expansion(array)
+            p1_set, origin = expansion(array)
         last = array
         yield p1_set.array(array.data().select(origin))
 
@@ -81,7 +81,7 @@ def _same_reflections(one: miller.set, other: miller.set) -> bool:
     )
 
 
-def _expansion(reflections: miller.set) -> tuple[miller.set, flex.size_t]:
+def expansion(reflections: miller.set) -> tuple[miller.set, flex.size_t]:
     """The reflections on the P1 lattice, and for each of them the number of that from which it comes."""
     on_lattice = reflections.space_group().order_z() == 1 and reflections.anomalous_flag()
     if not (_all_differ(reflections.indices()) if on_lattice else reflections.is_unique_set_under_symmetry()):
