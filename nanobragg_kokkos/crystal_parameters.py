@@ -64,8 +64,8 @@ TEXT = """
   mosaic_spread_deg = 0.05
     .type = floats
     .help = "Standard deviation of the domains' orientations, degrees: one number, or three for turns about the"
-            "crystal's axes a, c* x a and c*. Three equal numbers are as good as one: each turn is about a random axis, and three"
-            "numbers stretch its components."
+            "crystal's axes a, c* x a and c*. Three equal numbers are as good as one: each turn is about a random axis,"
+            "and three numbers stretch its components."
 """
 
 RULES = {
@@ -111,7 +111,7 @@ def specimen_of(params: libtbx.phil.scope_extract, symmetry: cctbx_crystal.symme
     if crystal.n_cells is not None and max(edges) > 1e4 * crystal.length_um:
         raise Sorry(
             f"crystal.n_cells={' '.join(map(str, n_cells))}: expected mosaic domains no larger than the crystal, but "
-            f"with crystal.length_um={crystal.length_um:g} they are {max(edges):g} of {1e4 * crystal.length_um:g} angstrom"
+            f"they are {max(edges):g} angstrom, and it is {1e4 * crystal.length_um:g} (crystal.length_um)"
         )
     if crystal.orientation.file is None:
         orientations = RandomOrientations(symmetry, crystal.count)

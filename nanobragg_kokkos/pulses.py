@@ -98,7 +98,8 @@ def gaussian_spectrum(mean_energy: float, nchannels: int, channel_width: float, 
 def tophat_spectrum(mean_energy: float, nchannels: int, channel_width: float, fwhm: float) -> Spectrum:
     """Energies (eV) at even distances around a mean; their weights are a rectangle of width fwhm, and sum up to 1.
 
-    A channel counts as far as it lies inside; those outside are left out. If none is inside, the nearest to the middle stay.
+    A channel counts as far as it lies inside; those outside are left out. If none is inside, the nearest to the middle
+    stay.
     """
     energies = even_energies(mean_energy, nchannels, channel_width)
     beyond = np.abs(energies - mean_energy) + 0.5 * channel_width - 0.5 * fwhm

@@ -41,7 +41,7 @@ WRONG_ARGUMENTS = {
     "spectrum_from_nowhere": ("spectrum.shape=file", "spectrum.shape=file: expected spectrum.file with it"),
     "spectrum_for_nothing": ("spectrum.file=a.txt", "spectrum.file=a.txt: expected spectrum.shape=file with it"),
     "missing_spectrum": ("spectrum.shape=file spectrum.file=a.txt", "spectrum.file=a.txt: there is no such file"),
-    "sase_of_any_length": ("spectrum.shape=sase", "expected spectrum.sase.pulse_length_fs or spectrum.sase.spike_width"),
+    "sase_of_any_length": ("spectrum.shape=sase", "expected spectrum.sase.pulse_length_fs or spectrum.sase.spike"),
     "sase_of_two_lengths": (
         "spectrum.shape=sase pulse_length_fs=10 spike_width_eV=1",
         "spectrum.shape=sase: expected spectrum.sase.pulse_length_fs or spectrum.sase.spike_width_eV with it",
