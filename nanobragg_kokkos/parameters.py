@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import difflib
-import math
 import os
-from typing import Any, Callable
+from typing import Any
 
 import iotbx.phil
 import libtbx.phil
 from libtbx.utils import Sorry
 
-from nanobragg_kokkos import response_parameters
+from nanobragg_kokkos import output_parameters, response_parameters, rules
 from nanobragg_kokkos.response_parameters import MOST_RADIUS
 
 phil_scope = iotbx.phil.parse(
@@ -185,15 +184,8 @@ detector_response
     .type = choice
     .help = "Of the images' pixels. auto: that of the preset, if it can hold the saturation."
 }
-output {
-  directory = simulated
-    .type = path
-    .help = "Made if it is not there. Files of an earlier run with the same prefix are overwritten."
-  prefix = shot
-    .type = str
-    .help = "Of the names of all files."
-}
 """
+    + output_parameters.TEXT
 )
 
 USAGE = """Simulates X-ray diffraction stills of a protein crystal.
@@ -203,6 +195,7 @@ Usage: nanobragg_kokkos.simulate [FILE.phil] [name=value] ...
 
   -h, --help          shows this text
   -c, --show-config   shows the parameters as they would be used, and stops
+  -n, --dry-run       says what would be done, and how long it would take, and stops
 
 Examples:
   nanobragg_kokkos.simulate
@@ -250,7 +243,7 @@ def parse(arguments: list[str], scope: libtbx.phil.scope = phil_scope) -> libtbx
         elif "=" in argument and not argument.startswith("-"):
             working = _with_assignment(working, argument, interpreter)
         elif argument.startswith("-"):
-            raise Sorry(f"{argument}: expected --help, --show-config, name=value or a file of parameters")
+            raise Sorry(f"{argument}: expected --help, --show-config, name=value, --dry-run or a file of parameters")
         else:
             raise Sorry(f"{argument}: expected name=value or a file of parameters, but there is no such file")
     for locator in working.all_definitions():
@@ -298,8 +291,7 @@ def validate(params: libtbx.phil.scope_extract) -> None:
             "distance of its own; use detector.offset_mm"
         )
     response_parameters.validate(params)
-    if os.path.basename(params.output.prefix) != params.output.prefix:
-        raise Sorry(f"output.prefix={params.output.prefix}: expected no '/'; directories go into output.directory")
+    output_parameters.validate(params)
 
 
 def _with_file(working: libtbx.phil.scope, path: str) -> libtbx.phil.scope:
@@ -358,84 +350,48 @@ def _value(params: libtbx.phil.scope_extract, name: str) -> Any:
     return params
 
 
-def _finite(value: Any) -> bool:
-    return isinstance(value, (int, float)) and math.isfinite(value)
-
-
-def _given(expected: str) -> tuple[Callable[[Any], bool], str]:
-    return lambda value: value is not None and value is not libtbx.Auto, expected
-
-
-def _whole(least: int) -> tuple[Callable[[Any], bool], str]:
-    expected = f"a whole number, {least} or more (less than 2**31)"
-    return lambda value: isinstance(value, int) and least <= value < 2**31, expected
-
-
-def _above_0(unit: str) -> tuple[Callable[[Any], bool], str]:
-    return lambda value: _finite(value) and value > 0, f"more than 0 {unit}"
-
-
-def _from_0(unit: str) -> tuple[Callable[[Any], bool], str]:
-    return lambda value: _finite(value) and value >= 0, f"0 {unit} or more"
-
-
-def _between(least: float, most: float, unit: str) -> tuple[Callable[[Any], bool], str]:
-    return lambda value: _finite(value) and least <= value <= most, f"{least:g} to {most:g}{unit}"
-
-
-def _or_preset(rule: tuple[Callable[[Any], bool], str]) -> tuple[Callable[[Any], bool], str]:
-    makes_sense, expected = rule
-    return lambda value: response_parameters.left_open(value) or makes_sense(value), f"None or {expected}"
-
-
-def _or_none(rule: tuple[Callable[[Any], bool], str]) -> tuple[Callable[[Any], bool], str]:
-    makes_sense, expected = rule
-    return lambda value: value is None or makes_sense(value), expected
-
-
 # What each value has to be for itself; files and choices are left to who reads them.
 _RULES = {
-    "n_images": _whole(1),
-    "seed": _whole(0),
-    "oversample": _whole(1),
-    "engine": _given("auto, pixel or reflection"),
-    "tolerance": _or_none((lambda value: _finite(value) and 1e-15 <= value <= 0.1, "None or 1e-15 to 0.1")),
-    "noise": _given("True or False"),
-    "attenuation": _given("True or False"),
+    "n_images": rules.whole(1),
+    "seed": rules.whole(0),
+    "oversample": rules.whole(1),
+    "engine": rules.given("auto, pixel or reflection"),
+    "tolerance": rules.or_none((lambda value: rules.finite(value) and 1e-15 <= value <= 0.1, "None or 1e-15 to 0.1")),
+    "noise": rules.given("True or False"),
+    "attenuation": rules.given("True or False"),
     # Outside, there are no tables of what sensors absorb.
-    "beam.mean_energy": (lambda value: _finite(value) and 1e3 <= value <= 1e5, "1000 to 100000 eV"),
-    "beam.total_flux": _from_0("photons"),
-    "beam.size_mm": _above_0("mm"),
-    "spectrum.nchannels": _whole(1),
-    "spectrum.channel_width": _above_0("eV"),
-    "spectrum.fwhm": _above_0("eV"),
-    "crystal.k_sol": _from_0("electrons/angstrom^3"),
-    "crystal.b_sol": _from_0("angstrom^2"),
-    "crystal.length_um": _above_0("micrometres"),
-    "crystal.Deff_A": _above_0("angstrom"),
-    "crystal.shape": _given("square, round, gauss, gauss_argchk or tophat"),
-    "crystal.mosaic_domains": _whole(1),
-    "crystal.mosaic_spread_deg": (lambda value: _finite(value) and 0 <= value <= 180, "0 to 180 degrees"),
-    "background.water_mm": _from_0("mm"),
-    "background.air_mm": _from_0("mm"),
-    "detector.distance_mm": _or_none(_above_0("mm")),
-    "detector.offset_mm": (_finite, "a number of mm"),
-    "detector.layers": _or_none(_whole(1)),
-    "psf.fwhm_mm": _or_preset(_above_0("mm")),
-    "psf.radius_pixels": _or_preset(
+    "beam.mean_energy": (lambda value: rules.finite(value) and 1e3 <= value <= 1e5, "1000 to 100000 eV"),
+    "beam.total_flux": rules.from_0("photons"),
+    "beam.size_mm": rules.above_0("mm"),
+    "spectrum.nchannels": rules.whole(1),
+    "spectrum.channel_width": rules.above_0("eV"),
+    "spectrum.fwhm": rules.above_0("eV"),
+    "crystal.k_sol": rules.from_0("electrons/angstrom^3"),
+    "crystal.b_sol": rules.from_0("angstrom^2"),
+    "crystal.length_um": rules.above_0("micrometres"),
+    "crystal.Deff_A": rules.above_0("angstrom"),
+    "crystal.shape": rules.given("square, round, gauss, gauss_argchk or tophat"),
+    "crystal.mosaic_domains": rules.whole(1),
+    "crystal.mosaic_spread_deg": (lambda value: rules.finite(value) and 0 <= value <= 180, "0 to 180 degrees"),
+    "background.water_mm": rules.from_0("mm"),
+    "background.air_mm": rules.from_0("mm"),
+    "detector.distance_mm": rules.or_none(rules.above_0("mm")),
+    "detector.offset_mm": (rules.finite, "a number of mm"),
+    "detector.layers": rules.or_none(rules.whole(1)),
+    "psf.fwhm_mm": rules.or_preset(rules.above_0("mm")),
+    "psf.radius_pixels": rules.or_preset(
         (lambda value: isinstance(value, int) and 1 <= value <= MOST_RADIUS, f"1 to {MOST_RADIUS} pixels")
     ),
-    "detector_response.flicker": _or_preset(_between(0, 1, "")),
-    "detector_response.calibration_noise": _or_preset(_between(0, 1, "")),
-    "detector_response.calibration_seed": _or_preset(_whole(0)),
-    "detector_response.quantum_gain": _or_preset(
-        (lambda value: _finite(value) and 0 < value <= MOST_ADU, f"more than 0, at most {MOST_ADU:g} ADU a photon")
+    "detector_response.flicker": rules.or_preset(rules.between(0, 1, "")),
+    "detector_response.calibration_noise": rules.or_preset(rules.between(0, 1, "")),
+    "detector_response.calibration_seed": rules.or_preset(rules.whole(0)),
+    "detector_response.quantum_gain": rules.or_preset(
+        (lambda value: rules.finite(value) and 0 < value <= MOST_ADU, f"more than 0, at most {MOST_ADU:g} ADU a photon")
     ),
-    "detector_response.readout_noise": _or_preset(_between(0, MOST_ADU, " ADU")),
-    "detector_response.adc_offset": _or_preset(_between(0, MOST_ADU, " ADU")),
-    "detector_response.saturation": _or_preset(
+    "detector_response.readout_noise": rules.or_preset(rules.between(0, MOST_ADU, " ADU")),
+    "detector_response.adc_offset": rules.or_preset(rules.between(0, MOST_ADU, " ADU")),
+    "detector_response.saturation": rules.or_preset(
         (lambda value: isinstance(value, int) and 1 <= value <= 2**31 - 2, "a whole number, 1 to 2147483646")
     ),
-    "output.directory": _given("the name of a directory"),
-    "output.prefix": _given("the beginning of a file name"),
+    **output_parameters.RULES,
 }

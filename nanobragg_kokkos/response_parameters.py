@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import libtbx
 import libtbx.phil
@@ -14,17 +13,13 @@ from libtbx.utils import Sorry
 from nanobragg_kokkos.detector_response import HIGHEST_SATURATION, DetectorResponse
 from nanobragg_kokkos.point_spread import PointSpread
 from nanobragg_kokkos.response_presets import PRESETS, Preset
+from nanobragg_kokkos.rules import left_open
 
 # Pixels. Where the tail of the Rayonix's fibres has fallen to 2/10000 of the middle; 6 % of all photons go beyond.
 PSF_RADIUS = 10
 
 # Pixels; farther than any detector's light goes.
 MOST_RADIUS = 500
-
-
-def left_open(value: Any) -> bool:
-    """Whether a parameter leaves its value to the preset."""
-    return value is None or value is libtbx.Auto
 
 
 def preset_name(params: libtbx.phil.scope_extract) -> str:
