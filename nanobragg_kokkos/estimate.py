@@ -33,7 +33,7 @@ def estimate(
     Raises:
         ranks.Failed: on all ranks: it cannot be simulated.
     """
-    images = [image for task in todo for image in (task.images if task.write else task.add)]
+    images = [image for task in todo for image in task.simulated]
     lines = [
         f"Nothing is written: this is a dry run. To be done: {counted(len(images), 'image')} of {params.n_images}, "
         f"by {counted(comm.size, 'process', 'processes')}",

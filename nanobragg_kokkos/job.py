@@ -110,7 +110,7 @@ def run(comm: Any, arguments: list[str], dry: bool = False) -> str:
     with ExitStack() as held:
         ranks.on_first(comm, lambda: _claim(held, files, working))
         todo, taken_over = plan.tasks(comm, files, params.n_images, params.output.images, sums)
-        there = params.n_images - sum(len(task.images) for task in todo)
+        there = params.n_images - sum(len(task.simulated) for task in todo)
         engine_line = ranks.on_first(comm, simulate.engine_line)
         if comm.rank == 0:
             print(engine_line, flush=True)
@@ -208,7 +208,7 @@ def _work(
             for image in task.needed:
                 if work.stopped():
                     break
-                if task.read and not task.write:
+                if not task.simulated:
                     writer.put(task, image, None)
                     continue
                 begun = time.monotonic()

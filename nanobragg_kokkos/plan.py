@@ -21,7 +21,7 @@ class Task:
         number: of the data file, from 0.
         images: which it is to hold, counted from 0.
         write: whether to write it.
-        read: whether it is there, complete.
+        read: whether it is there, complete, so that its images can be read.
         add: images to be added to the sums.
     """
 
@@ -33,8 +33,13 @@ class Task:
 
     @property
     def needed(self) -> range | tuple[int, ...]:
-        """The images to be made or read."""
+        """The images to be simulated or read."""
         return self.images if self.write else self.add
+
+    @property
+    def simulated(self) -> range | tuple[int, ...]:
+        """The images to be simulated."""
+        return () if self.read and not self.write else self.needed
 
 
 def tasks(

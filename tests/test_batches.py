@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import io
 import os
 import re
 import shutil
@@ -11,6 +12,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import cache
 from pathlib import Path
 
 import h5py
@@ -21,7 +23,7 @@ from dxtbx.model import Experiment, ExperimentList
 from dxtbx.model.experiment_list import ExperimentListFactory
 from libtbx.utils import Sorry
 
-from nanobragg_kokkos import nexus, output, record
+from nanobragg_kokkos import nexus, record
 from nanobragg_kokkos.images import Images
 from nanobragg_kokkos.job import main
 from nanobragg_kokkos.protein import default_coordinates
@@ -31,11 +33,15 @@ COMMAND = Path(__file__).parents[1] / "command_line" / "simulate.py"
 
 SPOTS = ("crystal.mosaic_domains=2", "spectrum.nchannels=2")
 
-# What to do before an image, in processes of their own; `images` counts those of the process.
+# What to do before an image, in processes of their own; `images` counts those of the process. Sums are saved after every
+# data file, and ranks that hang are waited for less long.
 PROGRAM = """
 import os, runpy, signal, sys, time
-from nanobragg_kokkos import crew, ranks
+from nanobragg_kokkos import crew, output, ranks
 from nanobragg_kokkos.images import Images
+
+crew.GRACE_S = 2
+output.SAVE_EVERY_S = output.SAVE_SHARE = 0
 
 simulate, images, rank = Images.__call__, 0, ranks.world().rank
 
@@ -88,22 +94,27 @@ def run(ranks: int, before: str, arguments: list[str]) -> tuple[int, str, str]:
     return process.returncode, said, complained
 
 
+def before_launcher(complained: str) -> str:
+    """What the command itself has to say."""
+    return re.split(r"^(?:---|\[)", complained, flags=re.MULTILINE)[0].strip()
+
+
 def results(directory: Path) -> dict[str, bytes]:
     """All files but the parameters, which name the directory."""
     return {path.name: path.read_bytes() for path in directory.iterdir() if path.suffix != ".phil"}
 
 
-def undisturbed(directory: Path, arguments, *others: str) -> dict[str, bytes]:
-    """What a job gives that nothing happens to, in the directory's place."""
-    away = directory.with_name("away")
-    if directory.exists():
-        directory.rename(away)
-    assert main(arguments(directory, *others)) == 0
-    found = results(directory)
-    shutil.rmtree(directory)
-    if away.exists():
-        away.rename(directory)
-    return found
+@pytest.fixture(scope="module")
+def undisturbed(arguments, tmp_path_factory):
+    """What a job gives that nothing happens to."""
+
+    @cache
+    def job(*others: str) -> dict[str, bytes]:
+        directory = tmp_path_factory.mktemp("undisturbed")
+        assert main(arguments(directory, *others)) == 0
+        return results(directory)
+
+    return job
 
 
 def pixels(path: Path) -> np.ndarray:
@@ -136,25 +147,28 @@ def test_every_item_is_handed_out_once_and_the_last_ones_singly(n_items, n_worke
         assert len(sizes) < 100
 
 
-@pytest.mark.parametrize("images_per_file", [1, 3, 7])
-def test_images_do_not_depend_on_the_files_that_hold_them(images_per_file, arguments, tmp_path):
-    one, several = tmp_path / "one", tmp_path / "several"
-    assert main(arguments(one, "n_images=8")) == 0
-    assert main(arguments(several, "n_images=8", f"images_per_file={images_per_file}")) == 0
-    assert np.array_equal(pixels(one / "shot_master.h5"), pixels(several / "shot_master.h5"))
-    names = sorted(path.name for path in several.glob("shot_0*"))
+@pytest.mark.parametrize("images_per_file", [3, 7])
+def test_images_do_not_depend_on_the_files_that_hold_them(images_per_file, arguments, undisturbed, tmp_path):
+    expected = undisturbed("n_images=8", "images_per_file=1", "output.reduce=sum")
+    out = tmp_path / "several"
+    assert main(arguments(out, "n_images=8", f"images_per_file={images_per_file}")) == 0
+    images = pixels(out / "shot_master.h5")
+    for k, image in enumerate(images):
+        with h5py.File(io.BytesIO(expected[f"shot_{k + 1:05d}.h5"])) as file:
+            assert np.array_equal(file["entry/data/data"], [image])
+    names = sorted(path.name for path in out.glob("shot_0*"))
     assert names == [f"shot_{k + 1:05d}.h5" for k in range(-(-8 // images_per_file))]
-    last = pixels(several / names[-1])
+    last = pixels(out / names[-1])
     assert len(last) == 8 - images_per_file * (len(names) - 1)
-    experiments = ExperimentListFactory.from_filenames([str(several / "shot_master.h5")])
+    experiments = ExperimentListFactory.from_filenames([str(out / "shot_master.h5")])
     assert len(experiments) == 8
     (image,) = experiments[7].imageset.get_raw_data(0)
     assert np.array_equal(image.as_numpy_array(), last[-1])
 
 
-def test_killed_process_goes_on_where_it_was(arguments, tmp_path, capsys):
-    out, options = tmp_path / "out", ("n_images=8", "images_per_file=3")
-    expected = undisturbed(out, arguments, *options)
+def test_killed_process_goes_on_where_it_was(arguments, undisturbed, tmp_path, capsys):
+    out, options = tmp_path / "out", ("n_images=8", "images_per_file=3", "output.reduce=sum")
+    expected = undisturbed(*options)
     # Once the writer's thread has done what came before.
     before = "if image == 7: time.sleep(0.5); os.kill(os.getpid(), signal.SIGKILL)"
     code, _, _ = run(1, before, arguments(out, *options))
@@ -186,9 +200,9 @@ def test_killed_process_goes_on_where_it_was(arguments, tmp_path, capsys):
 
 
 @needs_mpirun
-def test_killed_rank_ends_the_job_and_any_number_of_ranks_goes_on(arguments, tmp_path):
+def test_killed_rank_ends_the_job_and_any_number_of_ranks_goes_on(arguments, undisturbed, tmp_path):
     out, options = tmp_path / "out", ("n_images=20", "images_per_file=2", "output.reduce=sum+variance")
-    expected = undisturbed(out, arguments, *options)
+    expected = undisturbed(*options)
     before = "rank == 1 and images == 4 and os.kill(os.getpid(), signal.SIGKILL); time.sleep(0.05)"
     code, _, _ = run(2, before, arguments(out, *options))
     assert code != 0 and not (out / "shot_master.h5").exists()
@@ -200,28 +214,26 @@ def test_killed_rank_ends_the_job_and_any_number_of_ranks_goes_on(arguments, tmp
 
 
 @needs_mpirun
-def test_ranks_without_work_end_and_more_images_are_added(arguments, tmp_path):
+def test_ranks_without_work_end_and_more_images_are_added(arguments, undisturbed, tmp_path):
     out, options = tmp_path / "out", ("images_per_file=3", "output.reduce=sum+mean+variance+maximum+radial+histogram")
     code, _, complained = run(3, "pass", arguments(out, "n_images=2", "output.log=True", *options))
     assert code == 0, complained
     assert len(pixels(out / "shot_master.h5")) == 2
     assert [path.name for path in out.glob("*.log")] == ["shot_rank_00000.log"]
-    code, said, complained = run(3, "time.sleep(0.1)", arguments(out, "n_images=8", *options))
-    assert code == 0, complained
-    assert said.count("rank 2 ") == 1
+    assert main(arguments(out, "n_images=8", *options)) == 0
     (out / "shot_rank_00000.log").unlink()
-    assert results(out) == undisturbed(out, arguments, "n_images=8", *options)
+    assert results(out) == undisturbed("n_images=8", *options)
 
 
 @needs_mpirun
 def test_rank_that_raises_ends_all_even_one_that_hangs(arguments, tmp_path):
-    """Rank 1 fails at once, rank 2 does not come back from its image."""
-    before = "crew.GRACE_S = 2; rank == 1 and 1 // 0; rank == 2 and time.sleep(100); time.sleep(0.3)"
+    """Rank 1 fails at once, rank 0 does not come back from its image."""
+    before = "rank == 1 and 1 // 0; time.sleep(100)"
     begun = time.monotonic()
-    code, _, complained = run(3, before, arguments(tmp_path / "out", "n_images=500"))
+    code, _, complained = run(2, before, arguments(tmp_path / "out", "n_images=500"))
     assert code != 0 and time.monotonic() - begun < 30
-    ours = complained.split("\n-----")[0].strip()
-    assert "These ranks did not stop within 2 s and are ended: 2\n" in ours
+    ours = before_launcher(complained)
+    assert "These ranks did not stop within 2 s and are ended: 0\n" in ours
     assert "Rank 1:\nTraceback" in ours and ours.endswith("ZeroDivisionError: integer division or modulo by zero")
 
 
@@ -232,31 +244,31 @@ def test_rank_that_raises_ends_the_others_in_order(arguments, tmp_path):
     code, said, complained = run(2, before, arguments(out, "n_images=500"))
     assert code == 1 and "rank 1 " in said
     assert complained.count("Traceback") == 1
-    assert complained.split("\n-----")[0].strip().endswith("ZeroDivisionError: integer division or modulo by zero")
+    assert before_launcher(complained).endswith("ZeroDivisionError: integer division or modulo by zero")
     assert not (out / "shot_master.h5").exists() and not list(out.glob(".*"))
 
 
 @pytest.mark.parametrize("images_per_file", [1, 3])
-def test_failing_image_is_told_and_the_others_are_there(images_per_file, arguments, tmp_path, monkeypatch, capsys):
-    out, options = tmp_path / "out", ("n_images=5", f"images_per_file={images_per_file}", "output.reduce=sum")
-    expected = undisturbed(out, arguments, *options)
+def test_failing_image_is_told_and_the_others_are_there(images_per_file, arguments, undisturbed, tmp_path, monkeypatch, capsys):
+    out, options = tmp_path / "out", ("n_images=8", f"images_per_file={images_per_file}", "output.reduce=sum")
+    expected = undisturbed(*options)
     capsys.readouterr()
     with monkeypatch.context() as patch:
         image_fails(patch, (1,), Sorry("the spectrum of this image is empty"))
         assert main(arguments(out, *options)) == 1
     complained = capsys.readouterr().err.splitlines()
     assert complained[0] == "Image 2 failed: the spectrum of this image is empty"
-    assert complained[-1].startswith("Sorry: 1 of 5 images failed")
+    assert complained[-1].startswith("Sorry: 1 of 8 images failed")
     with h5py.File(out / "shot_master.h5") as file:
         data = file["entry/data/data"]
         assert data.attrs["missing_images"].tolist() == [1]
         images = data[()]
-    assert (images[1] == -1).all() and all(images[k].max() > 0 for k in (0, 2, 3, 4))
+    assert (images[1] == -1).all() and all(images[k].max() > 0 for k in (0, *range(2, 8)))
     with h5py.File(out / "shot_reduced.h5") as file:
-        assert file["images"][()].tolist() == [[0, 0], [2, 4]]
+        assert file["images"][()].tolist() == [[0, 0], [2, 7]]
     experiments = ExperimentListFactory.from_filenames([str(out / "shot_master.h5")])
     (mask,) = experiments[1].imageset.get_mask(0)
-    assert len(experiments) == 5 and mask.count(True) == 0
+    assert len(experiments) == 8 and mask.count(True) == 0
 
     assert main(arguments(out, *options)) == 0
     assert results(out) == expected
@@ -270,9 +282,9 @@ def test_job_all_of_whose_images_fail_is_stopped(arguments, tmp_path, monkeypatc
     assert len(complained) < 30
 
 
-def test_full_disk_stops_the_job_and_leaves_whole_files(arguments, tmp_path, monkeypatch, capsys):
-    out, options = tmp_path / "out", ("n_images=200", "images_per_file=2")
-    room = [100_000]
+def test_full_disk_stops_the_job_and_leaves_whole_files(arguments, undisturbed, tmp_path, monkeypatch, capsys):
+    out, options = tmp_path / "out", ("n_images=20", "images_per_file=2")
+    room = [80_000]
 
     def write(self, contents):
         room[0] -= len(contents)
@@ -288,10 +300,10 @@ def test_full_disk_stops_the_job_and_leaves_whole_files(arguments, tmp_path, mon
     assert complained[0].endswith("No space left on device.")
     names = sorted(path.name for path in out.iterdir())
     whole = [name for name in names if name.startswith("shot_0")]
-    assert 2 < len(whole) < 50 and names == ["shot.phil", *whole]
+    assert 2 < len(whole) < 10 and names == ["shot.phil", *whole]
     assert all(len(pixels(out / name)) == 2 for name in whole)
     assert main(arguments(out, *options)) == 0
-    assert results(out) == undisturbed(out, arguments, *options)
+    assert results(out) == undisturbed(*options)
 
 
 def test_images_of_other_parameters_are_not_mixed(arguments, tmp_path, capsys):
@@ -330,18 +342,16 @@ def test_two_jobs_do_not_write_the_same_files(arguments, tmp_path, monkeypatch, 
     assert main(arguments(out, "n_images=2")) == 0
 
 
-def test_sums_without_images_survive_a_kill(arguments, tmp_path, monkeypatch):
+def test_sums_without_images_survive_a_kill(arguments, tmp_path):
     out, options = tmp_path / "out", ("n_images=9", "images_per_file=2", "output.reduce=sum+variance+maximum")
     assert main(arguments(out, *options)) == 0
     with h5py.File(out / "shot_reduced.h5") as file:
         expected = {name: file[name][()] for name in file}
     shutil.rmtree(out)
     options += ("output.images=False",)
-    monkeypatch.setattr(output, "SAVE_EVERY_S", 0)
-    before = "from nanobragg_kokkos import output; output.SAVE_EVERY_S = output.SAVE_SHARE = 0; time.sleep(0.05);"
     for at in (4, 7):
-        kill = f"{before} image == {at} and os.kill(os.getpid(), signal.SIGKILL)"
-        code, _, _ = run(1, kill, arguments(out, *options))
+        before = f"if image == {at}: time.sleep(0.5); os.kill(os.getpid(), signal.SIGKILL)"
+        code, _, _ = run(1, before, arguments(out, *options))
         assert code == -signal.SIGKILL
     with h5py.File(out / "shot_partial_00000.h5") as file:
         assert file["images"][()].tolist() == [[0, 5]]
