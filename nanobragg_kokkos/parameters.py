@@ -16,6 +16,7 @@ from nanobragg_kokkos import (
     crystal_parameters,
     detector_parameters,
     ly99,
+    output_parameters,
     response_parameters,
     rules,
     scan_parameters,
@@ -31,6 +32,7 @@ GROUPS = (
     scan_parameters,
     detector_parameters,
     response_parameters,
+    output_parameters,
 )
 
 phil_scope = iotbx.phil.parse(
@@ -100,19 +102,7 @@ background
 """
     + detector_parameters.TEXT
     + response_parameters.TEXT
-    + """
-output {
-  directory = simulated
-    .type = path
-    .help = "Made if it is not there. Files of an earlier run with the same prefix are overwritten."
-  prefix = shot
-    .type = str
-    .help = "Of the names of all files."
-  true_amplitudes = None
-    .type = path
-    .help = "Where to write the true amplitudes (MTZ). None: PREFIX_truth.mtz in output.directory."
-}
-"""
+    + output_parameters.TEXT
 )
 
 USAGE = """Simulates X-ray diffraction images of protein crystals: stills, or a rotation series.
@@ -122,6 +112,7 @@ Usage: nanobragg_kokkos.simulate [FILE.phil] [name=value] ...
 
   -h, --help          shows this text
   -c, --show-config   shows the parameters as they would be used, and stops
+  -n, --dry-run       says what would be done, and how long it would take, and stops
 
 Examples:
   nanobragg_kokkos.simulate
@@ -175,7 +166,7 @@ def parse(arguments: list[str], scope: libtbx.phil.scope = phil_scope) -> libtbx
         elif "=" in argument and not argument.startswith("-"):
             working = _with_assignment(working, argument, interpreter)
         elif argument.startswith("-"):
-            raise Sorry(f"{argument}: expected --help, --show-config, name=value or a file of parameters")
+            raise Sorry(f"{argument}: expected --help, --show-config, name=value, --dry-run or a file of parameters")
         else:
             raise Sorry(f"{argument}: expected name=value or a file of parameters, but there is no such file")
     for locator in working.all_definitions():
@@ -210,8 +201,6 @@ def validate(params: libtbx.phil.scope_extract) -> None:
         )
     for group in GROUPS:
         group.validate(params)
-    if os.path.basename(params.output.prefix) != params.output.prefix:
-        raise Sorry(f"output.prefix={params.output.prefix}: expected no '/'; directories go into output.directory")
 
 
 def _read(path: str) -> libtbx.phil.scope:
@@ -323,6 +312,4 @@ _RULES = {
     "background.water_mm": rules.from_0("mm"),
     "background.air_mm": rules.from_0("mm"),
     **{name: rule for group in GROUPS for name, rule in group.RULES.items()},
-    "output.directory": rules.given("the name of a directory"),
-    "output.prefix": rules.given("the beginning of a file name"),
 }

@@ -6,7 +6,7 @@ import libtbx
 import libtbx.phil
 from libtbx.utils import Sorry
 
-from nanobragg_kokkos.rules import from_0, given, or_none, whole
+from nanobragg_kokkos.rules import from_0, or_none, whole
 
 TEXT = """
   pdb

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 import nanobragg_kokkos
-from nanobragg_kokkos import air, detectors, named_detectors, nexus, water, workloads
+from nanobragg_kokkos import air, named_detectors, nexus, water, workloads
 from nanobragg_kokkos.benchmark import main
 from nanobragg_kokkos.benchmark_report import contents
 from nanobragg_kokkos.extension import ext

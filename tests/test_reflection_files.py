@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import io
 from pathlib import Path
 
 import iotbx.cif.model
@@ -20,7 +19,7 @@ from iotbx.reflection_file_reader import any_reflection_file
 from libtbx.utils import Sorry
 from test_simulate import contents, pixels
 
-from nanobragg_kokkos import protein, reflection_files
+from nanobragg_kokkos import protein
 from nanobragg_kokkos.job import main
 from nanobragg_kokkos.reflection_files import read_amplitudes
 
