@@ -240,7 +240,12 @@ def _conclude(
     # One object where images share it: files then hold it once.
     spectra = {id(pulse): pulse.spectrum for pulse in pulses}
     write_amplitudes(files.true_amplitudes, common.amplitudes, beams[0].get_wavelength())
-    write_experiments(files.true_models, files.master, common.detector, beams, [shot.models[0] for shot in shots])
+    rotation = {"scan": common.scan, "goniometer": common.goniometer}
+    if common.scan is None:
+        true_beams, true_crystals = beams, [shot.models for shot in shots]
+    else:
+        true_beams, true_crystals = beams[0], shots[0].models
+    write_experiments(files.true_models, files.master, common.detector, true_beams, true_crystals, **rotation)
     write_picture(files.picture, first_image, common.detector, beams[0], common.masks)
     write_master(
         files.master,
@@ -250,13 +255,14 @@ def _conclude(
         [spectra[id(pulse)] for pulse in pulses],
         photons=[pulse.photons for pulse in pulses],
         beam_size_mm=common.beam_size_mm,
+        **rotation,
         description=response_parameters.described(working.extract(), common.response, common.saturation),
     )
     first, last = files.image(0).name, files.image(n_images - 1).name
     return f"""
 Written to {files.directory}:
   {files.master.name:24} {counted(n_images, "image")}, {first if n_images == 1 else f"{first} to {last}"}
-  {files.true_models.name:24} the true models, one crystal an image
+  {files.true_models.name:24} the true models, one for each crystal
   {_shown(files.true_amplitudes, files.directory):24} the true amplitudes
   {files.parameters.name:24} the parameters
   {files.picture.name:24} the first image

@@ -12,14 +12,32 @@ import iotbx.phil
 import libtbx.phil
 from libtbx.utils import Sorry
 
-from nanobragg_kokkos import detector_parameters, ly99, response_parameters, rules, structure_parameters
-from nanobragg_kokkos.response_parameters import MOST_RADIUS
+from nanobragg_kokkos import (
+    crystal_parameters,
+    detector_parameters,
+    ly99,
+    response_parameters,
+    rules,
+    scan_parameters,
+    spectrum_parameters,
+    structure_parameters,
+)
+
+# Each has TEXT, which is part of phil_scope, RULES and validate.
+GROUPS = (
+    spectrum_parameters,
+    structure_parameters,
+    crystal_parameters,
+    scan_parameters,
+    detector_parameters,
+    response_parameters,
+)
 
 phil_scope = iotbx.phil.parse(
     """
 n_images = 10
   .type = int
-  .help = "Number of images: stills, each of a crystal in a random orientation."
+  .help = "Number of images: stills, each of a crystal in a random orientation, or a rotation series, see scan."
 seed = 1
   .type = int
   .help = "Of all random numbers, 0 or more. An image depends on the seed and its own number only,"
@@ -48,9 +66,10 @@ attenuation = True
 beam
   .help = "The beam comes from +z and is polarized along x."
 {
-  mean_energy = 9500
+  mean_energy = None
     .type = float
-    .help = "Mean photon energy, eV."
+    .help = "Mean photon energy, eV, for which anomalous scattering and absorption are looked up. None: 9500, or with"
+            "spectrum.shape=file the mean of its spectra, which stay where they are."
   total_flux = 1e11
     .type = float
     .help = "Photons of a pulse, all energies together."
@@ -58,40 +77,16 @@ beam
     .type = float
     .help = "Side of the beam's square cross-section, mm."
 }
-spectrum
-  .help = "A Gaussian spectrum around beam.mean_energy, the same for all images."
-{
-  nchannels = 100
-    .type = int
-    .help = "Number of energies. 1: a monochromatic beam."
-  channel_width = 1
-    .type = float
-    .help = "From one energy to the next, eV."
-  fwhm = 40
-    .type = float
-    .help = "Full width at half maximum of the Gaussian, eV."
-}
+"""
+    + spectrum_parameters.TEXT
+    + """
 crystal {
 """
     + structure_parameters.TEXT
+    + crystal_parameters.TEXT
+    + "}"
+    + scan_parameters.TEXT
     + """
-  length_um = 3
-    .type = float
-    .help = "Edge of the crystal, a cube, in micrometres. Spots are as strong as what the beam covers of it."
-  Deff_A = 2000
-    .type = float
-    .help = "Edge of a mosaic domain, angstrom: decides how many unit cells diffract together, hence the size of"
-            "the spots."
-  shape = square round gauss *gauss_argchk tophat
-    .type = choice
-    .help = "Shape of a mosaic domain, hence profile of the spots. gauss_argchk: gauss without its far tails."
-  mosaic_domains = 25
-    .type = int
-    .help = "Number of domains with an orientation of their own."
-  mosaic_spread_deg = 0.05
-    .type = float
-    .help = "Standard deviation of the domains' orientations, degrees."
-}
 background
   .help = "What scatters besides the crystal, over the whole cross-section of the beam. 0: not there."
 {
@@ -104,54 +99,8 @@ background
 }
 """
     + detector_parameters.TEXT
-    + """psf
-  .help = "The detector's point-spread function: light from a pixel that a photon hits reaches those around it."
-{
-  shape = *none gauss fiber
-    .type = choice
-    .help = "none: it stays in its pixel. gauss: a Gaussian. fiber: that of a taper of glass fibres, with long tails."
-  fwhm_mm = None
-    .type = float
-    .help = "Full width at half maximum, mm. None: that of the preset; for the Rayonix 0.08, else there is none."
-  radius_pixels = None
-    .type = int
-    .help = "Follow the shape so far, 1 to 500 pixels; beyond, light goes evenly over the panel. None: 10, or twice the"
-            "width if that is more."
-}
-detector_response
-  .help = "From photons to counts, in this order: flicker, Poisson noise, calibration_noise, psf, quantum_gain,"
-          "readout_noise, adc_offset. None: what the preset says. 0 leaves a noise or the offset out."
-{
-  preset = *auto none rayonix jungfrau pilatus eiger cspad
-    .type = choice
-    .help = "The kind of detector. auto: that of detector.name; none with detector.reference. none: photons are"
-            "counted, and nothing else happens to them."
-  flicker = None
-    .type = float
-    .help = "Relative standard deviation of the beam's intensity from image to image, 0 to 1."
-  calibration_noise = None
-    .type = float
-    .help = "Relative standard deviation of the pixels' sensitivity, 0 to 1, the same in all images."
-  calibration_seed = None
-    .type = int
-    .help = "Of the pixels' sensitivity: which detector of its kind. None: 0."
-  quantum_gain = None
-    .type = float
-    .help = "Counts (analog-digital units, ADU) of a photon."
-  readout_noise = None
-    .type = float
-    .help = "Standard deviation of what is read out of a pixel, ADU."
-  adc_offset = None
-    .type = float
-    .help = "Counts without any photon, ADU."
-  saturation = None
-    .type = int
-    .help = "Highest count that is trusted; what is brighter reads one more. None: the highest that the detector's"
-            "trusted range, the preset and data_type allow."
-  data_type = *auto int32 uint16
-    .type = choice
-    .help = "Of the images' pixels. auto: that of the preset, if it can hold the saturation."
-}
+    + response_parameters.TEXT
+    + """
 output {
   directory = simulated
     .type = path
@@ -166,7 +115,7 @@ output {
 """
 )
 
-USAGE = """Simulates X-ray diffraction stills of a protein crystal.
+USAGE = """Simulates X-ray diffraction images of protein crystals: stills, or a rotation series.
 
 Usage: nanobragg_kokkos.simulate [FILE.phil] [name=value] ...
        mpirun -n 4 nanobragg_kokkos.simulate ...       shares the images among 4 processes
@@ -186,9 +135,6 @@ Parameters, with what they are if nothing is said:
 # photons/mm^2; a billion times what any source has, and the numbers computed from it stay finite.
 MOST_FLUENCE = 1e30
 
-# Far above what fits a count; nothing overflows below.
-MOST_ADU = 1e9
-
 _A_KIND_OF = {
     "int": "a whole number",
     "float": "a number",
@@ -197,6 +143,7 @@ _A_KIND_OF = {
     "space_group": "the symbol or the number of a space group",
     "path": "the name of a file",
     "floats": "numbers",
+    "ints": "whole numbers",
     "str": "text",
 }
 
@@ -247,34 +194,22 @@ def validate(params: libtbx.phil.scope_extract) -> None:
     for name, (makes_sense, expected) in _RULES.items():
         value = _value(params, name)
         if not makes_sense(value):
-            raise Sorry(f"{name}={value}: expected {expected}")
+            shown = " ".join(map(str, value)) if isinstance(value, list) else value
+            raise Sorry(f"{name}={shown}: expected {expected}")
 
-    spectrum, crystal = params.spectrum, params.crystal
-    lowest = params.beam.mean_energy - 0.5 * (spectrum.nchannels - 1) * spectrum.channel_width
-    if lowest <= 0:
-        raise Sorry(
-            f"spectrum.nchannels={spectrum.nchannels}: expected a spectrum above 0 eV, but with "
-            f"spectrum.channel_width={spectrum.channel_width:g} it begins at {lowest:g} eV"
-        )
     fluence = params.beam.total_flux / params.beam.size_mm / params.beam.size_mm
     if not fluence <= MOST_FLUENCE:
         raise Sorry(
             f"beam.total_flux={params.beam.total_flux:g}: expected at most {MOST_FLUENCE:g} photons/mm^2, but with "
             f"beam.size_mm={params.beam.size_mm:g} it is more"
         )
-    if params.engine == "reflection" and crystal.shape in ("square", "round") and params.tolerance is None:
+    if params.engine == "reflection" and params.crystal.shape in ("square", "round") and params.tolerance is None:
         raise Sorry(
-            f"engine=reflection: expected auto or pixel with crystal.shape={crystal.shape}, which has no end, "
+            f"engine=reflection: expected auto or pixel with crystal.shape={params.crystal.shape}, which has no end, "
             "or a tolerance, 1e-4 for example"
         )
-    if crystal.Deff_A > 1e4 * crystal.length_um:
-        raise Sorry(
-            f"crystal.Deff_A={crystal.Deff_A:g}: expected mosaic domains no larger than the crystal, "
-            f"which with crystal.length_um={crystal.length_um:g} is {1e4 * crystal.length_um:g} angstrom"
-        )
-    structure_parameters.validate(params)
-    detector_parameters.validate(params)
-    response_parameters.validate(params)
+    for group in GROUPS:
+        group.validate(params)
     if os.path.basename(params.output.prefix) != params.output.prefix:
         raise Sorry(f"output.prefix={params.output.prefix}: expected no '/'; directories go into output.directory")
 
@@ -383,37 +318,11 @@ _RULES = {
     "tolerance": rules.or_none((lambda value: rules.finite(value) and 1e-15 <= value <= 0.1, "None or 1e-15 to 0.1")),
     "noise": rules.given("True or False"),
     "attenuation": rules.given("True or False"),
-    # Outside, there are no tables of what sensors absorb.
-    "beam.mean_energy": (lambda value: rules.finite(value) and 1e3 <= value <= 1e5, "1000 to 100000 eV"),
     "beam.total_flux": rules.from_0("photons"),
     "beam.size_mm": rules.above_0("mm"),
-    "spectrum.nchannels": rules.whole(1),
-    "spectrum.channel_width": rules.above_0("eV"),
-    "spectrum.fwhm": rules.above_0("eV"),
-    **structure_parameters.RULES,
-    "crystal.length_um": rules.above_0("micrometres"),
-    "crystal.Deff_A": rules.above_0("angstrom"),
-    "crystal.shape": rules.given("square, round, gauss, gauss_argchk or tophat"),
-    "crystal.mosaic_domains": rules.whole(1),
-    "crystal.mosaic_spread_deg": (lambda value: rules.finite(value) and 0 <= value <= 180, "0 to 180 degrees"),
     "background.water_mm": rules.from_0("mm"),
     "background.air_mm": rules.from_0("mm"),
-    **detector_parameters.RULES,
-    "psf.fwhm_mm": rules.or_preset(rules.above_0("mm")),
-    "psf.radius_pixels": rules.or_preset(
-        (lambda value: isinstance(value, int) and 1 <= value <= MOST_RADIUS, f"1 to {MOST_RADIUS} pixels")
-    ),
-    "detector_response.flicker": rules.or_preset(rules.between(0, 1, "")),
-    "detector_response.calibration_noise": rules.or_preset(rules.between(0, 1, "")),
-    "detector_response.calibration_seed": rules.or_preset(rules.whole(0)),
-    "detector_response.quantum_gain": rules.or_preset(
-        (lambda value: rules.finite(value) and 0 < value <= MOST_ADU, f"more than 0, at most {MOST_ADU:g} ADU a photon")
-    ),
-    "detector_response.readout_noise": rules.or_preset(rules.between(0, MOST_ADU, " ADU")),
-    "detector_response.adc_offset": rules.or_preset(rules.between(0, MOST_ADU, " ADU")),
-    "detector_response.saturation": rules.or_preset(
-        (lambda value: isinstance(value, int) and 1 <= value <= 2**31 - 2, "a whole number, 1 to 2147483646")
-    ),
+    **{name: rule for group in GROUPS for name, rule in group.RULES.items()},
     "output.directory": rules.given("the name of a directory"),
     "output.prefix": rules.given("the beginning of a file name"),
 }
