@@ -30,6 +30,7 @@ from nanobragg_kokkos import (
     record,
     reduction,
     response_parameters,
+    simulate_help,
 )
 from nanobragg_kokkos.crew import FirstRank, News, OtherRank, crew
 from nanobragg_kokkos.detector_remarks import remarks
@@ -56,10 +57,10 @@ def main(arguments: list[str]) -> int:
         return 1
     try:
         if {"-h", "--help"} & set(arguments):
-            text = parameters.help_text()
+            text = simulate_help.help_text()
         elif {"-c", "--show-config"} & set(arguments):
             others = [argument for argument in arguments if argument not in ("-c", "--show-config")]
-            text = ranks.on_first(comm, lambda: _parameters(others).as_str())
+            text = ranks.on_first(comm, lambda: _parameters(others).as_str(attributes_level=1))
         else:
             others = [argument for argument in arguments if argument not in ("-n", "--dry-run")]
             text = run(comm, others, dry=len(others) < len(arguments))
