@@ -5,6 +5,7 @@ from __future__ import annotations
 from nanobragg_kokkos.amplitude_box import AmplitudeBox
 from nanobragg_kokkos.detector_response import Counts
 from nanobragg_kokkos.experiment import Experiment
+from nanobragg_kokkos.progress import counted
 
 
 class Images:
@@ -34,12 +35,14 @@ class Images:
     def engine_line(self) -> str:
         """Says which engine computes the spots of the first image, and why."""
         engine, reason = self.engine, "as asked for"
+        crystal = self.experiment.shot(0).crystals[0]
         if engine == "auto":
-            crystal = self.experiment.shot(0).crystals[0]
             choice = self._simulation.choose_engine(crystal, self._structure_factors, self.tolerance)
             engine, reason = choice.engine, choice.reason
         if engine == "reflection" and self.tolerance is not None:
             reason += f"; no pixel lacks more than {self.tolerance:g} of the brightest"
+        if crystal.rotation is not None:
+            reason += f"; {counted(crystal.rotation.steps, 'orientation')} in each image"
         return f"Spots: {engine} engine, {reason}"
 
     def __call__(self, index: int) -> Counts:

@@ -9,8 +9,9 @@ from __future__ import annotations
 import os
 import shlex
 import sys
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Iterator
 
 import libtbx.phil
 import numpy as np
@@ -18,6 +19,7 @@ from libtbx.utils import Sorry
 
 from nanobragg_kokkos import node_memory, parameters, ranks, response_parameters
 from nanobragg_kokkos.atomic import whole_file
+from nanobragg_kokkos.detector_remarks import remarks
 from nanobragg_kokkos.detector_response import Counts
 from nanobragg_kokkos.experiment import Experiment
 from nanobragg_kokkos.images import Images
@@ -32,9 +34,10 @@ from nanobragg_kokkos.writer import Writer
 class Files:
     """The names of what a job writes."""
 
-    def __init__(self, directory: str, prefix: str) -> None:
+    def __init__(self, directory: str, prefix: str, true_amplitudes: str | None = None) -> None:
         self.directory = Path(directory)
         self.prefix = prefix
+        self.true_amplitudes = Path(true_amplitudes or self.directory / f"{prefix}_truth.mtz")
 
     def image(self, index: int) -> Path:
         """Of image number index, counted from 0; names count from 1."""
@@ -47,10 +50,6 @@ class Files:
     @property
     def true_models(self) -> Path:
         return self.directory / f"{self.prefix}_truth.expt"
-
-    @property
-    def true_amplitudes(self) -> Path:
-        return self.directory / f"{self.prefix}_truth.mtz"
 
     @property
     def parameters(self) -> Path:
@@ -118,7 +117,7 @@ def run(comm: Any, arguments: list[str]) -> str:
     amplitudes = node_memory.amplitudes(comm, whole[0].scattering.channels if whole else None)
     common = whole[0] if whole else common
     params = working.extract()
-    files = Files(params.output.directory, params.output.prefix)
+    files = Files(params.output.directory, params.output.prefix, params.output.true_amplitudes)
     if comm.rank == 0:
         print(_announcement(params, common, comm.size), amplitudes, sep="\n", flush=True)
 
@@ -201,21 +200,28 @@ def _announcement(params: libtbx.phil.scope_extract, common: Experiment, n_ranks
     ]
     if params.attenuation and common.sensor is None:
         lines.append("detector.reference says nothing of the sensor: attenuation=True has no effect")
+    lines += remarks(common.detector, common.shot(0).pulse.energies_eV, common.amplitudes)
     lines.append(response_parameters.described(params, common.response, common.saturation))
     return "\n".join(lines)
 
 
 def _make_room(files: Files) -> None:
-    try:
-        files.directory.mkdir(parents=True, exist_ok=True)
+    with _writable(files.directory, f"output.directory={files.directory}"):
         # An old master beside new images would pass for theirs if this job does not come to its end.
         files.master.unlink(missing_ok=True)
+    with _writable(files.true_amplitudes.parent, f"output.true_amplitudes={files.true_amplitudes}"):
+        pass
+
+
+@contextmanager
+def _writable(directory: Path, name: str) -> Iterator[None]:
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        yield
     except OSError as error:
-        raise Sorry(
-            f"output.directory={files.directory}: expected a directory to write in, but {error.strerror}"
-        ) from error
-    if not os.access(files.directory, os.W_OK | os.X_OK):
-        raise Sorry(f"output.directory={files.directory}: expected a directory to write in, but it is read-only")
+        raise Sorry(f"{name}: expected a directory to write in, but {error.strerror}") from error
+    if not os.access(directory, os.W_OK | os.X_OK):
+        raise Sorry(f"{name}: expected a directory to write in, but it is read-only")
 
 
 def _conclude(
@@ -234,7 +240,12 @@ def _conclude(
     # One object where images share it: files then hold it once.
     spectra = {id(pulse): pulse.spectrum for pulse in pulses}
     write_amplitudes(files.true_amplitudes, common.amplitudes, beams[0].get_wavelength())
-    write_experiments(files.true_models, files.master, common.detector, beams, [shot.models[0] for shot in shots])
+    rotation = {"scan": common.scan, "goniometer": common.goniometer}
+    if common.scan is None:
+        true_beams, true_crystals = beams, [shot.models for shot in shots]
+    else:
+        true_beams, true_crystals = beams[0], shots[0].models
+    write_experiments(files.true_models, files.master, common.detector, true_beams, true_crystals, **rotation)
     write_picture(files.picture, first_image, common.detector, beams[0], common.masks)
     write_master(
         files.master,
@@ -244,14 +255,19 @@ def _conclude(
         [spectra[id(pulse)] for pulse in pulses],
         photons=[pulse.photons for pulse in pulses],
         beam_size_mm=common.beam_size_mm,
+        **rotation,
         description=response_parameters.described(working.extract(), common.response, common.saturation),
     )
     first, last = files.image(0).name, files.image(n_images - 1).name
     return f"""
 Written to {files.directory}:
   {files.master.name:24} {counted(n_images, "image")}, {first if n_images == 1 else f"{first} to {last}"}
-  {files.true_models.name:24} the true models, one crystal an image
-  {files.true_amplitudes.name:24} the true amplitudes
+  {files.true_models.name:24} the true models, one for each crystal
+  {_shown(files.true_amplitudes, files.directory):24} the true amplitudes
   {files.parameters.name:24} the parameters
   {files.picture.name:24} the first image
 Try: dials.import {shlex.quote(str(files.master))}"""
+
+
+def _shown(path: Path, directory: Path) -> str:
+    return path.name if path.parent == directory else str(path)
