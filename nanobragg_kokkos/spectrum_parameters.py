@@ -31,7 +31,8 @@ spectrum
     .help = "From one energy to the next, eV. With shape=file, the file decides."
   fwhm = 40
     .type = float
-    .help = "Full width at half maximum, eV, of the Gaussian; with shape=sase that of the mean of many pulses."
+    .help = "Full width at half maximum, eV: of the Gaussian, of the rectangle (tophat), or of the mean of many pulses"
+            "(sase)."
   file = None
     .type = path
     .help = "With shape=file: columns of numbers, energy (eV) and weight, and more weights for more images; or an NXmx"
