@@ -20,8 +20,8 @@ from dataclasses import dataclass
 from typing import Sequence
 
 import numpy as np
-from cctbx import factor_ev_angstrom, miller
 from cctbx import crystal as cctbx_crystal
+from cctbx import factor_ev_angstrom, miller
 from cctbx.array_family import flex
 from dxtbx import flumpy
 from dxtbx.model import Beam, Detector, Goniometer, Scan

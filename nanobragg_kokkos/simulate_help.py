@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from nanobragg_kokkos import command, parameters
 
-USAGE = """Simulates X-ray diffraction images of a protein crystal, for DIALS and cctbx.
+USAGE = """Simulates X-ray diffraction images of protein crystals, for DIALS and cctbx.
 
   nanobragg_kokkos.simulate                                        ten stills of rubredoxin
   nanobragg_kokkos.simulate n_images=100 crystal.pdb.file=model.pdb beam.mean_energy=7120
-  nanobragg_kokkos.simulate detector.reference=geometry.expt detector.offset_mm=50
+  nanobragg_kokkos.simulate detector.name=jungfrau_4m spectrum.shape=sase spike_width_eV=2
   mpirun -n 4 nanobragg_kokkos.simulate n_images=1000 output.directory=many
 
-Usage: nanobragg_kokkos.simulate [FILE.phil] [name=value] ...
+Usage: nanobragg_kokkos.simulate [FILE.phil] [name=value] ... [--dry-run, which says what it would take]
 
 """
 
@@ -20,26 +20,30 @@ COMMON = [
     "n_images",
     "seed",
     "crystal.pdb.file",
+    "crystal.structure_factors.file",
+    "crystal.orientation.file",
     "crystal.length_um",
     "crystal.Deff_A",
     "crystal.mosaic_spread_deg",
-    "crystal.mosaic_domains",
     "beam.mean_energy",
     "beam.total_flux",
     "beam.size_mm",
+    "spectrum.shape",
     "spectrum.fwhm",
     "spectrum.nchannels",
     "background.water_mm",
     "background.air_mm",
+    "scan.width_deg",
+    "detector.name",
     "detector.reference",
     "detector.distance_mm",
-    "detector.offset_mm",
     "detector_response.preset",
     "psf.shape",
     "oversample",
     "noise",
     "output.directory",
     "output.prefix",
+    "output.images_per_file",
 ]
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from conftest import random_amplitudes, rotation_matrix, small_beam
 from cctbx import factor_ev_angstrom
+from conftest import random_amplitudes, rotation_matrix, small_beam
 from dxtbx import flumpy
 from dxtbx.model import Crystal as CrystalModel
 from dxtbx.model import Goniometer, Scan, Spectrum
