@@ -115,11 +115,14 @@ class Run:
     def imperfection(self) -> Imperfection:
         """Of the crystals, as asked for."""
         crystal = self._asked("crystal")
-        values = {
-            "domain_A": getattr(crystal, "Deff_A", None),
-            "mosaic_spread_deg": getattr(crystal, "mosaic_spread_deg", None),
-            "shape": getattr(crystal, "shape", None),
-        }
+        values: dict[str, Any] = {"shape": getattr(crystal, "shape", None)}
+        # Of three numbers, one for each axis, what they are on average.
+        spread = np.atleast_1d(getattr(crystal, "mosaic_spread_deg", None) or [])
+        values["mosaic_spread_deg"] = math.sqrt(np.mean(np.square(spread))) if len(spread) else None
+        values["domain_A"] = getattr(crystal, "Deff_A", None)
+        if getattr(crystal, "n_cells", None):
+            axes = self.all_crystals[0].get_unit_cell().parameters()[:3]
+            values["domain_A"] = float(np.prod(np.multiply(crystal.n_cells, axes)) ** (1 / 3))
         return Imperfection(**{name: value for name, value in values.items() if value is not None})
 
     @cached_property
