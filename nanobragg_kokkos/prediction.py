@@ -261,7 +261,10 @@ def _hits(detector: Detector, directions: np.ndarray) -> tuple[np.ndarray, ...]:
         if not len(which):
             continue
         mm = flumpy.vec_from_numpy(np.ascontiguousarray(pixels[which] * panel.get_pixel_size()))
-        fast, slow = flumpy.to_numpy(panel.millimeter_to_pixel(mm)).T
+        # In the sensor's depth, a ray may have left the panel.
+        pixels = flumpy.to_numpy(panel.millimeter_to_pixel(mm))
+        inside = ((pixels >= 0) & (pixels < panel.get_image_size())).all(axis=1)
+        which, (fast, slow) = which[inside], pixels[inside].T
         depth = panel.get_mu() * panel.get_thickness()
         cosine = np.abs(directions[which] @ np.array(panel.get_normal()))
         # A sensor of next to no thickness stands for one that counts at its surface.

@@ -124,7 +124,12 @@ def _run(arguments: list[str]) -> None:
     if params.n > len(frames):
         raise Sorry(f"n={params.n}: expected at most {len(frames)}, the number of images")
     frame = frames[params.n - 1]
-    spots = None if params.truth is None else _bright(_predicted(params.truth, params.n - 1, frame), params.photons)
+    spots = None
+    if params.truth is not None:
+        spots = _predicted(params.truth, params.n - 1, frame)
+        # Where nothing is known, all that are excited.
+        spots = spots.select(~(spots.photons < params.photons))
+        spots = spots.select(frame.measures(spots.panels, spots.fast, spots.slow))
     if params.panel is not None:
         frame, spots = _one_panel(frame, spots, params.panel)
     region = _region(params, frame)
@@ -177,10 +182,6 @@ def _one_panel(frame: Frame, spots: Spots | None, panel: int) -> tuple[Frame, Sp
         spots = spots.select(spots.panels == panel)
         spots.panels[:] = 0
     return one, spots
-
-
-def _bright(spots: Spots, photons: float) -> Spots:
-    return spots.select(~(spots.photons < photons))
 
 
 def _predicted(path: str, image: int, frame: Frame) -> Spots:

@@ -133,6 +133,7 @@ def _look(run: Run, n_images: int, min_photons: float) -> _Look:
         spots = run.spots(image, d_min)
         known = np.isfinite(spots.photons).all()
         bright = spots.select(spots.photons >= min_photons if known else spots.excitation >= 0.1)
+        bright = bright.select(frame.measures(bright.panels, bright.fast, bright.slow))
         look.first = look.first or frame
         look.spots.append(bright)
         look.found.append(statistics(frame, bright, look.shells, run.scale, radius))
