@@ -84,7 +84,7 @@ def validate(params: libtbx.phil.scope_extract) -> None:
         ("crystal.pdb.file", crystal.pdb.file),
         ("crystal.b_iso", crystal.b_iso),
         ("crystal.anomalous_tables", " ".join(crystal.anomalous_tables) if crystal.anomalous_tables else None),
-        ("crystal.anomalous_channels", crystal.anomalous_channels),
+        ("crystal.anomalous_channels", None if crystal.anomalous_channels == 1 else crystal.anomalous_channels),
     ):
         if value is not None:
             raise Sorry(
