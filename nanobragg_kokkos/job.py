@@ -15,6 +15,7 @@ from typing import Any, Iterator
 
 import libtbx.phil
 import numpy as np
+from cctbx import factor_ev_angstrom
 from libtbx.utils import Sorry
 
 from nanobragg_kokkos import node_memory, parameters, ranks, response_parameters
@@ -239,7 +240,7 @@ def _conclude(
     beams = [pulse.beam for pulse in pulses]
     # One object where images share it: files then hold it once.
     spectra = {id(pulse): pulse.spectrum for pulse in pulses}
-    write_amplitudes(files.true_amplitudes, common.amplitudes, beams[0].get_wavelength())
+    write_amplitudes(files.true_amplitudes, common.amplitudes, factor_ev_angstrom / common.scattering.mean_energy)
     rotation = {"scan": common.scan, "goniometer": common.goniometer}
     if common.scan is None:
         true_beams, true_crystals = beams, [shot.models for shot in shots]

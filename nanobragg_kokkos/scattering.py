@@ -28,6 +28,7 @@ class CrystalScattering:
     Args:
         symmetry: unit cell and space group.
         amplitudes: at the mean energy of the beam, or as measured; in the space group of the crystal.
+        mean_energy: of the beam, eV.
         channels: at one or several energies.
         channel_energies_eV: (n,) ascending.
         notes: lines for who runs the job.
@@ -35,6 +36,7 @@ class CrystalScattering:
 
     symmetry: crystal.symmetry
     amplitudes: miller.array | None
+    mean_energy: float
     channels: AmplitudeChannels | None
     channel_energies_eV: np.ndarray
     notes: tuple[str, ...] = ()
@@ -126,7 +128,7 @@ def _calculated(
         notes = (
             f"Structure factors: {len(energies)} channels, {energies[0]:g} to {energies[-1]:g} eV, with f' and f'' of each",
         )
-    return CrystalScattering(structure.crystal_symmetry(), amplitudes, channels, energies, notes)
+    return CrystalScattering(structure.crystal_symmetry(), amplitudes, mean_energy, channels, energies, notes)
 
 
 def _factors_at(
@@ -151,8 +153,9 @@ def _measured(params: libtbx.phil.scope_extract, d_min: float, mean_energy: floa
             "be no spots beyond"
         )
     energies = np.array([mean_energy])
+    channels = AmplitudeChannels(energies, amplitudes)
     return CrystalScattering(
-        amplitudes.crystal_symmetry(), amplitudes, AmplitudeChannels(energies, amplitudes), energies, tuple(notes)
+        amplitudes.crystal_symmetry(), amplitudes, mean_energy, channels, energies, tuple(notes)
     )
 
 
