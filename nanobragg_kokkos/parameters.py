@@ -16,6 +16,7 @@ from nanobragg_kokkos import (
     crystal_parameters,
     detector_parameters,
     ly99,
+    output_parameters,
     response_parameters,
     rules,
     scan_parameters,
@@ -31,6 +32,7 @@ GROUPS = (
     scan_parameters,
     detector_parameters,
     response_parameters,
+    output_parameters,
 )
 
 phil_scope = iotbx.phil.parse(
@@ -68,8 +70,8 @@ beam
 {
   mean_energy = None
     .type = float
-    .help = "Mean photon energy, eV, for which anomalous scattering and absorption are looked up. None: 9500, or with"
-            "spectrum.shape=file the mean of its spectra, which stay where they are."
+    .help = "Mean photon energy, eV. None: 9500, or with spectrum.shape=file the mean of its spectra, which stay where"
+            "they are. Anomalous scattering and absorption are looked up for it."
   total_flux = 1e11
     .type = float
     .help = "Photons of a pulse, all energies together."
@@ -100,37 +102,8 @@ background
 """
     + detector_parameters.TEXT
     + response_parameters.TEXT
-    + """
-output {
-  directory = simulated
-    .type = path
-    .help = "Made if it is not there. Files of an earlier run with the same prefix are overwritten."
-  prefix = shot
-    .type = str
-    .help = "Of the names of all files."
-  true_amplitudes = None
-    .type = path
-    .help = "Where to write the true amplitudes (MTZ). None: PREFIX_truth.mtz in output.directory."
-}
-"""
+    + output_parameters.TEXT
 )
-
-USAGE = """Simulates X-ray diffraction images of protein crystals: stills, or a rotation series.
-
-Usage: nanobragg_kokkos.simulate [FILE.phil] [name=value] ...
-       mpirun -n 4 nanobragg_kokkos.simulate ...       shares the images among 4 processes
-
-  -h, --help          shows this text
-  -c, --show-config   shows the parameters as they would be used, and stops
-
-Examples:
-  nanobragg_kokkos.simulate
-  nanobragg_kokkos.simulate n_images=100 crystal.pdb.file=model.pdb beam.mean_energy=7120 output.directory=iron_edge
-  nanobragg_kokkos.simulate detector.name=jungfrau_4m detector.distance_mm=150
-  nanobragg_kokkos.simulate detector.reference=geometry.expt detector.offset_mm=50
-
-Parameters, with what they are if nothing is said:
-"""
 
 # photons/mm^2; a billion times what any source has, and the numbers computed from it stay finite.
 MOST_FLUENCE = 1e30
@@ -138,19 +111,14 @@ MOST_FLUENCE = 1e30
 _A_KIND_OF = {
     "int": "a whole number",
     "float": "a number",
+    "floats": "numbers, as many as --help says, with commas between them",
     "bool": "True or False",
     "unit_cell": "a unit cell: six numbers, a, b, c in angstrom, alpha, beta, gamma in degrees",
     "space_group": "the symbol or the number of a space group",
     "path": "the name of a file",
-    "floats": "numbers",
     "ints": "whole numbers",
     "str": "text",
 }
-
-
-def help_text() -> str:
-    """How to call the command, and every parameter."""
-    return USAGE + "\n" + phil_scope.as_str(prefix="  ", attributes_level=1)
 
 
 def parse(arguments: list[str], scope: libtbx.phil.scope = phil_scope) -> libtbx.phil.scope:
@@ -175,7 +143,7 @@ def parse(arguments: list[str], scope: libtbx.phil.scope = phil_scope) -> libtbx
         elif "=" in argument and not argument.startswith("-"):
             working = _with_assignment(working, argument, interpreter)
         elif argument.startswith("-"):
-            raise Sorry(f"{argument}: expected --help, --show-config, name=value or a file of parameters")
+            raise Sorry(f"{argument}: expected --help, --show-config, name=value, --dry-run or a file of parameters")
         else:
             raise Sorry(f"{argument}: expected name=value or a file of parameters, but there is no such file")
     for locator in working.all_definitions():
@@ -210,8 +178,6 @@ def validate(params: libtbx.phil.scope_extract) -> None:
         )
     for group in GROUPS:
         group.validate(params)
-    if os.path.basename(params.output.prefix) != params.output.prefix:
-        raise Sorry(f"output.prefix={params.output.prefix}: expected no '/'; directories go into output.directory")
 
 
 def _read(path: str) -> libtbx.phil.scope:
@@ -323,6 +289,4 @@ _RULES = {
     "background.water_mm": rules.from_0("mm"),
     "background.air_mm": rules.from_0("mm"),
     **{name: rule for group in GROUPS for name, rule in group.RULES.items()},
-    "output.directory": rules.given("the name of a directory"),
-    "output.prefix": rules.given("the beginning of a file name"),
 }

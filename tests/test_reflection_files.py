@@ -275,8 +275,8 @@ def test_damaged_files_are_refused_and_do_no_harm(tmp_path, run_python):
             # Of the header, which is short, all the more.
             "reflections-mtz-header-": mtz.read_bytes()[:header] + damaged(mtz.read_bytes()[header:], number),
         }
-        for name, contents in files.items():
-            (tmp_path / "files" / f"{name}{number:02}").write_bytes(contents)
+        for name, damaged_file in files.items():
+            (tmp_path / "files" / f"{name}{number:02}").write_bytes(damaged_file)
     # On these, cctbx's own readers crash or never come back.
     cut = atoms.index("_atom_site.auth_seq_id")
     (tmp_path / "files" / "coordinates-cut-off").write_text(atoms[:cut])

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from cctbx import factor_ev_angstrom, sgtbx
 from cctbx.array_family import flex
-from cctbx.eltbx import henke, sasaki
 from cctbx.development import random_structure
+from cctbx.eltbx import henke, sasaki
 from conftest import rotation_matrix, small_beam, small_crystal, small_detector
 from libtbx.utils import Sorry
 
