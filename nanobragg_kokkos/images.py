@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from nanobragg_kokkos.amplitude_box import AmplitudeBox
 from nanobragg_kokkos.detector_response import Counts
 from nanobragg_kokkos.experiment import Experiment
 from nanobragg_kokkos.progress import counted
-from nanobragg_kokkos.structure_factors import StructureFactors
 
 
 class Images:
@@ -14,13 +14,20 @@ class Images:
     Args:
         experiment: whose images.
         engine, tolerance: for the spots, as in Simulation.add_spots.
+        amplitudes: of the experiment, in memory shared with other processes. None: in memory of this one.
     """
 
-    def __init__(self, experiment: Experiment, engine: str = "auto", tolerance: float | None = None) -> None:
+    def __init__(
+        self,
+        experiment: Experiment,
+        engine: str = "auto",
+        tolerance: float | None = None,
+        amplitudes: AmplitudeBox | None = None,
+    ) -> None:
         self.experiment = experiment
         self.engine = engine
         self.tolerance = tolerance
-        self._structure_factors = StructureFactors(experiment.amplitudes)
+        self._structure_factors = amplitudes or experiment.scattering.channels.box()
         self._pulse = experiment.shot(0).pulse
         self._simulation = experiment.simulation(self._pulse)
         self._readout = experiment.readout(self._simulation)
@@ -43,7 +50,7 @@ class Images:
         shot = self.experiment.shot(index)
         image = self._simulation
         if shot.pulse is not self._pulse:
-            image.illuminate(shot.pulse.sources, self.experiment.fluence(shot.pulse))
+            image.illuminate(self.experiment.sources(shot.pulse), self.experiment.fluence(shot.pulse))
             self._pulse = shot.pulse
         image.clear()
         image.add_background(*self.experiment.backgrounds)

@@ -1,7 +1,8 @@
 """A job of nanobragg_kokkos.simulate, from its arguments to its files, on any number of MPI ranks.
 
-The first rank reads the parameters and prepares the models; all ranks share the images; the first writes what is about
-all images. Every image is a file of its own, which does not depend on how many ranks there are.
+The first rank reads the parameters and prepares the models; all ranks share the images, a data file at a time, as they
+become free; the first writes what is about all images, the master last. What a data file holds does not depend on how
+many ranks there are, nor on how often the job was killed and started again.
 """
 
 from __future__ import annotations
@@ -9,56 +10,42 @@ from __future__ import annotations
 import os
 import shlex
 import sys
+import time
+import traceback
+from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Iterator, Sequence
 
+import h5py
 import libtbx.phil
-import numpy as np
 from libtbx.utils import Sorry
 
-from nanobragg_kokkos import parameters, ranks, response_parameters
-from nanobragg_kokkos.atomic import whole_file
-from nanobragg_kokkos.detector_response import Counts
+from nanobragg_kokkos import (
+    node_memory,
+    nxmx,
+    parameters,
+    plan,
+    ranks,
+    record,
+    reduction,
+    response_parameters,
+    simulate_help,
+)
+from nanobragg_kokkos.crew import FirstRank, News, OtherRank, crew
+from nanobragg_kokkos.detector_remarks import remarks
+from nanobragg_kokkos.estimate import estimate
 from nanobragg_kokkos.experiment import Experiment
+from nanobragg_kokkos.files import Files
 from nanobragg_kokkos.images import Images
 from nanobragg_kokkos.models import experiment
-from nanobragg_kokkos.nxmx import write_image, write_master
+from nanobragg_kokkos.output import Output, log_to
 from nanobragg_kokkos.picture import write_picture
 from nanobragg_kokkos.progress import counted, progress
+from nanobragg_kokkos.reduction import Reduction
+from nanobragg_kokkos.summary import MOST_FAILURES, Report, failure_line, overloads, peak_memory, summary
 from nanobragg_kokkos.truth import write_amplitudes, write_experiments
 from nanobragg_kokkos.writer import Writer
-
-
-class Files:
-    """The names of what a job writes."""
-
-    def __init__(self, directory: str, prefix: str) -> None:
-        self.directory = Path(directory)
-        self.prefix = prefix
-
-    def image(self, index: int) -> Path:
-        """Of image number index, counted from 0; names count from 1."""
-        return self.directory / f"{self.prefix}_{index + 1:05d}.h5"
-
-    @property
-    def master(self) -> Path:
-        return self.directory / f"{self.prefix}_master.h5"
-
-    @property
-    def true_models(self) -> Path:
-        return self.directory / f"{self.prefix}_truth.expt"
-
-    @property
-    def true_amplitudes(self) -> Path:
-        return self.directory / f"{self.prefix}_truth.mtz"
-
-    @property
-    def parameters(self) -> Path:
-        return self.directory / f"{self.prefix}.phil"
-
-    @property
-    def picture(self) -> Path:
-        return self.directory / f"{self.prefix}.png"
 
 
 def main(arguments: list[str]) -> int:
@@ -70,12 +57,13 @@ def main(arguments: list[str]) -> int:
         return 1
     try:
         if {"-h", "--help"} & set(arguments):
-            text = parameters.help_text()
+            text = simulate_help.help_text()
         elif {"-c", "--show-config"} & set(arguments):
             others = [argument for argument in arguments if argument not in ("-c", "--show-config")]
-            text = ranks.on_first(comm, lambda: _parameters(others).as_str())
+            text = ranks.on_first(comm, lambda: _parameters(others).as_str(attributes_level=1))
         else:
-            text = run(comm, arguments)
+            others = [argument for argument in arguments if argument not in ("-n", "--dry-run")]
+            text = run(comm, others, dry=len(others) < len(arguments))
         if comm.rank == 0:
             print(text, flush=True)
         return 0
@@ -93,6 +81,10 @@ def main(arguments: list[str]) -> int:
         # Whoever read the output (head, say) has seen enough; Python's last flush is not to complain either.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return _left(comm, 141)
+    except Exception:
+        # Not where all ranks would hear of it: they are not to wait for this one.
+        traceback.print_exc()
+        return _left(comm, 1)
 
 
 def _left(comm: Any, code: int) -> int:
@@ -101,68 +93,148 @@ def _left(comm: Any, code: int) -> int:
     return code
 
 
-def run(comm: Any, arguments: list[str]) -> str:
+def run(comm: Any, arguments: list[str], dry: bool = False) -> str:
     """Simulates and writes; returns what there is to say about it.
+
+    Args:
+        dry: only find out what there is to be done.
 
     Raises:
         ranks.Failed: on all ranks.
     """
-    working, common = ranks.on_first(comm, lambda: _prepare(arguments))
+    ranks.on_all(comm, lambda: ranks.choose_device(comm))
+    working = ranks.on_first(comm, lambda: _parameters(arguments))
     params = working.extract()
-    files = Files(params.output.directory, params.output.prefix)
+    files = files_of(params)
+    finished = ranks.on_first(comm, lambda: None if dry else _finished(files, working))
+    if finished:
+        return finished
+    common, amplitudes = _prepare(comm, params)
     if comm.rank == 0:
-        print(_announcement(params, common, comm.size), flush=True)
+        print(_announcement(params, common, comm.size), amplitudes, sep="\n", flush=True)
+    sums = ranks.on_all(comm, lambda: _empty_sums(params, common))
+    if dry:
+        todo, _ = plan.tasks(comm, files, params.n_images, params.output.images, sums)
+        return estimate(comm, params, common, amplitudes.box, files, todo, sums)
 
-    simulate = ranks.on_all(comm, lambda: Images(common, params.engine, params.tolerance))
-    ranks.on_first(comm, lambda: _make_room(files))
-    engine_line = ranks.on_first(comm, simulate.engine_line)
+    simulate = ranks.on_all(comm, lambda: Images(common, params.engine, params.tolerance, amplitudes.box))
+    with ExitStack() as held:
+        ranks.on_first(comm, lambda: _claim(held, files, working))
+        todo, taken_over = plan.tasks(comm, files, params.n_images, params.output.images, sums)
+        there = params.n_images - sum(len(task.simulated) for task in todo)
+        engine_line = ranks.on_first(comm, simulate.engine_line)
+        if comm.rank == 0:
+            print(engine_line, flush=True)
+            if there:
+                print(f"{counted(there, 'image')} of {params.n_images} are there already", flush=True)
+        missing = _share(comm, params, common, files, todo, simulate, sums, taken_over)
+        if sums is not None:
+            ranks.on_all(comm, lambda: None)  # whoever has no memory left says so before the others wait for it
+            sums.over_ranks(comm)
+        conclusion = ranks.on_first(comm, lambda: _conclude(files, working, common, missing, sums))
+        if missing:
+            if comm.rank == 0:
+                print(conclusion, flush=True)
+            raise ranks.Failed(
+                f"Sorry: {len(missing)} of {counted(params.n_images, 'image')} failed (the reasons are above); the same "
+                "command tries them again"
+            )
+        return conclusion
+
+
+class _News:
+    """What the first rank hears from all: shows it, and stops the job if that is what it means."""
+
+    def __init__(self, n_images: int, report: Any) -> None:
+        self._report = report
+        self._n_images = n_images
+        self.done = 0
+        self.failed: set[int] = set()
+        self.crew: FirstRank | None = None
+
+    def __call__(self, news: News) -> None:
+        self.done += news.images
+        for failure in news.failures:
+            if len(self.failed) < MOST_FAILURES:
+                print(failure_line(failure), file=sys.stderr, flush=True)
+            self.failed.update(failure.images)
+            if self.done <= 0 and MOST_FAILURES <= len(self.failed) < self._n_images:
+                self.crew.tell(News(stop=f"Sorry: the first {len(self.failed)} images have failed, the last because: "
+                                    f"{failure.cause}"))  # fmt: skip
+        if news.images or news.failures:
+            self._report(self.done + len(self.failed))
+
+
+def _share(
+    comm: Any,
+    params: libtbx.phil.scope_extract,
+    common: Experiment,
+    files: Files,
+    todo: Sequence[plan.Task],
+    simulate: Images,
+    sums: Reduction | None,
+    taken_over: Sequence[Path],
+) -> list[int]:
+    """Makes all images together with the other ranks; returns those that failed, counted from 0."""
+    n_images = sum(len(task.needed) for task in todo)
+    with progress(n_images, show=comm.rank == 0) as report:
+        news = _News(n_images, report)
+        work = crew(comm, len(todo), news)
+        news.crew = work
+        output = Output(
+            files,
+            common.saturation + 1,
+            work.tell,
+            sums,
+            None if params.output.images or sums is None else files.partial_sums(comm.rank),
+            taken_over,
+            partial(log_to, files.log(comm.rank)) if params.output.log else lambda line: None,
+        )
+        begun = time.monotonic()
+        _, failure = ranks.attempt(lambda: _work(work, todo, simulate, output))
+        if failure:
+            where = "" if failure.startswith("Sorry") or comm.size == 1 else f"Rank {comm.rank}:\n"
+            work.tell(News(stop=where + failure.rstrip()))
+        seconds = time.monotonic() - begun
+        reports = work.finish(
+            Report(output.made, seconds, work.waited_s, output.times, output.overloads, peak_memory())
+        )
+    stopped_by, failed = ranks.on_first(comm, lambda: (work.stopped_by, sorted(news.failed)))
     if comm.rank == 0:
-        print(engine_line, flush=True)
-    written = _Written(common, files)
-    with Writer(written) as writer, progress(params.n_images, show=comm.rank == 0) as report:
-
-        def simulate_and_write(image: int) -> None:
-            if image < params.n_images:
-                writer.put(image, simulate(image))
-            if image + comm.size >= params.n_images:  # this rank's last
-                writer.finish()
-
-        for first in range(0, params.n_images, comm.size):
-            ranks.on_all(comm, lambda: simulate_and_write(first + comm.rank))
-            report(min(first + comm.size, params.n_images))
-    overloads = _overloads(common.saturation, sum(comm.allgather(written.overloads), []), params.n_images)
-    if comm.rank == 0 and overloads:
-        print(overloads, flush=True)
-    return ranks.on_first(comm, lambda: _conclude(files, working, common, params.n_images, written.first_image))
+        for text in (overloads(common.saturation, reports), summary(reports, len(failed))):
+            if text:
+                print(text, flush=True)
+    if stopped_by:
+        raise ranks.Failed(stopped_by)
+    return failed
 
 
-class _Written:
-    """Writes images, and keeps what there is to say of them."""
-
-    def __init__(self, common: Experiment, files: Files) -> None:
-        self.overload = common.saturation + 1
-        self.files = files
-        self.overloads: list[int] = []  # pixels of each image that has any
-        self.first_image: tuple[np.ndarray, ...] | None = None
-
-    def __call__(self, index: int, counts: Counts) -> None:
-        panels = counts.panels()
-        write_image(self.files.image(index), panels)
-        overloads = sum(np.count_nonzero(panel == self.overload) for panel in panels)
-        if overloads:
-            self.overloads.append(overloads)
-        if index == 0:
-            self.first_image = panels
-
-
-def _overloads(saturation: int, overloads: list[int], n_images: int) -> str:
-    """What to say of pixels, by image, that are brighter than is trusted; nothing if there are none."""
-    if not overloads:
-        return ""
-    return (
-        f"Overloads: {counted(sum(overloads), 'pixel')} in {len(overloads)} of {counted(n_images, 'image')} would "
-        f"count more than {saturation}, and read {saturation + 1}"
-    )
+def _work(
+    work: FirstRank | OtherRank, todo: Sequence[plan.Task], simulate: Images, output: Output
+) -> None:
+    """Makes this rank's images."""
+    with output, Writer(output) as writer:
+        for item in work.items():
+            task = todo[item]
+            for image in task.needed:
+                if work.stopped():
+                    break
+                if not task.simulated:
+                    writer.put(task, image, None)
+                    continue
+                begun = time.monotonic()
+                try:
+                    counts = simulate(image)
+                # What is wrong with this image alone. Other errors are those of the program or the computer.
+                except (Sorry, ValueError, OSError) as error:
+                    output.failed((image,), str(error))
+                else:
+                    output.times.simulate += time.monotonic() - begun
+                    writer.put(task, image, counts)
+            else:
+                writer.put(task, None, None)
+        writer.finish()
+        output.save_sums()
 
 
 def _parameters(arguments: list[str]) -> libtbx.phil.scope:
@@ -171,11 +243,92 @@ def _parameters(arguments: list[str]) -> libtbx.phil.scope:
     return working
 
 
-def _prepare(arguments: list[str]) -> tuple[libtbx.phil.scope, Experiment]:
-    working = _parameters(arguments)
+def _finished(files: Files, working: libtbx.phil.scope) -> str | None:
+    """What to say if an earlier run of this job has done everything; None if there is something to do.
+
+    Raises:
+        Sorry: there are images of another job.
+    """
+    _check_same_job(files, working)
     params = working.extract()
-    print(f"Calculating structure factors of {params.crystal.pdb.file or 'rubredoxin (PDB 1BRF)'}", flush=True)
-    return working, experiment(params)
+    output = params.output
+    try:
+        if record.differences(files.parameters, working):
+            return None
+        if record.n_images(files.parameters, working) != params.n_images:
+            return None
+    except (OSError, ValueError):
+        return None
+    if output.images and not _is_complete(files, params.n_images):
+        return None
+    if output.reduce and not reduction.holds(files.reduced, output.reduce, params.n_images):
+        return None
+    return f"All images are there already\n{_contents(files, params)}"
+
+
+def _is_complete(files: Files, n_images: int) -> bool:
+    """Whether there is a master with nothing missing, and all of its data files."""
+    try:
+        with h5py.File(files.master, "r") as file:
+            if "missing_images" in file[nxmx.IMAGE].attrs:
+                return False
+    except (OSError, KeyError):
+        return False
+    return set(range(files.n_data(n_images))) <= set(files.numbers_of_data())
+
+
+def _check_same_job(files: Files, working: libtbx.phil.scope) -> None:
+    """Refuses to go on with images of another job, unless they may be overwritten.
+
+    Raises:
+        Sorry: with the names of the parameters that differ.
+    """
+    there = [files.data(number) for number in files.numbers_of_data()]
+    there += [files.partial_sums(number) for number in files.numbers_of_partial_sums()]
+    there += [files.reduced] if files.reduced.is_file() else []
+    if not there or working.extract().output.overwrite:
+        return
+    try:
+        differences = record.differences(files.parameters, working)
+    except (OSError, ValueError):
+        differences = [f"unknown, as there is no readable {files.parameters.name}"]
+    if differences:
+        raise Sorry(
+            f"output.prefix={files.prefix}: expected another one, or output.overwrite=True, as {there[0]} was simulated "
+            f"with other parameters: {'; '.join(differences)}"
+        )
+
+
+def files_of(params: libtbx.phil.scope_extract) -> Files:
+    """The files that a job with these parameters writes."""
+    output = params.output
+    return Files(Path(output.directory), output.prefix, output.images_per_file, output.true_amplitudes)
+
+
+def _prepare(comm: Any, params: libtbx.phil.scope_extract) -> tuple[Experiment, node_memory.NodeAmplitudes]:
+    """The experiment, which has amplitudes on the first rank only, and the amplitudes that all ranks of a node share.
+
+    Raises:
+        ranks.Failed: on all ranks.
+    """
+    whole: list[Experiment] = []  # on the first rank
+
+    def prepare() -> Experiment:
+        measured, model = params.crystal.structure_factors.file, params.crystal.pdb.file or "rubredoxin (PDB 1BRF)"
+        print(f"Reading {measured}" if measured else f"Calculating structure factors of {model}", flush=True)
+        whole.append(experiment(params))
+        return whole[0].without_amplitudes()
+
+    common = ranks.on_first(comm, prepare)
+    amplitudes = node_memory.amplitudes(comm, whole[0].scattering.channels if whole else None)
+    return (whole or [common])[0], amplitudes
+
+
+def _empty_sums(params: libtbx.phil.scope_extract, common: Experiment) -> Reduction | None:
+    if not params.output.reduce:
+        return None
+    shape = nxmx.stored_shape([panel.get_image_size()[::-1] for panel in common.detector])
+    return Reduction(params.output.reduce, shape, common.data_type)
 
 
 def _announcement(params: libtbx.phil.scope_extract, common: Experiment, n_ranks: int) -> str:
@@ -187,41 +340,65 @@ def _announcement(params: libtbx.phil.scope_extract, common: Experiment, n_ranks
         f"by {counted(n_ranks, 'process', 'processes')}",
         f"Crystal: {symmetry.space_group_info()}, {cell}; {common.amplitudes.size()} amplitudes "
         f"to {common.amplitudes.d_min():.2f} angstrom",
+        *common.scattering.notes,
     ]
     if params.attenuation and common.sensor is None:
         lines.append("detector.reference says nothing of the sensor: attenuation=True has no effect")
+    lines += remarks(common.detector, common.shot(0).pulse.energies_eV, common.amplitudes)
     lines.append(response_parameters.described(params, common.response, common.saturation))
     return "\n".join(lines)
 
 
-def _make_room(files: Files) -> None:
-    try:
-        files.directory.mkdir(parents=True, exist_ok=True)
+def _claim(held: ExitStack, files: Files, working: libtbx.phil.scope) -> None:
+    """Makes the directory this job's own, until what is held is let go of.
+
+    Raises:
+        Sorry: it cannot be written, or another job writes there or has written there.
+    """
+    with _writable(files.directory, f"output.directory={files.directory}"):
+        lock = held.enter_context(record.Lock(files.parameters))
+        _check_same_job(files, working)
+        if working.extract().output.overwrite and _differs(files, working):
+            files.remove_results()
+        files.remove_temporary()
         # An old master beside new images would pass for theirs if this job does not come to its end.
         files.master.unlink(missing_ok=True)
+    with _writable(files.true_amplitudes.parent, f"output.true_amplitudes={files.true_amplitudes}"):
+        pass
+    lock.write(record.text(working))
+
+
+@contextmanager
+def _writable(directory: Path, name: str) -> Iterator[None]:
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        if not os.access(directory, os.W_OK | os.X_OK):
+            raise PermissionError(0, "it is read-only")
+        yield
     except OSError as error:
-        raise Sorry(
-            f"output.directory={files.directory}: expected a directory to write in, but {error.strerror}"
-        ) from error
-    if not os.access(files.directory, os.W_OK | os.X_OK):
-        raise Sorry(f"output.directory={files.directory}: expected a directory to write in, but it is read-only")
+        raise Sorry(f"{name}: expected a directory to write in, but {error.strerror}") from error
+
+
+def _differs(files: Files, working: libtbx.phil.scope) -> bool:
+    try:
+        return bool(record.differences(files.parameters, working))
+    except (OSError, ValueError):
+        return True
 
 
 def _conclude(
     files: Files,
     working: libtbx.phil.scope,
     common: Experiment,
-    n_images: int,
-    first_image: tuple[np.ndarray, ...],
+    missing: Sequence[int],
+    sums: Reduction | None,
 ) -> str:
     """Writes what is about all images, the master last."""
-    with whole_file(files.parameters) as temporary:
-        Path(temporary).write_text(working.as_str())
+    params = working.extract()
+    n_images = params.n_images
     shots = [common.shot(index) for index in range(n_images)]
     pulses = [shot.pulse for shot in shots]
     beams = [pulse.beam for pulse in pulses]
-    # One object where images share it: files then hold it once.
-    spectra = {id(pulse): pulse.spectrum for pulse in pulses}
     write_amplitudes(files.true_amplitudes, common.amplitudes, beams[0].get_wavelength())
     rotation = {"scan": common.scan, "goniometer": common.goniometer}
     if common.scan is None:
@@ -229,24 +406,54 @@ def _conclude(
     else:
         true_beams, true_crystals = beams[0], shots[0].models
     write_experiments(files.true_models, files.master, common.detector, true_beams, true_crystals, **rotation)
-    write_picture(files.picture, first_image, common.detector, beams[0], common.masks)
-    write_master(
-        files.master,
-        [files.image(index) for index in range(n_images)],
-        common.detector,
-        beams,
-        [spectra[id(pulse)] for pulse in pulses],
-        photons=[pulse.photons for pulse in pulses],
-        beam_size_mm=common.beam_size_mm,
-        **rotation,
-        description=response_parameters.described(working.extract(), common.response, common.saturation),
-    )
-    first, last = files.image(0).name, files.image(n_images - 1).name
-    return f"""
-Written to {files.directory}:
-  {files.master.name:24} {counted(n_images, "image")}, {first if n_images == 1 else f"{first} to {last}"}
-  {files.true_models.name:24} the true models, one for each crystal
-  {files.true_amplitudes.name:24} the true amplitudes
-  {files.parameters.name:24} the parameters
-  {files.picture.name:24} the first image
-Try: dials.import {shlex.quote(str(files.master))}"""
+    if sums is not None:
+        sums.save(files.reduced, common.detector)
+        for rank in files.numbers_of_partial_sums():
+            files.partial_sums(rank).unlink(missing_ok=True)
+    first = next((image for image in range(n_images) if image not in set(missing)), None)
+    if params.output.images and first is not None:
+        number, index = divmod(first, files.images_per_file)
+        shapes = [panel.get_image_size()[::-1] for panel in common.detector]
+        panels = nxmx.as_panels(nxmx.read_image(files.data(number), index), shapes)
+        write_picture(files.picture, panels, common.detector, beams[0], common.masks)
+        # One object where images share it: files then hold it once.
+        spectra = {id(pulse): pulse.spectrum for pulse in pulses}
+        nxmx.write_master(
+            files.master,
+            [files.data(number) for number in range(files.n_data(n_images))],
+            common.detector,
+            beams,
+            [spectra[id(pulse)] for pulse in pulses],
+            n_images=n_images,
+            images_per_file=files.images_per_file,
+            missing=missing,
+            photons=[pulse.photons for pulse in pulses],
+            beam_size_mm=common.beam_size_mm,
+            **rotation,
+            description=response_parameters.described(params, common.response, common.saturation),
+        )
+    return f"\n{_contents(files, params)}"
+
+
+def _contents(files: Files, params: libtbx.phil.scope_extract) -> str:
+    """What a job has written."""
+    first, last = files.data(0).name, files.data(files.n_data(params.n_images) - 1).name
+    lines = [f"Written to {files.directory}:"]
+    if params.output.images:
+        names = first if first == last else f"{first} to {last}"
+        lines.append(f"  {files.master.name:24} {counted(params.n_images, 'image')}, {names}")
+    if params.output.reduce:
+        lines.append(f"  {files.reduced.name:24} of all images: {', '.join(params.output.reduce)}")
+    lines += [
+        f"  {files.true_models.name:24} the true models, one for each crystal",
+        f"  {_shown(files.true_amplitudes, files.directory):24} the true amplitudes",
+        f"  {files.parameters.name:24} the parameters",
+    ]
+    if params.output.images:
+        lines.append(f"  {files.picture.name:24} the first image")
+        lines.append(f"Try: dials.import {shlex.quote(str(files.master))}")
+    return "\n".join(lines)
+
+
+def _shown(path: Path, directory: Path) -> str:
+    return path.name if path.parent == directory else str(path)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import os
 from contextlib import contextmanager
-from typing import Any, Iterator, Sequence
+from typing import Any, Callable, Iterator, Sequence
 
 import h5py
 import hdf5plugin
@@ -17,19 +18,83 @@ IMGCIF_TO_MCSTAS = np.diag([-1.0, 1.0, -1.0])
 
 
 @contextmanager
-def whole_hdf5(path: str | os.PathLike) -> Iterator[h5py.File]:
+def whole_hdf5(path: str | os.PathLike) -> Iterator[File]:
     """Gives an HDF5 file to fill; it is at `path` if the block succeeds, and else whatever was there before.
 
     Raises:
         Sorry: the directory does not exist, or the system refuses to write.
     """
-    # In memory: HDF5 does not survive a disk that is full when it closes a file. The bytes are the same.
-    with h5py.File(os.fspath(path), "w", driver="core", backing_store=False, libver=("earliest", "v110")) as file:
-        yield file
-        file.flush()
-        contents = file.id.get_file_image()
-    with whole_file(path) as temporary, open(temporary, "wb") as stream:
-        stream.write(contents)
+    with whole_file(path) as temporary, open(temporary, "w+b", buffering=0) as file, hdf5_in(file) as filled:
+        yield filled
+
+
+@contextmanager
+def hdf5_in(stream: io.RawIOBase | io.BytesIO) -> Iterator[File]:
+    """Gives an HDF5 file to fill, which goes into an open binary file as it grows.
+
+    Raises:
+        OSError: of the stream, at the end of the block.
+    """
+    patient = _Patient(stream)
+    try:
+        with File(patient) as file:
+            yield file
+    finally:
+        if patient.error is not None:
+            raise patient.error
+
+
+class File(h5py.File):
+    """An HDF5 file in a stream that fails late: see check."""
+
+    def __init__(self, patient: _Patient) -> None:
+        super().__init__(patient, "w", libver=("earliest", "v110"))
+        self._patient = patient
+
+    def check(self) -> None:
+        """Raises the OSError, if any, with which the stream has refused what the file holds."""
+        if self._patient.error is not None:
+            raise self._patient.error
+
+
+class _Patient(io.RawIOBase):
+    """A file for HDF5, which does not survive an error when it closes one: the error is kept, the rest let go."""
+
+    def __init__(self, stream: io.RawIOBase | io.BytesIO) -> None:
+        self._stream = stream
+        self.error: OSError | None = None
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        return self._stream.seek(offset, whence)
+
+    def tell(self) -> int:
+        return self._stream.tell()
+
+    def readinto(self, buffer: memoryview) -> int:
+        return self._stream.readinto(buffer)
+
+    def write(self, contents: memoryview) -> int:
+        self._attempt(self._write_all, contents)
+        return len(contents)
+
+    def truncate(self, size: int | None = None) -> int:
+        self._attempt(self._stream.truncate, size)
+        return size
+
+    def flush(self) -> None:
+        self._attempt(self._stream.flush)
+
+    def _write_all(self, contents: memoryview) -> None:
+        rest = memoryview(contents)
+        while len(rest):
+            rest = rest[self._stream.write(rest) :]
+
+    def _attempt(self, action: Callable[..., Any], *arguments: Any) -> None:
+        if self.error is None:
+            try:
+                action(*arguments)
+            except OSError as error:
+                self.error = error
 
 
 def group(parent: h5py.Group, name: str, nx_class: str, **attributes: str) -> h5py.Group:

@@ -1,9 +1,11 @@
 """Images and their geometry as NeXus/NXmx HDF5 files, which dxtbx and DIALS open as they are.
 
-Every image has a data file of its own, so that its bytes depend on that image alone; a master file holds the
-models and a virtual dataset over all data files (by relative names: the folder can be moved as a whole).
+A data file holds one image or several, and its bytes depend on these alone; a master file holds the models and a
+virtual dataset over all data files (by relative names: the folder can be moved as a whole). An image that is missing
+reads as one in which no pixel holds a measurement; the attribute `missing_images` of the dataset, in data files and
+master, lists such images, counted from 0 in that file.
 
-An image is stored as one two-dimensional array, `/entry/data/data` of shape (1, slow, fast): the panels one
+An image is stored as one two-dimensional array, of `/entry/data/data` of shape (images, slow, fast): the panels one
 below the other in the detector's order, each left-justified. `data_origin` and `data_size` of each
 NXdetector_module say which rows and columns are a panel's. Pixels are integers of 32 bits with sign or of 16 without;
 one that holds no measurement, or lies beside a panel that is narrower than the widest, is -1 or 65535.
@@ -22,12 +24,14 @@ detector's gain and offset, which dxtbx 3.11 does not read, pixel masks that dif
 from __future__ import annotations
 
 import os
-from typing import Any, Sequence
+from contextlib import contextmanager
+from typing import Any, BinaryIO, Callable, Collection, Iterator, Sequence
 
 import h5py
 import numpy as np
 from dxtbx.model import Beam, Detector, Goniometer, Scan, Spectrum
 from libtbx.utils import Sorry
+
 from nanobragg_kokkos import nexus
 from nanobragg_kokkos.detector_response import MASKED
 from nanobragg_kokkos.frame import frame_rotation, rotated_detector
@@ -40,30 +44,132 @@ PIXELS_A_CHUNK = 2**20
 
 
 def write_image(path: str | os.PathLike, panels: Sequence[np.ndarray]) -> None:
-    """Write one image to the data file `path`: the same bytes whenever the pixels are the same.
+    """Write one image to the data file `path`: see image_file."""
+    with image_file(path, 1) as write:
+        write(0, panels)
 
-    Panels of one width that lie one below the other in one array are written from there, without a copy.
 
-    Args:
-        path: of the file.
-        panels: one array of shape (slow, fast) for each panel: all uint16, with 65535 for pixels that hold no
-            measurement, or any integers that fit 32 bits with sign, with -1 for them.
+@contextmanager
+def image_file(path: str | os.PathLike, n_images: int) -> Iterator[Callable[[int, Sequence[np.ndarray]], None]]:
+    """Gives a function that writes image k, 0 to n_images - 1, to the data file `path`, which is there at the end.
+
+    The images come in any order, each at most once; those that have not come are missing. They go into the file as
+    they come: memory is taken for one of them. Equal images, in the same order, give equal bytes. Panels of one width
+    that lie one below the other in one array are written from there, without a copy.
+
+    The function's arguments are the image's number and one array of shape (slow, fast) for each panel: all uint16, with
+    65535 for pixels that hold no measurement, or any integers that fit 32 bits with sign, with -1 for them.
+
+    Raises:
+        ValueError: arrays of another kind, or not of the first image's.
+        OSError: by the function: there is no room for more.
+        atomic.CannotWrite: at the end: the file cannot be written.
+    """
+    with nexus.whole_hdf5(path) as file:
+        images = _Images(file, n_images)
+        yield images.write
+        images.note_missing()
+
+
+def write_image_to(stream: BinaryIO, panels: Sequence[np.ndarray]) -> None:
+    """Write to an open file what write_image would write to one of its own."""
+    with nexus.hdf5_in(stream) as file:
+        _Images(file, 1).write(0, panels)
+
+
+def stored_shape(shapes: Sequence[tuple[int, int]]) -> tuple[int, int]:
+    """(slow, fast) of an image as it is stored, of panels of such shapes."""
+    return _stack(shapes)[1]
+
+
+def images_of(path: str | os.PathLike) -> tuple[int, list[int]]:
+    """How many images a data file has room for, and which of them, counted from 0, are missing.
+
+    Raises:
+        OSError: the file cannot be read, or is none of images.
+    """
+    try:
+        with h5py.File(os.fspath(path), "r") as file:
+            data = file[IMAGE]
+            return data.shape[0], _missing(data)
+    except (KeyError, AttributeError, IndexError) as error:
+        raise OSError(f"{path} holds no images ({error})") from error
+
+
+def read_image(path: str | os.PathLike, image: int) -> np.ndarray:
+    """An image of a data file or master, counted from 0, as it is stored: all panels one below the other.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    try:
+        with h5py.File(os.fspath(path), "r") as file:
+            return file[IMAGE][image]
+    except (KeyError, ValueError) as error:
+        raise OSError(f"{path} holds no image {image} ({error})") from error
+
+
+def as_panels(stored: np.ndarray, shapes: Sequence[tuple[int, int]]) -> list[np.ndarray]:
+    """The panels, of shapes (slow, fast), of an image as it is stored."""
+    rows, _ = _stack(shapes)
+    return [stored[row : row + slow, :fast] for row, (slow, fast) in zip(rows, shapes)]
+
+
+def stacked(panels: Sequence[np.ndarray]) -> np.ndarray:
+    """An image as it is stored, of the panels that image_file takes.
 
     Raises:
         ValueError: arrays of another kind.
-        Sorry: the file cannot be written.
     """
     panels = _as_pixels(panels)
-    rows, shape = _stack([panel.shape for panel in panels])
-    with nexus.whole_hdf5(path) as file:
-        data = nexus.group(nexus.group(file, "entry", "NXentry"), "data", "NXdata", signal="data")
-        data.create_dataset(
-            "data",
-            data=_stacked(panels, rows, shape)[np.newaxis],
-            chunks=(1, *_chunk(panels, *shape)),
-            track_times=False,
-            **nexus.compression(),
-        )
+    return _stacked(panels, *_stack([panel.shape for panel in panels]))
+
+
+class _Images:
+    """The dataset of a data file, made when its first image tells shape and type."""
+
+    def __init__(self, file: nexus.File, n_images: int) -> None:
+        self._file = file
+        self._group = nexus.group(nexus.group(file, "entry", "NXentry"), "data", "NXdata", signal="data")
+        self._n_images = n_images
+        self._data: h5py.Dataset | None = None
+        self._written: set[int] = set()
+
+    def write(self, image: int, panels: Sequence[np.ndarray]) -> None:
+        panels = _as_pixels(panels)
+        rows, shape = _stack([panel.shape for panel in panels])
+        dtype = panels[0].dtype
+        if self._data is None:
+            self._data = self._group.create_dataset(
+                "data",
+                (self._n_images, *shape),
+                dtype,
+                chunks=(1, *_chunk(panels, *shape)),
+                fillvalue=MASKED[dtype],
+                track_times=False,
+                **nexus.compression(),
+            )
+        elif (self._data.shape[1:], self._data.dtype) != (shape, dtype):
+            raise ValueError(
+                f"panels: expected {self._data.dtype} of shape {self._data.shape[1:]}, as in this file's first image, "
+                f"got {dtype} of shape {shape}."
+            )
+        self._data[image] = _stacked(panels, rows, shape)
+        self._written.add(image)
+        self._file.check()
+
+    def note_missing(self) -> None:
+        if self._data is not None:
+            _note_missing(self._data, [k for k in range(self._n_images) if k not in self._written])
+
+
+def _note_missing(data: h5py.Dataset, missing: Sequence[int]) -> None:
+    if missing:
+        data.attrs["missing_images"] = np.array(missing, np.int64)
+
+
+def _missing(data: h5py.Dataset) -> list[int]:
+    return [int(k) for k in data.attrs.get("missing_images", ())]
 
 
 def write_master(
@@ -74,6 +180,9 @@ def write_master(
     spectrum: Spectrum | Sequence[Spectrum] | None = None,
     *,
     masks: Sequence[np.ndarray] | None = None,
+    n_images: int | None = None,
+    images_per_file: int = 1,
+    missing: Collection[int] = (),
     photons: float | Sequence[float] | None = None,
     beam_size_mm: float | None = None,
     exposure_s: float | None = None,
@@ -82,17 +191,20 @@ def write_master(
     sample_name: str = "crystal",
     description: str = "simulated detector",
 ) -> None:
-    """Write the master file `path` over `data_files`, which `write_image` has written.
+    """Write the master file `path` over `data_files`, which `image_file` or `write_image` has written.
 
     Args:
         path: of the file.
-        data_files: one an image, in the images' order; the master names them relative to itself.
+        data_files: in the images' order; the master names them relative to itself.
         detector: any dxtbx Detector; its groups become the levels of the chain of transformations.
         beam: for all images, or one an image; all of one direction and polarization. Its wavelength
             (angstrom) is the one that dxtbx reads back.
         spectrum: for all images, or one an image (eV, relative weights); a variant of the wavelength.
         masks: one bool array (slow, fast) for each panel, False where all images hold no measurement; the
             untrusted rectangles of the detector's panels are added to it.
+        n_images: None: as many as the data files are for.
+        images_per_file: image k is number k % images_per_file of file number k // images_per_file.
+        missing: images, counted from 0, that are in no file; a file all of whose images are missing need not be there.
         photons: of the beam in the exposure, for all images, or one number an image.
         beam_size_mm: side of the beam's square cross-section.
         exposure_s: of an image.
@@ -108,7 +220,11 @@ def write_master(
     data_files = [os.path.abspath(os.fspath(name)) for name in data_files]
     if not data_files:
         raise ValueError("data_files: expected at least one.")
-    n_images = len(data_files)
+    if n_images is None:
+        n_images = len(data_files) * images_per_file
+    if len(data_files) != -(-n_images // images_per_file):
+        raise ValueError(f"data_files: expected {-(-n_images // images_per_file)}, got {len(data_files)}.")
+    missing = sorted(missing)
     beams = _one_an_image("beam", beam, Beam, n_images)
     spectra = None if spectrum is None else _one_an_image("spectrum", spectrum, Spectrum, n_images)
     counts = None if photons is None else _one_an_image("photons", photons, (int, float, np.number), n_images)
@@ -116,7 +232,7 @@ def write_master(
     detector = rotated_detector(detector, rotation)
     shapes = [panel.get_image_size()[::-1] for panel in detector]
     rows, shape = _stack(shapes)
-    dtype = _type_of_pixels(data_files, shape)
+    dtype = _type_of_pixels(_files_with_images(data_files, n_images, images_per_file, missing), shape)
     check_readable(detector)
 
     with nexus.whole_hdf5(path) as file:
@@ -125,7 +241,9 @@ def write_master(
         nexus.field(entry, "definition", "NXmx").attrs["version"] = "2024.02"
 
         data = nexus.group(entry, "data", "NXdata", signal="data")
-        _write_links(data, [os.path.relpath(name, os.path.dirname(path)) for name in data_files], shape, dtype)
+        names = [os.path.relpath(name, os.path.dirname(path)) for name in data_files]
+        _write_links(data, names, n_images, images_per_file, shape, dtype)
+        _note_missing(data["data"], missing)
 
         source = nexus.group(entry, "source", "NXsource")
         nexus.field(source, "name", "simulation")
@@ -205,6 +323,18 @@ def _one_an_image(name: str, value: Any, kind: type | tuple[type, ...], n_images
     return values
 
 
+def _files_with_images(
+    data_files: Sequence[str], n_images: int, images_per_file: int, missing: Sequence[int]
+) -> list[str]:
+    """Those that are to be there."""
+    expected = np.ones(n_images, bool)
+    expected[list(missing)] = False
+    files = sorted({int(k) // images_per_file for k in np.flatnonzero(expected)})
+    if not files:
+        raise Sorry("data_files: expected at least one image, but all are missing.")
+    return [data_files[k] for k in files]
+
+
 def _type_of_pixels(data_files: Sequence[str], shape: tuple[int, int]) -> np.dtype:
     """Of the images in all data files, which are to be there and to have that shape."""
     for name in data_files:
@@ -216,25 +346,33 @@ def _type_of_pixels(data_files: Sequence[str], shape: tuple[int, int]) -> np.dty
             found, dtype = file[IMAGE].shape, file[IMAGE].dtype
     except (OSError, KeyError) as error:
         raise Sorry(f"data_files: {data_files[0]} holds no image ({error}).") from error
-    if found != (1, *shape):
+    if len(found) != 3 or found[1:] != shape:
         raise ValueError(
-            f"data_files: {data_files[0]} has an image of shape {found}, the detector needs {(1, *shape)}."
+            f"data_files: {data_files[0]} has an image of shape {found[1:]}, the detector needs {shape}."
         )
     if dtype not in MASKED:
         raise ValueError(f"data_files: {data_files[0]} has pixels of type {dtype}, expected int32 or uint16.")
     return dtype
 
 
-def _write_links(group: h5py.Group, data_files: Sequence[str], shape: tuple[int, int], dtype: np.dtype) -> None:
+def _write_links(
+    group: h5py.Group,
+    data_files: Sequence[str],
+    n_images: int,
+    images_per_file: int,
+    shape: tuple[int, int],
+    dtype: np.dtype,
+) -> None:
     """The virtual dataset over all images, at h5py's low level: only there its time stamp can be left out."""
     properties = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
     properties.set_obj_track_times(False)
     properties.set_fill_value(np.array(MASKED[dtype], dtype))
-    space = h5py.h5s.create_simple((len(data_files), *shape))
-    source = h5py.h5s.create_simple((1, *shape))
+    space = h5py.h5s.create_simple((n_images, *shape))
     for k, name in enumerate(data_files):
-        space.select_hyperslab((k, 0, 0), (1, *shape))
-        properties.set_virtual(space, os.fsencode(name), IMAGE.encode(), source)
+        first = k * images_per_file
+        source_shape = (min(images_per_file, n_images - first), *shape)
+        space.select_hyperslab((first, 0, 0), source_shape)
+        properties.set_virtual(space, os.fsencode(name), IMAGE.encode(), h5py.h5s.create_simple(source_shape))
     space.select_all()
     h5py.h5d.create(group.id, b"data", h5py.h5t.py_create(dtype), space, properties)
 

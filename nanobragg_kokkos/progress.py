@@ -24,6 +24,17 @@ def counted(number: int, name: str, names: str | None = None) -> str:
     return f"{number} {name if number == 1 else names or name + 's'}"
 
 
+def duration(seconds: float) -> str:
+    """In words, of two units at most: 42 s, 3 min 20 s, 5 h 7 min."""
+    if seconds < 10:
+        return f"{seconds:.2g} s"
+    minutes, seconds = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes} min"
+    return f"{minutes} min {seconds} s" if minutes else f"{seconds} s"
+
+
 @contextmanager
 def progress(total: int, show: bool) -> Iterator[Callable[[int], None]]:
     """Gives a function to be told how many images are done.
@@ -32,7 +43,7 @@ def progress(total: int, show: bool) -> Iterator[Callable[[int], None]]:
         total: number of images.
         show: False: says nothing.
     """
-    if not show:
+    if not show or total == 0:
         yield lambda done: None
     elif tqdm and sys.stderr.isatty():
         with tqdm(total=total, unit="image") as bar:
@@ -48,8 +59,10 @@ def _lines(total: int) -> Callable[[int], None]:
     def say(done: int) -> None:
         nonlocal last
         now = time.monotonic()
-        if done == total or now - last >= SECONDS_BETWEEN_LINES:
+        if done == total or (done and now - last >= SECONDS_BETWEEN_LINES):
             last = now
-            print(f"{done} of {counted(total, 'image')}, {(now - start) / done:.2g} s an image", flush=True)
+            rate = done / max(now - start, 1e-9)
+            left = f", {duration((total - done) / rate)} left" if done < total else ""
+            print(f"{done} of {counted(total, 'image')}, {rate:.3g} images/s{left}", flush=True)
 
     return say

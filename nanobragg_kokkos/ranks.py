@@ -6,6 +6,7 @@ import os
 import traceback
 from typing import Any, Callable, TypeVar
 
+import numpy as np
 from libtbx.utils import Sorry
 
 T = TypeVar("T")
@@ -16,6 +17,16 @@ LAUNCHERS = (
     ("PMI_SIZE", "PMI_RANK"),
     ("SLURM_STEP_NUM_TASKS", "SLURM_PROCID"),
     ("FLUX_JOB_SIZE", "FLUX_TASK_RANK"),
+)
+
+
+# Where launchers say which of the processes on its node this one is, as far as Kokkos looks for it.
+LOCAL_RANKS = (
+    "OMPI_COMM_WORLD_LOCAL_RANK",
+    "MV2_COMM_WORLD_LOCAL_RANK",
+    "MPI_LOCALRANKID",
+    "SLURM_LOCALID",
+    "PMI_LOCAL_RANK",
 )
 
 
@@ -33,6 +44,9 @@ class OneRank:
         return value
 
     def allgather(self, value: T) -> list[T]:
+        return [value]
+
+    def gather(self, value: T) -> list[T]:
         return [value]
 
     def barrier(self) -> None:
@@ -63,13 +77,68 @@ def world() -> Any:
     return MPI.COMM_WORLD
 
 
+def choose_device(comm: Any) -> None:
+    """Has this rank take one of the GPUs of its node in turn; to be called before Kokkos starts.
+
+    Kokkos does so by itself, by the rank's number on its node, if the launcher tells it in a variable that Kokkos knows;
+    else this does. How many GPUs there are is what the CUDA or HIP runtime sees, or DEVICES_PER_NODE. KOKKOS_DEVICE_ID and
+    KOKKOS_MAP_DEVICE_ID_BY come first, if they are set.
+
+    Raises:
+        Sorry: DEVICES_PER_NODE is no number.
+    """
+    local = next((int(os.environ[name]) for name in LOCAL_RANKS if name in os.environ), None)
+    if local is None:
+        local = _rank_on_node(comm)
+        if comm.size > 1:
+            os.environ["MPI_LOCALRANKID"] = str(local)
+    devices = os.environ.get("DEVICES_PER_NODE")
+    if devices is None or {"KOKKOS_DEVICE_ID", "KOKKOS_MAP_DEVICE_ID_BY"} & set(os.environ):
+        return
+    if not devices.isdecimal() or int(devices) == 0:
+        raise Sorry(f"DEVICES_PER_NODE={devices}: expected the number of GPUs of a node, 1 or more")
+    os.environ["KOKKOS_DEVICE_ID"] = str(local % int(devices))
+
+
+def _rank_on_node(comm: Any) -> int:
+    if comm.size == 1:
+        return 0
+    from mpi4py import MPI
+
+    node = comm.Split_type(MPI.COMM_TYPE_SHARED, comm.rank)
+    try:
+        return node.rank
+    finally:
+        node.Free()
+
+
+def added_up(comm: Any, values: np.ndarray) -> np.ndarray:
+    """Whole numbers, added up over all ranks, on the first; elsewhere, what was given."""
+    return _reduced(comm, values, "SUM")
+
+
+def largest(comm: Any, values: np.ndarray) -> np.ndarray:
+    """The largest of each number over all ranks, on the first; elsewhere, what was given."""
+    return _reduced(comm, values, "MAX")
+
+
+def _reduced(comm: Any, values: np.ndarray, operation: str) -> np.ndarray:
+    if comm.size == 1:
+        return values
+    from mpi4py import MPI
+
+    result = np.empty_like(values) if comm.rank == 0 else None
+    comm.Reduce(np.ascontiguousarray(values), result, op=getattr(MPI, operation))
+    return values if result is None else result
+
+
 def on_first(comm: Any, action: Callable[[], T]) -> T:
     """What the action returns on the first rank, on all ranks.
 
     Raises:
         Failed: the action raised an exception.
     """
-    result, failure = comm.bcast(_attempt(action) if comm.rank == 0 else None)
+    result, failure = comm.bcast(attempt(action) if comm.rank == 0 else None)
     if failure:
         raise Failed(failure)
     return result
@@ -81,7 +150,7 @@ def on_all(comm: Any, action: Callable[[], T]) -> T:
     Raises:
         Failed: the action raised an exception on any rank.
     """
-    result, failure = _attempt(action)
+    result, failure = attempt(action)
     failures = [f for f in comm.allgather(failure) if f]
     if failures:
         raise Failed(failures[0])
@@ -97,7 +166,8 @@ def _launched(size: str, rank: str) -> tuple[int, int]:
     return int(os.environ.get(size, 1)), int(os.environ.get(rank, 0))
 
 
-def _attempt(action: Callable[[], T]) -> tuple[T | None, str | None]:
+def attempt(action: Callable[[], T]) -> tuple[T | None, str | None]:
+    """What the action returns, and None; or None, and why it failed, as it is to be printed."""
     try:
         return action(), None
     except Sorry as error:
