@@ -1,7 +1,8 @@
 from __future__ import annotations
 
-from typing import Any, List, Optional, Tuple, TypedDict
+from typing import Any, List, Optional, Tuple, TypedDict, overload
 
+import numpy as np
 from cctbx.array_family import flex
 from dxtbx.model import Crystal as DxtbxCrystal
 from dxtbx.model import Detector as DxtbxDetector
@@ -54,11 +55,21 @@ class Crystal:
     ) -> None: ...
 
 class StructureFactors:
+    @overload
     def __init__(
         self,
         channels: List[Tuple[flex.miller_index, flex.double]],
         default_amplitude: float,
         F000: float,
+    ) -> None: ...
+    @overload
+    def __init__(
+        self,
+        amplitudes: np.ndarray,
+        strongest: np.ndarray,
+        low: Tuple[int, int, int],
+        size: Tuple[int, int, int],
+        n_channels: int,
     ) -> None: ...
 
 class Amorphous:

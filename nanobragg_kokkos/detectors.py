@@ -1,17 +1,17 @@
-"""Detectors: by name, from public specifications, or from any file that dxtbx reads; their place and their sensor."""
+"""Detectors from any file that dxtbx reads; the place and the sensor of any detector."""
 
 from __future__ import annotations
 
 import copy
 import math
 import os
+from typing import Sequence
 
 import numpy as np
 from cctbx.eltbx import attenuation_coefficient
 from dxtbx.model import (
     Beam,
     Detector,
-    DetectorFactory,
     Panel,
     ParallaxCorrectedPxMmStrategy,
     SimplePxMmStrategy,
@@ -20,10 +20,9 @@ from dxtbx.model.experiment_list import ExperimentListFactory
 from libtbx.utils import Sorry
 
 from nanobragg_kokkos.frame import frame_rotation, rotated_detector
+from nanobragg_kokkos.masks import add_masks
 from nanobragg_kokkos.nxmx_detector import SENSOR_MATERIALS
 from nanobragg_kokkos.simulation import SensorLayers
-
-RAYONIX_DISTANCE_MM = 141.7
 
 # A Rayonix screen is a powder of Gd2O2S:Tb. Neither number is published; anything like them stops every photon of
 # less than 15 keV, and only that matters here.
@@ -38,26 +37,12 @@ THINNEST_SENSOR_MM = 1e-3
 MOST_PIXELS = 2**30
 
 
-def rayonix_mx340(distance_mm: float = RAYONIX_DISTANCE_MM) -> Detector:
-    """A Rayonix MX340-HS in its 2 x 2 binning: 3840 x 3840 pixels of 0.088 mm, 16 bit, the beam in its middle.
-
-    Args:
-        distance_mm: from the sample.
-    """
-    pixels, size = 3840, 0.088
-    middle = 0.5 * pixels * size
-    # dxtbx takes the lower end of the range as excluded: -1 lets a count of 0 be trusted.
-    trusted = (-1, 65534)
-    return DetectorFactory.simple(
-        "CCD", distance_mm, (middle, middle), "+x", "-y", (size, size), (pixels, pixels), trusted
-    )
-
-
 def from_file(path: str) -> Detector:
     """The first detector in a dxtbx model file (.expt, .json) or in an image.
 
     If its beam does not come from +z, the detector is turned about the sample together with that beam. The lower end
-    of its trusted range is made to include a count of 0, which is nothing unusual here.
+    of its trusted range is made to include a count of 0, which is nothing unusual here. What the file's mask excludes
+    is added to the untrusted rectangles.
 
     Raises:
         Sorry: the file is not there, cannot be read, or holds no detector with a beam, or one that cannot be.
@@ -75,14 +60,15 @@ def from_file(path: str) -> Detector:
             f"detector.reference={path}: expected a dxtbx model file (.expt) or an image that dxtbx reads, but reading "
             f"it failed ({type(error).__name__}: {' '.join(str(error).split())})"
         ) from error
-    models = [(e.detector, e.beam) for e in experiments if e.detector and e.beam]
-    if not models:
+    complete = [experiment for experiment in experiments if experiment.detector and experiment.beam]
+    if not complete:
         raise Sorry(f"detector.reference={path}: expected a file with a model of a detector and of its beam")
-    detector, beam = models[0]
+    detector, beam = complete[0].detector, complete[0].beam
     fault = _fault(detector, beam)
     if fault:
         raise Sorry(f"detector.reference={path}: {fault}")
     detector = rotated_detector(detector, frame_rotation(beam))
+    add_masks(detector, complete[0].imageset, f"detector.reference={path}")
     for panel in detector:
         low, high = panel.get_trusted_range()
         panel.set_trusted_range((-1.0, high if high > max(low, 0.0) else float(np.iinfo(np.int32).max - 1)))
@@ -125,9 +111,7 @@ def farther(detector: Detector, offset_mm: float) -> Detector:
         Sorry: no part of it would be downstream of the sample.
     """
     detector = copy.deepcopy(detector)
-    root = detector.hierarchy()
-    x, y, z = root.get_local_origin()
-    root.set_local_frame(root.get_local_fast_axis(), root.get_local_slow_axis(), (x, y, z - offset_mm))
+    _move(detector, np.array((0.0, 0.0, -offset_mm)))
     corners = [
         panel.get_pixel_lab_coord((f, s))[2]
         for panel in detector
@@ -139,6 +123,24 @@ def farther(detector: Detector, offset_mm: float) -> Detector:
             raise Sorry("detector.reference: expected a detector downstream of the sample, but all of it is upstream")
         raise Sorry(f"detector.offset_mm={offset_mm:g}: expected one that leaves the detector downstream of the sample")
     return detector
+
+
+def shifted(detector: Detector, shift_mm: Sequence[float]) -> Detector:
+    """The detector moved such that the beam, from +z, meets it farther along fast and slow by this (mm).
+
+    With several panels, fast is to the right (+x) and slow is down (-y); one panel moves in its plane.
+    """
+    detector = copy.deepcopy(detector)
+    axes = (detector[0].get_fast_axis(), detector[0].get_slow_axis()) if len(detector) == 1 else ((1, 0, 0), (0, -1, 0))
+    _move(detector, -np.asarray(shift_mm, float) @ np.array(axes, float))
+    return detector
+
+
+def _move(detector: Detector, vector: np.ndarray) -> None:
+    """Moves the detector as a whole, in the laboratory's frame (mm)."""
+    root = detector.hierarchy()
+    origin = np.array(root.get_local_origin()) + vector
+    root.set_local_frame(root.get_local_fast_axis(), root.get_local_slow_axis(), tuple(origin))
 
 
 def sensor_layers(detector: Detector, wavelength: float, layers: int | None = None) -> SensorLayers | None:

@@ -8,10 +8,8 @@ import time
 from typing import Any
 
 import libtbx.phil
-import numpy as np
 
 from nanobragg_kokkos import nxmx, ranks
-from nanobragg_kokkos.experiment import Experiment
 from nanobragg_kokkos.files import Files
 from nanobragg_kokkos.images import Images
 from nanobragg_kokkos.plan import Task
@@ -22,7 +20,7 @@ from nanobragg_kokkos.reduction import Reduction
 def estimate(
     comm: Any,
     params: libtbx.phil.scope_extract,
-    common: Experiment,
+    simulate: Images,
     files: Files,
     todo: list[Task],
     reduction: Reduction | None,
@@ -47,7 +45,6 @@ def estimate(
     if not images:
         return "\n".join([*lines, "All images are there already"])
 
-    simulate = ranks.on_all(comm, lambda: Images(common, params.engine, params.tolerance))
     simulate_s, write_s, n_bytes = ranks.on_all(
         comm, lambda: _measured(simulate, images[0], params.output.images, reduction)
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Callable
 
 import numpy as np
@@ -13,8 +13,10 @@ from dxtbx.model import Detector, Goniometer, Scan
 from nanobragg_kokkos.amorphous import Amorphous
 from nanobragg_kokkos.crystal import Crystal
 from nanobragg_kokkos.detector_response import DetectorResponse, Readout
+from nanobragg_kokkos.scattering import CrystalScattering
 from nanobragg_kokkos.shot import Pulse, Shot
 from nanobragg_kokkos.simulation import SensorLayers, Simulation
+from nanobragg_kokkos.sources import Sources
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,7 +36,7 @@ class Experiment:
         pulses: of an image (counted from 0) and a seed, the pulse.
         beam_size_mm: side of the beam's square cross-section.
         specimen: of an image and a seed, the crystals.
-        amplitudes: structure factor amplitudes, which bring the crystal's symmetry with them.
+        scattering: the structure factors of the crystals, which share them.
         backgrounds: what scatters besides the crystal.
         seed: of all random numbers.
         scan, goniometer: dxtbx models of a rotation; None: stills.
@@ -49,7 +51,7 @@ class Experiment:
     pulses: Callable[[int, int], Pulse]
     beam_size_mm: float
     specimen: Callable[[int, int], tuple[Crystal, ...]]
-    amplitudes: miller.array
+    scattering: CrystalScattering
     backgrounds: tuple[Amorphous, ...]
     seed: int
     scan: Scan | None = None
@@ -58,6 +60,19 @@ class Experiment:
     def shot(self, image: int) -> Shot:
         """What an image is of, counted from 0."""
         return Shot(self.pulses(image, self.seed), self.specimen(image, self.seed))
+
+    @property
+    def amplitudes(self) -> miller.array:
+        """The true structure factor amplitudes, at the mean energy."""
+        return self.scattering.amplitudes
+
+    def without_amplitudes(self) -> Experiment:
+        """For processes that share another's amplitudes."""
+        return replace(self, scattering=self.scattering.without_amplitudes())
+
+    def sources(self, pulse: Pulse) -> Sources:
+        """The plane waves of a pulse, each of which sees the structure factors of the nearest energy that there are."""
+        return pulse.sources.in_channels(self.scattering.channel_energies_eV)
 
     def fluence(self, pulse: Pulse) -> float:
         """Photons/mm² of a pulse."""
@@ -73,7 +88,7 @@ class Experiment:
         """A dark image of this experiment."""
         return Simulation(
             self.detector,
-            pulse.sources,
+            self.sources(pulse),
             fluence=self.fluence(pulse),
             beam_size_mm=self.beam_size_mm,
             oversample=self.oversample,

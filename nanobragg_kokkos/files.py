@@ -17,11 +17,13 @@ class Files:
         directory: of all files.
         prefix: of their names.
         images_per_file: data file number k, counted from 0, holds that many images from k * images_per_file on.
+        amplitudes: where to write the true ones; None: beside the rest.
     """
 
     directory: Path
     prefix: str
     images_per_file: int = 1
+    amplitudes: Path | None = None
 
     def data(self, number: int) -> Path:
         """Data file of a number, counted from 0; names count from 1."""
@@ -46,7 +48,7 @@ class Files:
 
     @property
     def true_amplitudes(self) -> Path:
-        return self.directory / f"{self.prefix}_truth.mtz"
+        return self.amplitudes or self.directory / f"{self.prefix}_truth.mtz"
 
     @property
     def parameters(self) -> Path:
@@ -84,12 +86,12 @@ class Files:
         return sorted(int(match.group(1)) - first for match in matches if match)
 
     def remove_results(self) -> None:
-        """Removes all that a job has written, but for parameters and logs."""
+        """Removes what a job has written of its images."""
         for number in self.numbers_of_data():
             self.data(number).unlink(missing_ok=True)
         for rank in self.numbers_of_partial_sums():
             self.partial_sums(rank).unlink(missing_ok=True)
-        for path in (self.master, self.reduced, self.true_models, self.true_amplitudes, self.picture):
+        for path in (self.master, self.reduced, self.true_models, self.picture):
             path.unlink(missing_ok=True)
 
     def remove_temporary(self) -> None:

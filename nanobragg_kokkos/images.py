@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from nanobragg_kokkos.amplitude_box import AmplitudeBox
 from nanobragg_kokkos.detector_response import Counts
 from nanobragg_kokkos.experiment import Experiment
-from nanobragg_kokkos.structure_factors import StructureFactors
+from nanobragg_kokkos.progress import counted
 
 
 class Images:
@@ -13,13 +14,20 @@ class Images:
     Args:
         experiment: whose images.
         engine, tolerance: for the spots, as in Simulation.add_spots.
+        amplitudes: of the experiment, in memory shared with other processes. None: in memory of this one.
     """
 
-    def __init__(self, experiment: Experiment, engine: str = "auto", tolerance: float | None = None) -> None:
+    def __init__(
+        self,
+        experiment: Experiment,
+        engine: str = "auto",
+        tolerance: float | None = None,
+        amplitudes: AmplitudeBox | None = None,
+    ) -> None:
         self.experiment = experiment
         self.engine = engine
         self.tolerance = tolerance
-        self._structure_factors = StructureFactors(experiment.amplitudes)
+        self._structure_factors = amplitudes or experiment.scattering.channels.box()
         self._pulse = experiment.shot(0).pulse
         self._simulation = experiment.simulation(self._pulse)
         self._readout = experiment.readout(self._simulation)
@@ -27,12 +35,14 @@ class Images:
     def engine_line(self) -> str:
         """Says which engine computes the spots of the first image, and why."""
         engine, reason = self.engine, "as asked for"
+        crystal = self.experiment.shot(0).crystals[0]
         if engine == "auto":
-            crystal = self.experiment.shot(0).crystals[0]
             choice = self._simulation.choose_engine(crystal, self._structure_factors, self.tolerance)
             engine, reason = choice.engine, choice.reason
         if engine == "reflection" and self.tolerance is not None:
             reason += f"; no pixel lacks more than {self.tolerance:g} of the brightest"
+        if crystal.rotation is not None:
+            reason += f"; {counted(crystal.rotation.steps, 'orientation')} in each image"
         return f"Spots: {engine} engine, {reason}"
 
     def __call__(self, index: int) -> Counts:
@@ -40,7 +50,7 @@ class Images:
         shot = self.experiment.shot(index)
         image = self._simulation
         if shot.pulse is not self._pulse:
-            image.illuminate(shot.pulse.sources, self.experiment.fluence(shot.pulse))
+            image.illuminate(self.experiment.sources(shot.pulse), self.experiment.fluence(shot.pulse))
             self._pulse = shot.pulse
         image.clear()
         image.add_background(*self.experiment.backgrounds)

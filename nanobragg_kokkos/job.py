@@ -12,17 +12,18 @@ import shlex
 import sys
 import time
 import traceback
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any, Sequence
+from typing import Any, Iterator, Sequence
 
 import h5py
 import libtbx.phil
 from libtbx.utils import Sorry
 
-from nanobragg_kokkos import nxmx, parameters, plan, ranks, record, reduction, response_parameters
+from nanobragg_kokkos import node_memory, nxmx, parameters, plan, ranks, record, reduction, response_parameters
 from nanobragg_kokkos.crew import FirstRank, News, OtherRank, crew
+from nanobragg_kokkos.detector_remarks import remarks
 from nanobragg_kokkos.estimate import estimate
 from nanobragg_kokkos.experiment import Experiment
 from nanobragg_kokkos.files import Files
@@ -94,19 +95,27 @@ def run(comm: Any, arguments: list[str], dry: bool = False) -> str:
     ranks.on_all(comm, lambda: ranks.choose_device(comm))
     working = ranks.on_first(comm, lambda: _parameters(arguments))
     params = working.extract()
-    files = Files(Path(params.output.directory), params.output.prefix, params.output.images_per_file)
+    files = _files(params)
     finished = ranks.on_first(comm, lambda: None if dry else _finished(files, working))
     if finished:
         return finished
-    common = ranks.on_first(comm, lambda: _prepare(params))
+    whole: list[Experiment] = []  # on the first rank
+
+    def prepare() -> Experiment:
+        whole.append(_prepare(params))
+        return whole[0].without_amplitudes()
+
+    common = ranks.on_first(comm, prepare)
+    amplitudes = node_memory.amplitudes(comm, whole[0].scattering.channels if whole else None)
+    common = whole[0] if whole else common
     if comm.rank == 0:
-        print(_announcement(params, common, comm.size), flush=True)
+        print(_announcement(params, common, comm.size), amplitudes, sep="\n", flush=True)
     sums = ranks.on_all(comm, lambda: _empty_sums(params, common))
+    simulate = ranks.on_all(comm, lambda: Images(common, params.engine, params.tolerance, amplitudes.box))
     if dry:
         todo, _ = plan.tasks(comm, files, params.n_images, params.output.images, sums)
-        return estimate(comm, params, common, files, todo, sums)
+        return estimate(comm, params, simulate, files, todo, sums)
 
-    simulate = ranks.on_all(comm, lambda: Images(common, params.engine, params.tolerance))
     with ExitStack() as held:
         ranks.on_first(comm, lambda: _claim(held, files, working))
         todo, taken_over = plan.tasks(comm, files, params.n_images, params.output.images, sums)
@@ -288,8 +297,15 @@ def _check_same_job(files: Files, working: libtbx.phil.scope) -> None:
         )
 
 
+def _files(params: libtbx.phil.scope_extract) -> Files:
+    output = params.output
+    amplitudes = output.true_amplitudes and Path(output.true_amplitudes)
+    return Files(Path(output.directory), output.prefix, output.images_per_file, amplitudes)
+
+
 def _prepare(params: libtbx.phil.scope_extract) -> Experiment:
-    print(f"Calculating structure factors of {params.crystal.pdb.file or 'rubredoxin (PDB 1BRF)'}", flush=True)
+    measured, model = params.crystal.structure_factors.file, params.crystal.pdb.file or "rubredoxin (PDB 1BRF)"
+    print(f"Reading {measured}" if measured else f"Calculating structure factors of {model}", flush=True)
     return experiment(params)
 
 
@@ -309,9 +325,11 @@ def _announcement(params: libtbx.phil.scope_extract, common: Experiment, n_ranks
         f"by {counted(n_ranks, 'process', 'processes')}",
         f"Crystal: {symmetry.space_group_info()}, {cell}; {common.amplitudes.size()} amplitudes "
         f"to {common.amplitudes.d_min():.2f} angstrom",
+        *common.scattering.notes,
     ]
     if params.attenuation and common.sensor is None:
         lines.append("detector.reference says nothing of the sensor: attenuation=True has no effect")
+    lines += remarks(common.detector, common.shot(0).pulse.energies_eV, common.amplitudes)
     lines.append(response_parameters.described(params, common.response, common.saturation))
     return "\n".join(lines)
 
@@ -322,10 +340,7 @@ def _claim(held: ExitStack, files: Files, working: libtbx.phil.scope) -> None:
     Raises:
         Sorry: it cannot be written, or another job writes there or has written there.
     """
-    try:
-        files.directory.mkdir(parents=True, exist_ok=True)
-        if not os.access(files.directory, os.W_OK | os.X_OK):
-            raise PermissionError(0, "it is read-only")
+    with _writable(files.directory, f"output.directory={files.directory}"):
         lock = held.enter_context(record.Lock(files.parameters))
         _check_same_job(files, working)
         if working.extract().output.overwrite and _differs(files, working):
@@ -333,11 +348,20 @@ def _claim(held: ExitStack, files: Files, working: libtbx.phil.scope) -> None:
         files.remove_temporary()
         # An old master beside new images would pass for theirs if this job does not come to its end.
         files.master.unlink(missing_ok=True)
-    except OSError as error:
-        raise Sorry(
-            f"output.directory={files.directory}: expected a directory to write in, but {error.strerror}"
-        ) from error
+    with _writable(files.true_amplitudes.parent, f"output.true_amplitudes={files.true_amplitudes}"):
+        pass
     lock.write(record.text(working))
+
+
+@contextmanager
+def _writable(directory: Path, name: str) -> Iterator[None]:
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        if not os.access(directory, os.W_OK | os.X_OK):
+            raise PermissionError(0, "it is read-only")
+        yield
+    except OSError as error:
+        raise Sorry(f"{name}: expected a directory to write in, but {error.strerror}") from error
 
 
 def _differs(files: Files, working: libtbx.phil.scope) -> bool:
@@ -361,7 +385,12 @@ def _conclude(
     pulses = [shot.pulse for shot in shots]
     beams = [pulse.beam for pulse in pulses]
     write_amplitudes(files.true_amplitudes, common.amplitudes, beams[0].get_wavelength())
-    write_experiments(files.true_models, files.master, common.detector, beams, [shot.models[0] for shot in shots])
+    rotation = {"scan": common.scan, "goniometer": common.goniometer}
+    if common.scan is None:
+        true_beams, true_crystals = beams, [shot.models for shot in shots]
+    else:
+        true_beams, true_crystals = beams[0], shots[0].models
+    write_experiments(files.true_models, files.master, common.detector, true_beams, true_crystals, **rotation)
     if sums is not None:
         sums.save(files.reduced, common.detector)
         for rank in files.numbers_of_partial_sums():
@@ -385,6 +414,7 @@ def _conclude(
             missing=missing,
             photons=[pulse.photons for pulse in pulses],
             beam_size_mm=common.beam_size_mm,
+            **rotation,
             description=response_parameters.described(params, common.response, common.saturation),
         )
     return f"\n{_contents(files, params)}"
@@ -400,11 +430,15 @@ def _contents(files: Files, params: libtbx.phil.scope_extract) -> str:
     if params.output.reduce:
         lines.append(f"  {files.reduced.name:24} of all images: {', '.join(params.output.reduce)}")
     lines += [
-        f"  {files.true_models.name:24} the true models, one crystal an image",
-        f"  {files.true_amplitudes.name:24} the true amplitudes",
+        f"  {files.true_models.name:24} the true models, one for each crystal",
+        f"  {_shown(files.true_amplitudes, files.directory):24} the true amplitudes",
         f"  {files.parameters.name:24} the parameters",
     ]
     if params.output.images:
         lines.append(f"  {files.picture.name:24} the first image")
         lines.append(f"Try: dials.import {shlex.quote(str(files.master))}")
     return "\n".join(lines)
+
+
+def _shown(path: Path, directory: Path) -> str:
+    return path.name if path.parent == directory else str(path)

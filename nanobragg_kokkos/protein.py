@@ -5,12 +5,17 @@ from __future__ import annotations
 import os
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Iterator
+from typing import Iterator, Mapping
 
-from cctbx import crystal, miller, sgtbx, uctbx, xray
+import iotbx.pdb
+from cctbx import adptbx, crystal, factor_ev_angstrom, miller, sgtbx, uctbx, xray
 from cctbx.array_family import flex
+from iotbx.pdb import mmcif
 from libtbx import smart_open
 from libtbx.utils import Sorry
+
+from nanobragg_kokkos import cif_text
+from nanobragg_kokkos.anomalous import AnomalousScattering
 
 # Rubredoxin from Pyrococcus furiosus, PDB entry 1BRF (Bau et al. 1998, J. Biol. Inorg. Chem. 3, 484-493): 54 residues
 # and an iron atom, P 21 21 21, refined to 0.95 angstrom. It comes with cctbx.
@@ -44,7 +49,7 @@ def default_coordinates() -> str:
 def read_coordinates(
     path: str, unit_cell: uctbx.unit_cell | None = None, space_group: sgtbx.space_group_info | None = None
 ) -> xray.structure:
-    """The atoms of a PDB (or mmCIF) file, which may be compressed (.gz), and the symmetry of their crystal.
+    """The atoms of a PDB or mmCIF file, which may be compressed (.gz), and the symmetry of their crystal.
 
     Args:
         unit_cell, space_group: take the place of what the file says.
@@ -52,23 +57,104 @@ def read_coordinates(
     Raises:
         Sorry: the file is not there or is damaged, or there is no unit cell or space group that makes sense.
     """
-    import iotbx.pdb
-
     name = f"crystal.pdb.file={path}"
     if not os.path.isfile(path):
         raise Sorry(f"{name}: there is no such file")
     with _naming_damage(name):
-        # Without this check, cctbx takes other files for mmCIF, and is not safe against damage there.
-        with smart_open.for_reading(path, mode="rb") as file:
-            if not any(line.startswith((b"ATOM", b"HETATM")) for line in file):
-                raise ValueError("it has no atoms")
-        records = iotbx.pdb.input(file_name=path)
+        records = _records(path)
         given = records.crystal_symmetry() or crystal.symmetry()
-    symmetry = _symmetry(
-        name, unit_cell or given.unit_cell(), space_group or given.space_group_info(), len(records.atoms())
-    )
+        atoms = records.atoms()
+        if not len(atoms):
+            raise ValueError("it has no atoms")
+    symmetry = _symmetry(name, unit_cell or given.unit_cell(), space_group or given.space_group_info(), len(atoms))
     with _naming_damage(name):
         return records.xray_structure_simple(crystal_symmetry=symmetry)
+
+
+def with_mean_b(structure: xray.structure, b_iso: float) -> xray.structure:
+    """The structure with all B factors shifted, those of anisotropic atoms too, such that their mean is b_iso (angstrom^2).
+
+    All amplitudes of the atoms are multiplied by exp(-shift / (4 d^2)), as with the overall B factor of a Wilson plot.
+
+    Raises:
+        Sorry: an atom would be left with less than 0.
+    """
+    structure = structure.deep_copy_scatterers()
+    mean = adptbx.u_as_b(flex.mean(structure.extract_u_iso_or_u_equiv()))
+    least = adptbx.u_as_b(min(_least_u(scatterer, structure.unit_cell()) for scatterer in structure.scatterers()))
+    if b_iso - mean + least < 0:
+        raise Sorry(
+            f"crystal.b_iso={b_iso:g}: expected at least {mean - least:.3g} angstrom^2: the coordinates have a mean of "
+            f"{mean:.3g}, and an atom with {least:.3g} would be left with less than 0"
+        )
+    structure.shift_us(b_shift=b_iso - mean)
+    return structure
+
+
+def elements(structure: xray.structure) -> list[str]:
+    """The symbols of the elements in a structure, in the order of the alphabet."""
+    return sorted({scatterer.element_symbol() for scatterer in structure.scatterers()})
+
+
+def reflections(symmetry: crystal.symmetry, d_min: float) -> miller.set:
+    """All reflections to a resolution (angstrom), with Bijvoet mates."""
+    return miller.build_set(symmetry, anomalous_flag=True, d_min=d_min)
+
+
+def structure_factors(
+    structure: xray.structure,
+    reflections: miller.set,
+    anomalous: Mapping[str, complex],
+    k_sol: float = K_SOL,
+    b_sol: float = B_SOL,
+    algorithm: str = "fft",
+) -> miller.array:
+    """Structure factors (electrons, complex) of a crystal with its solvent.
+
+    The atoms count with the form factors of Waasmaier & Kirfel (1995, Acta Cryst. A51, 416-431); the solvent between them is
+    flat, of density k_sol and smeared by b_sol.
+
+    Args:
+        structure: atoms and symmetry; not changed.
+        anomalous: f' + i f'' of elements; those that are not among them scatter without.
+        k_sol: electrons / angstrom^3.
+        b_sol: angstrom^2.
+        algorithm: "fft", to 0.1 % of the mean amplitude, or "direct".
+    """
+    structure = structure.deep_copy_scatterers()
+    structure.scattering_type_registry(table="wk1995")
+    for scatterer in structure.scatterers():
+        factor = anomalous.get(scatterer.element_symbol(), 0)
+        scatterer.fp, scatterer.fdp = factor.real, factor.imag
+        scatterer.flags.set_use_fp_fdp(factor != 0)
+    calculated = _transformed(structure, reflections, algorithm)
+    if k_sol == 0:
+        return calculated
+    import mmtbx.f_model
+
+    return mmtbx.f_model.manager(
+        f_obs=reflections.array(data=flex.double(reflections.size(), 1.0)),
+        f_calc=calculated,
+        xray_structure=structure,
+        k_sol=k_sol,
+        b_sol=b_sol,
+    ).f_model()
+
+
+def partial_structure_factors(
+    structure: xray.structure, reflections: miller.set, element: str, algorithm: str = "fft"
+) -> miller.array:
+    """Structure factors (complex) of the atoms of one element if each scattered like one electron in one point.
+
+    They count with their occupancies and B factors. f' + i f'' times this is the anomalous part of the structure factors.
+    """
+    selected = [scatterer.element_symbol() == element for scatterer in structure.scatterers()]
+    structure = structure.select(flex.bool(selected)).deep_copy_scatterers()
+    for scatterer in structure.scatterers():
+        scatterer.scattering_type = "const"  # cctbx's name of what scatters like one electron in one point
+        scatterer.flags.set_use_fp_fdp(False)
+    structure.scattering_type_registry(table="wk1995")
+    return _transformed(structure, reflections, algorithm)
 
 
 def amplitudes(
@@ -79,39 +165,47 @@ def amplitudes(
     k_sol: float = K_SOL,
     b_sol: float = B_SOL,
 ) -> miller.array:
-    """Structure factor amplitudes (electrons) of all reflections to a resolution, with Bijvoet mates.
-
-    The atoms count with the form factors of Waasmaier & Kirfel (1995, Acta Cryst. A51, 416-431) and with f' and f" at
-    the wavelength; the solvent between them is flat, of density k_sol and smeared by b_sol.
+    """Structure factor amplitudes (electrons) of all reflections to a resolution at one wavelength, with Bijvoet mates.
 
     Args:
         structure: atoms and symmetry; not changed.
         d_min: angstrom.
         wavelength: angstrom.
-        anomalous_table: "sasaki" (Sasaki 1989, KEK Report 88-14) or "henke" (Henke et al. 1993, At. Data Nucl. Data
-            Tables 54, 181-342); None: no anomalous scattering.
-        k_sol: electrons / angstrom^3.
-        b_sol: angstrom^2.
+        anomalous_table: of f' and f'', as for AnomalousScattering; None: no anomalous scattering.
+        k_sol, b_sol: as for structure_factors.
     """
-    import mmtbx.f_model
+    scattering = AnomalousScattering(anomalous_table)
+    factors = {symbol: scattering(symbol, factor_ev_angstrom / wavelength)[0] for symbol in elements(structure)}
+    found = structure_factors(structure, reflections(structure.crystal_symmetry(), d_min), factors, k_sol, b_sol)
+    return found.amplitudes().set_observation_type_xray_amplitude()
 
-    structure = structure.deep_copy_scatterers()
-    structure.scattering_type_registry(table="wk1995")
-    if anomalous_table:
-        structure.set_inelastic_form_factors(photon=wavelength, table=anomalous_table)
-    reflections = miller.build_set(structure.crystal_symmetry(), anomalous_flag=True, d_min=d_min)
+
+def _transformed(structure: xray.structure, reflections: miller.set, algorithm: str) -> miller.array:
     # These keep the errors of the fast Fourier transform at 0.1 % of the mean amplitude; the defaults at 0.6 %.
     transform = xray.structure_factors.from_scatterers(
         miller_set=reflections, grid_resolution_factor=1 / 3, quality_factor=1000, wing_cutoff=1e-5
     )
-    model = mmtbx.f_model.manager(
-        f_obs=reflections.array(data=flex.double(reflections.size(), 1.0)),
-        f_calc=transform(xray_structure=structure, miller_set=reflections, algorithm="fft").f_calc(),
-        xray_structure=structure,
-        k_sol=k_sol,
-        b_sol=b_sol,
-    )
-    return model.f_model().amplitudes().set_observation_type_xray_amplitude()
+    return transform(xray_structure=structure, miller_set=reflections, algorithm=algorithm).f_calc()
+
+
+def _least_u(scatterer: xray.scatterer, unit_cell: uctbx.unit_cell) -> float:
+    """The mean square displacement (angstrom^2) of an atom in the direction in which it is least."""
+    if scatterer.flags.use_u_aniso():
+        return min(adptbx.eigenvalues(adptbx.u_star_as_u_cart(unit_cell, scatterer.u_star)))
+    return scatterer.u_iso
+
+
+def _records(path: str) -> iotbx.pdb.pdb_input_mixin:
+    """What a PDB or mmCIF file says."""
+    with smart_open.for_reading(path, mode="rb") as file:
+        contents = file.read()
+    text = contents.decode("utf-8", "replace")
+    if cif_text.is_cif(text):
+        cif_text.check(text)
+        return mmcif.cif_input(lines=text, source_info=f"file {path}")
+    if not any(line.startswith(("ATOM", "HETATM")) for line in text.splitlines()):
+        raise ValueError("it has no atoms")
+    return iotbx.pdb.pdb_input(source_info=f"file {path}", lines=text)
 
 
 def _symmetry(
@@ -140,4 +234,4 @@ def _naming_damage(name: str) -> Iterator[None]:
     # iotbx raises many kinds of exceptions, AssertionError among them.
     except Exception as error:
         reason = " ".join(str(error).split())
-        raise Sorry(f"{name}: expected a PDB file, but reading it failed ({reason})") from error
+        raise Sorry(f"{name}: expected a PDB or mmCIF file, but reading it failed ({reason})") from error

@@ -11,9 +11,10 @@ from dxtbx.model import Detector
 from libtbx.utils import Sorry
 
 from nanobragg_kokkos.detector_response import HIGHEST_SATURATION, DetectorResponse
+from nanobragg_kokkos.detector_specifications import SPECIFICATIONS
 from nanobragg_kokkos.point_spread import PointSpread
 from nanobragg_kokkos.response_presets import PRESETS, Preset
-from nanobragg_kokkos.rules import left_open
+from nanobragg_kokkos.rules import above_0, between, finite, left_open, or_preset, whole
 
 # Pixels. Where the tail of the Rayonix's fibres has fallen to 2/10000 of the middle; 6 % of all photons go beyond.
 PSF_RADIUS = 10
@@ -21,12 +22,84 @@ PSF_RADIUS = 10
 # Pixels; farther than any detector's light goes.
 MOST_RADIUS = 500
 
+# Far above what fits a count; nothing overflows below.
+MOST_ADU = 1e9
+
+TEXT = """
+psf
+  .help = "The detector's point-spread function: light from a pixel that a photon hits reaches those around it."
+{
+  shape = *none gauss fiber
+    .type = choice
+    .help = "none: it stays in its pixel. gauss: a Gaussian. fiber: that of a taper of glass fibres, with long tails."
+  fwhm_mm = None
+    .type = float
+    .help = "Full width at half maximum, mm. None: that of the preset; for the Rayonix 0.08, else there is none."
+  radius_pixels = None
+    .type = int
+    .help = "Follow the shape so far, 1 to 500 pixels; beyond, light goes evenly over the panel. None: 10, or twice the"
+            "width if that is more."
+}
+detector_response
+  .help = "From photons to counts, in this order: flicker, Poisson noise, calibration_noise, psf, quantum_gain,"
+          "readout_noise, adc_offset. None: what the preset says. 0 leaves a noise or the offset out."
+{
+  preset = *auto none rayonix jungfrau pilatus eiger cspad
+    .type = choice
+    .help = "The kind of detector. auto: that of detector.name; none with detector.reference. none: photons are"
+            "counted, and nothing else happens to them."
+  flicker = None
+    .type = float
+    .help = "Relative standard deviation of the beam's intensity from image to image, 0 to 1."
+  calibration_noise = None
+    .type = float
+    .help = "Relative standard deviation of the pixels' sensitivity, 0 to 1, the same in all images."
+  calibration_seed = None
+    .type = int
+    .help = "Of the pixels' sensitivity: which detector of its kind. None: 0."
+  quantum_gain = None
+    .type = float
+    .help = "Counts (analog-digital units, ADU) of a photon."
+  readout_noise = None
+    .type = float
+    .help = "Standard deviation of what is read out of a pixel, ADU."
+  adc_offset = None
+    .type = float
+    .help = "Counts without any photon, ADU."
+  saturation = None
+    .type = int
+    .help = "Highest count that is trusted; what is brighter reads one more. None: the highest that the detector's"
+            "trusted range, the preset and data_type allow."
+  data_type = *auto int32 uint16
+    .type = choice
+    .help = "Of the images' pixels. auto: that of the preset, if it can hold the saturation."
+}
+"""
+
+RULES = {
+    "psf.fwhm_mm": or_preset(above_0("mm")),
+    "psf.radius_pixels": or_preset(
+        (lambda value: isinstance(value, int) and 1 <= value <= MOST_RADIUS, f"1 to {MOST_RADIUS} pixels")
+    ),
+    "detector_response.flicker": or_preset(between(0, 1, "")),
+    "detector_response.calibration_noise": or_preset(between(0, 1, "")),
+    "detector_response.calibration_seed": or_preset(whole(0)),
+    "detector_response.quantum_gain": or_preset(
+        (lambda value: finite(value) and 0 < value <= MOST_ADU, f"more than 0, at most {MOST_ADU:g} ADU a photon")
+    ),
+    "detector_response.readout_noise": or_preset(between(0, MOST_ADU, " ADU")),
+    "detector_response.adc_offset": or_preset(between(0, MOST_ADU, " ADU")),
+    "detector_response.saturation": or_preset(
+        (lambda value: isinstance(value, int) and 1 <= value <= 2**31 - 2, "a whole number, 1 to 2147483646")
+    ),
+}
+
 
 def preset_name(params: libtbx.phil.scope_extract) -> str:
     """Of the preset in effect."""
     name = params.detector_response.preset
     if name is libtbx.Auto or name == "auto":
-        return "rayonix" if params.detector.reference is None else "none"
+        return SPECIFICATIONS[params.detector.name].preset if params.detector.reference is None else "none"
     # What phil makes of the word none.
     return name or "none"
 

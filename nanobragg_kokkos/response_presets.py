@@ -41,19 +41,20 @@ PRESETS = {
         # (FormatTIFFRayonix, from data sheets and experience, to 20 %); scripts for diffBragg have 0.46 for one at an
         # XFEL. With 1, DIALS, which is told nothing of it, estimates errors well.
         quantum_gain=1.0,
-        # Assumed: what simtbx takes for such detectors if nothing is said (nanoBragg.cpp, init_defaults).
+        # Assumed: what simtbx takes for such detectors if nothing is said (nanoBragg.cpp, init_defaults). ExaFEL's LY99
+        # has 1 for an MX340 (exafel_project, kpp_utils/ferredoxin.py).
         readout_noise=3.0,
-        # Assumed: what scripts that simulate images of LCLS with simtbx take. Rayonix's files say it in their header
-        # (FormatTIFFRayonix). With the noise above, the variance of background stays close to its mean.
+        # As ExaFEL's LY99 for an MX340 (same file). Rayonix's files say it in their header (FormatTIFFRayonix). With
+        # the noise above, the variance of background stays close to its mean.
         adc_offset=10.0,
         # What simtbx takes, and what J. Holton found to be the main relative error of such detectors ("ripple",
-        # CCP4 bulletin board, 30 March 2009).
+        # CCP4 bulletin board, 30 March 2009). LY99 has 0.01.
         calibration_noise=0.03,
         # 16 bits; the two highest values mark what is brighter, and what holds no measurement.
         saturation=65533,
         data_type="uint16",
-        # simtbx's. Of an ADSC Quantum 315r, Holton, Nielsen & Frankel, J. Synchrotron Rad. 19, 1006 (2012) measured the
-        # solid angle of a pixel from 0.027 mm above it, which has half its height at a width of 0.041 mm.
+        # simtbx's and LY99's. Of an ADSC Quantum 315r, Holton, Nielsen & Frankel, J. Synchrotron Rad. 19, 1006 (2012)
+        # measured the solid angle of a pixel from 0.027 mm above it, which has half its height at a width of 0.041 mm.
         psf_fwhm_mm=0.08,
     ),
     # Integrates charge with three gains, calibrated to photons: Leonarski et al., Nat. Methods 15, 799 (2018).
@@ -62,13 +63,21 @@ PRESETS = {
         # (2016). As counts are whole photons, it hardly ever shows.
         readout_noise=0.03,
         # 10^4 photons of 12 keV (the same paper); over the noise above, these are the 110 dB of the European XFEL's
-        # documentation.
+        # JUNGFRAU documentation ("JUNGFRAU basics").
         saturation=10000,
     ),
-    # Counts photons with 20 bits, all set where there are more (DECTRIS, PILATUS technical specifications).
+    # Counts photons with 20 bits (DECTRIS, PILATUS user manual 1.2, section 4.2, and PILATUS3 X CdTe, "High dynamic
+    # range"), all set where there are more. What the count rate allows may be less: files say it as Count_cutoff.
     "pilatus": Preset(saturation=2**20 - 2),
-    # Counts photons with the 16 bits of an EIGER2 (DECTRIS, EIGER2 user manual); in files of 16 bits, 65535 marks pixels
-    # that hold no measurement. Images that the detector has summed up from several have 32 bits: give data_type=int32 and
-    # the saturation.
+    # Counts photons with the 16 bits of an EIGER2 (DECTRIS, EIGER2 user manual, section 3.2.5); in files of 16 bits,
+    # 65535 marks pixels that hold no measurement. An EIGER X has 12 bits and sums frames up, to 32 bits at most (DECTRIS,
+    # "Continuous readout and auto-summation"): for images of 32 bits, give data_type=int32 and the saturation.
     "eiger": Preset(saturation=65533, data_type="uint16"),
+    # Integrates charge; here in its low gain (assumed: bright spots need it), calibrated to photons of 8 keV.
+    "cspad": Preset(
+        # 3500 eV in low gain, and 1000 eV in high gain (SLAC, lcls.slac.stanford.edu/detectors/cspad).
+        readout_noise=0.44,
+        # Of 8 keV, in low gain; 350 in high gain (the same page).
+        saturation=2700,
+    ),
 }

@@ -9,6 +9,7 @@ import numpy as np
 from scitbx.array_family import flex
 
 from nanobragg_kokkos.amorphous import Amorphous
+from nanobragg_kokkos.amplitude_box import AmplitudeBox
 from nanobragg_kokkos.checks import finite, whole
 from nanobragg_kokkos.crystal import Crystal
 from nanobragg_kokkos.extension import ext
@@ -143,7 +144,7 @@ class Simulation:
     def add_spots(
         self,
         crystal: Crystal,
-        structure_factors: StructureFactors,
+        structure_factors: StructureFactors | AmplitudeBox,
         engine: str = "auto",
         tolerance: float | None = None,
     ) -> None:
@@ -175,7 +176,7 @@ class Simulation:
         )
 
     def choose_engine(
-        self, crystal: Crystal, structure_factors: StructureFactors, tolerance: float | None = None
+        self, crystal: Crystal, structure_factors: StructureFactors | AmplitudeBox, tolerance: float | None = None
     ) -> EngineChoice:
         """The engine that has less to do for a crystal, by an estimate from the models; for tolerance see add_spots."""
         pixel, reflection = ext.engine_work(

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Sequence
 
 import numpy as np
 from cctbx import factor_ev_angstrom
 from scitbx.array_family import flex
 
+from nanobragg_kokkos.anomalous import nearest_channels
 from nanobragg_kokkos.checks import finite, vector
 from nanobragg_kokkos.extension import ext
 
@@ -93,6 +94,10 @@ class Sources:
             electric_vector=np.cross(beam.get_sample_to_source_direction(), beam.get_polarization_normal()),
             polarization_fraction=beam.get_polarization_fraction(),
         )
+
+    def in_channels(self, channel_energies_eV: np.ndarray) -> Sources:
+        """The same waves, each in the structure-factor channel whose energy (eV, ascending) is nearest to its own."""
+        return replace(self, channels=nearest_channels(factor_ev_angstrom / self.wavelengths, channel_energies_eV))
 
     def on_device(self, fluence: float, polarized: bool) -> ext.Sources:
         """The core's sources; fluence in photons/mm², of all sources together."""

@@ -3,47 +3,94 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Callable, Sequence
 
 import numpy as np
 from cctbx import crystal as cctbx_crystal
-from cctbx import uctbx
+from cctbx import sgtbx, uctbx
 from dxtbx.model import Crystal as CrystalModel
 
+from nanobragg_kokkos.cell_variation import varied_cell
 from nanobragg_kokkos.crystal import Crystal
 from nanobragg_kokkos.orientation import random_rotation
 from nanobragg_kokkos.streams import stream
 
 
 @dataclass(frozen=True, eq=False)
-class RandomlyOriented:
-    """One crystal an image, in a random orientation.
+class Specimen:
+    """One crystal an image or several, alike but for their orientations and cells.
 
     Args:
-        symmetry: unit cell and space group.
+        orientations: of an image and a seed, a model for each crystal; its orientation and cell count.
+        space_group: of all crystals.
         n_cells: unit cells along the edges of a mosaic domain.
         shape: of a mosaic domain.
-        mosaic_blocks: (n, 3, 3) rotation matrices.
-        volume_mm3: of crystal in the beam.
+        mosaic_blocks: (n, 3, 3) rotation matrices in the crystals' Cartesian frame, whose axes are a, c* x a and c*.
+        volume_mm3: of each crystal in the beam.
+        cell_variation: (3,) relative standard deviations of a, b and c.
     """
 
-    symmetry: cctbx_crystal.symmetry
+    orientations: Callable[[int, int], Sequence[CrystalModel]]
+    space_group: sgtbx.space_group
     n_cells: tuple[int, int, int]
     shape: str
     mosaic_blocks: np.ndarray
     volume_mm3: float
+    cell_variation: tuple[float, float, float] = (0.0, 0.0, 0.0)
 
     def __call__(self, image: int, seed: int) -> tuple[Crystal, ...]:
         """The crystals of an image, counted from 0."""
-        model = oriented_crystal(self.symmetry, random_rotation(stream(seed, "orientation", image)))
-        return (
-            Crystal(
-                model,
-                self.n_cells,
-                shape=self.shape,
-                mosaic_blocks=self.mosaic_blocks,
-                volume_mm3=self.volume_mm3,
-            ),
-        )
+        generator = stream(seed, "cell", image)
+        crystals = []
+        for model in self.orientations(image, seed):
+            cell, rotation = model.get_unit_cell(), np.reshape(model.get_U(), (3, 3))
+            if any(self.cell_variation):
+                cell = varied_cell(cell, self.space_group, self.cell_variation, generator)
+            symmetry = cctbx_crystal.symmetry(cell, space_group=self.space_group, assert_is_compatible_unit_cell=False)
+            crystals.append(
+                Crystal(
+                    oriented_crystal(symmetry, rotation),
+                    self.n_cells,
+                    shape=self.shape,
+                    mosaic_blocks=rotation @ self.mosaic_blocks @ rotation.T,
+                    volume_mm3=self.volume_mm3,
+                )
+            )
+        return tuple(crystals)
+
+
+@dataclass(frozen=True, eq=False)
+class RandomOrientations:
+    """Uniformly distributed orientations.
+
+    Args:
+        symmetry: unit cell and space group.
+        count: of crystals in an image.
+    """
+
+    symmetry: cctbx_crystal.symmetry
+    count: int = 1
+
+    def __call__(self, image: int, seed: int) -> list[CrystalModel]:
+        generator = stream(seed, "orientation", image)
+        return [oriented_crystal(self.symmetry, random_rotation(generator)) for _ in range(self.count)]
+
+
+@dataclass(frozen=True, eq=False)
+class RecordedOrientations:
+    """Orientations and cells of a list: each image takes the next ones; after the last, the first one comes again.
+
+    Args:
+        models: at least one.
+        count: of crystals in an image.
+    """
+
+    models: Sequence[CrystalModel]
+    count: int = 1
+
+    def __call__(self, image: int, seed: int) -> list[CrystalModel]:
+        first = image * self.count
+        return [self.models[k % len(self.models)] for k in range(first, first + self.count)]
 
 
 def oriented_crystal(symmetry: cctbx_crystal.symmetry, rotation: np.ndarray) -> CrystalModel:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 # The position in this list is part of the key: add at the end, never reorder.
-PURPOSES = ("orientation", "mosaic")
+PURPOSES = ("orientation", "mosaic", "spectrum", "jitter", "cell")
 
 
 def stream(seed: int, purpose: str, image: int = 0) -> np.random.Generator:

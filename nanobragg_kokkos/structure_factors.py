@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import cached_property
 from typing import Iterator, Sequence
 
+import numpy as np
 from cctbx import miller
 from cctbx.array_family import flex
 
@@ -54,7 +55,7 @@ def _p1_channels(channels: list[miller.array]) -> Iterator[miller.array]:
     for array in map(_amplitudes, channels):
         # Channels that have the same reflections, as they usually do, are expanded in the same way.
         if last is None or not _same_reflections(array, last):
-            p1_set, origin = _expansion(array)
+            p1_set, origin = expansion(array)
         last = array
         yield p1_set.array(array.data().select(origin))
 
@@ -80,12 +81,28 @@ def _same_reflections(one: miller.set, other: miller.set) -> bool:
     )
 
 
-def _expansion(reflections: miller.set) -> tuple[miller.set, flex.size_t]:
+def expansion(reflections: miller.set) -> tuple[miller.set, flex.size_t]:
     """The reflections on the P1 lattice, and for each of them the number of that from which it comes."""
-    if not reflections.is_unique_set_under_symmetry():
+    on_lattice = reflections.space_group().order_z() == 1 and reflections.anomalous_flag()
+    if not (_all_differ(reflections.indices()) if on_lattice else reflections.is_unique_set_under_symmetry()):
         raise ValueError("structure factors hold several values for one reflection: merge them first")
+    if on_lattice:
+        return reflections.set(), flex.size_t_range(reflections.size())
     numbered = reflections.set().array(flex.double_range(reflections.size()))
     if not numbered.anomalous_flag():
         numbered = numbered.generate_bijvoet_mates()
     numbered = numbered.expand_to_p1()
     return numbered.set(), numbered.data().iround().as_size_t()
+
+
+def integers(indices: flex.miller_index) -> np.ndarray:
+    """Miller indices as an array (n, 3)."""
+    return np.rint(indices.as_vec3_double().as_double().as_numpy_array()).astype(int).reshape(-1, 3)
+
+
+def _all_differ(indices: flex.miller_index) -> bool:
+    hkl = integers(indices)
+    if not len(hkl):
+        return True
+    low, high = hkl.min(axis=0), hkl.max(axis=0)
+    return len(np.unique(np.ravel_multi_index(tuple((hkl - low).T), tuple(high - low + 1)))) == len(hkl)

@@ -1,8 +1,8 @@
 """The models behind simulated images, in the field's own formats: what a data reduction should find again.
 
-`write_experiments`: a dxtbx experiment list, one crystal an image, whose imagesets point into the NXmx master
-file (by its relative name) and whose models are in that file's frame. `write_amplitudes`: the
-structure-factor amplitudes as MTZ.
+`write_experiments`: a dxtbx experiment list, one experiment for each crystal of an image or of a rotation series, whose
+imagesets point into the NXmx master file (by its relative name) and whose models are in that file's frame.
+`write_amplitudes`: the structure-factor amplitudes as MTZ.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def write_experiments(
     master_path: str | os.PathLike,
     detector: Detector,
     beam: Beam | Sequence[Beam],
-    crystals: Sequence[Crystal],
+    crystals: Sequence[Crystal | Sequence[Crystal]],
     *,
     mosaic_spread_deg: float | None = None,
     domain_size_A: float | None = None,
@@ -58,9 +58,9 @@ def write_experiments(
     Args:
         path: of the file.
         master_path: of the master file.
-        detector, beam: as given to `nxmx.write_master`; one beam for all, or one for each crystal.
-        crystals: for stills one for each image of the master file, in its order. With a scan: any number,
-            each of which is in all images.
+        detector, beam: as given to `nxmx.write_master`; one beam for all, or one for each image. With a scan: one.
+        crystals: for stills, for each image of the master file, in its order, a crystal or a sequence of them, which
+            may be empty. With a scan: any number, each of which is in all images.
         mosaic_spread_deg, domain_size_A: full width in degrees, and angstrom. Where either is given, the
             crystals are written as dxtbx's MosaicCrystalSauter2014, which holds them; otherwise as they are.
         scan, goniometer: for a rotation; None for stills.
@@ -69,12 +69,19 @@ def write_experiments(
         ValueError: sequences of wrong length.
         Sorry: the file cannot be written.
     """
-    crystals = list(crystals)
-    beams = [beam] * len(crystals) if isinstance(beam, Beam) else list(beam)
-    if not crystals:
+    # Of which image each crystal is; in a scan, each is in all images.
+    if scan is None:
+        images = [[one] if isinstance(one, Crystal) else list(one) for one in crystals]
+        placed = [(image, crystal) for image, some in enumerate(images) for crystal in some]
+    else:
+        images = [list(crystals)]
+        placed = [(0, crystal) for crystal in crystals]
+    beams = [beam] * len(images) if isinstance(beam, Beam) else list(beam)
+    if not placed:
         raise ValueError("crystals: expected at least one.")
-    if len(beams) != len(crystals):
-        raise ValueError(f"beam: expected one or {len(crystals)} (the number of crystals), got {len(beams)}.")
+    if len(beams) != len(images):
+        what = "the number of images" if scan is None else "of a scan"
+        raise ValueError(f"beam: expected one or {len(images)} ({what}), got {len(beams)}.")
     if (scan is None) != (goniometer is None):
         raise ValueError("scan, goniometer: give both or none.")
 
@@ -86,11 +93,11 @@ def write_experiments(
     turned_beams = {id(b): _turned(b, rotation) for b in beams}
 
     experiments = ExperimentList()
-    for k, (b, crystal) in enumerate(zip(beams, crystals)):
+    for k, (image, crystal) in enumerate(placed):
         crystal = _turned(_with_mosaicity(crystal, mosaic_spread_deg, domain_size_A), rotation)
         experiments.append(
             Experiment(
-                beam=turned_beams[id(b)],
+                beam=turned_beams[id(beams[image])],
                 detector=detector,
                 crystal=crystal,
                 goniometer=goniometer,
@@ -100,9 +107,9 @@ def write_experiments(
         )
     contents = experiments.to_dict()
     master = os.path.relpath(master_path, os.path.dirname(os.path.abspath(path)))
-    contents["imageset"] = _imagesets(master, len(crystals), scan)
-    for k, experiment in enumerate(contents["experiment"]):
-        experiment["imageset"] = k if scan is None else 0
+    contents["imageset"] = _imagesets(master, len(images), scan)
+    for (image, _), experiment in zip(placed, contents["experiment"]):
+        experiment["imageset"] = image
     with whole_file(path) as temporary, open(temporary, "w") as file:
         json.dump(contents, file, indent=2)
         file.write("\n")
@@ -168,12 +175,12 @@ def _identifier(index: int, crystal: Crystal) -> str:
     return str(uuid.uuid5(uuid.NAMESPACE_OID, f"nanobragg_kokkos {index} {vectors}"))
 
 
-def _imagesets(master: str, n_crystals: int, scan: Scan | None) -> list[dict]:
+def _imagesets(master: str, n_images: int, scan: Scan | None) -> list[dict]:
     common = {"mask": None, "gain": None, "pedestal": None, "dx": None, "dy": None, "params": {}}
     if scan is not None:
         indices = list(range(scan.get_num_images()))
         return [{"__id__": "ImageSequence", "template": master, "single_file_indices": indices, **common}]
     return [
         {"__id__": "ImageSet", "images": [master], "single_file_indices": [k], **common}
-        for k in range(n_crystals)
+        for k in range(n_images)
     ]

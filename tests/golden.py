@@ -3,7 +3,7 @@
 DIR holds NAME.json (what is simulated: dxtbx models, properties by simtbx's names) and NAME.npz (structure factors hkl and
 amplitude_times_10, expected photons physical_0, physical_1, … of each panel).  Prints a line a panel and exits with 1 if
 any differs by more than TOLERANCE of its brightest pixel, or SPREAD_TOLERANCE where a point-spread function is all there is.
-With --interface simtbx the cases run on the simtbx interface, and panel_0, panel_1, … are what simtbx gave for them.
+With --interface simtbx or exascale the cases run on the simtbx interface, and panel_0, panel_1, … are what simtbx gave for them.
 """
 
 from __future__ import annotations
@@ -177,14 +177,20 @@ class Deviation:
 def deviations(path: Path, engine: str = "auto", blur: str = "auto", interface: str = "plain") -> list[Deviation] | None:
     """Of each panel of NAME.json; None if the case is not supported."""
     case = json.loads(path.read_text())
-    if interface == "plain" and not supported(case, engine):
-        return None
     with np.load(path.with_suffix(".npz")) as file:
         arrays = dict(file)
+    can_be_done = {
+        "plain": supported(case, engine),
+        "simtbx": True,
+        "exascale": golden_simtbx.supported_by_exascale(case, arrays),
+    }
+    if not can_be_done[interface]:
+        return None
     result = []
-    if interface == "simtbx":
+    if interface != "plain":
         tolerance = golden_simtbx.tolerance_of(case)
-        kind, images = "panel", golden_simtbx.images_of(case, arrays, detector_of(case))
+        images_of_interface = {"simtbx": golden_simtbx.images_of, "exascale": golden_simtbx.images_through_exascale}
+        kind, images = "panel", images_of_interface[interface](case, arrays, detector_of(case))
     else:
         tolerance = SPREAD_TOLERANCE if case["operations"] == ["psf"] else TOLERANCE
         kind, images = "physical", images_of(case, arrays, engine, blur)
@@ -211,7 +217,12 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("names", nargs="*", help="only these cases")
     parser.add_argument("--engine", choices=["auto", "pixel", "reflection"], default="auto", help="for the Bragg spots")
     parser.add_argument("--blur", choices=["auto", "direct", "fourier"], default="auto", help="for point-spread functions")
-    parser.add_argument("--interface", choices=["plain", "simtbx"], default="plain", help="of the package, or simtbx's")
+    parser.add_argument(
+        "--interface",
+        choices=["plain", "simtbx", "exascale"],
+        default="plain",
+        help="of the package, or simtbx's: its class nanoBragg, or exascale_api",
+    )
     options = parser.parse_args(arguments)
     paths = [p for p in sorted(options.directory.glob("*.json")) if not options.names or p.stem in options.names]
     if not paths:
@@ -227,7 +238,7 @@ def main(arguments: list[str]) -> int:
             continue
         if panels is None:
             unsupported += 1
-            print(f"{path.stem:28s} not supported by this engine")
+            print(f"{path.stem:28s} not supported by this {'engine' if options.interface == 'plain' else 'interface'}")
             continue
         for i, panel in enumerate(panels):
             passed, failed = passed + panel.good, failed + (not panel.good)

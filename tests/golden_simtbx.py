@@ -23,6 +23,31 @@ def images_of(case: dict, arrays: dict, detector) -> tuple[np.ndarray, ...]:
     return tuple(_image(case, arrays, detector, panel) for panel in range(len(detector)))
 
 
+def supported_by_exascale(case: dict, arrays: dict) -> bool:
+    """Whether the class exascale_api can do it: it has neither default_F nor interpolation, nor a point spread."""
+    properties = dict(case["properties"])
+    others = properties.get("default_F") or properties.get("F000") or properties.get("interpolate")
+    return not others and "psf" not in case["operations"] and ("hkl" in arrays or case["operations"] == ["background"])
+
+
+def images_through_exascale(case: dict, arrays: dict, detector) -> np.ndarray:
+    """The image of each panel, all of them from one nanoBragg object."""
+    simulation = _experiment(case, arrays, detector, panel=0)
+    image = simtbx.gpu_detector(detector=detector, beam=BeamFactory.from_dict(case["beam"]))
+    exascale = simtbx.exascale_api(nanoBragg=simulation)
+    exascale.allocate()
+    image.each_image_allocate()
+    for operation in case["operations"]:
+        if operation == "spots":
+            amplitudes = simtbx.gpu_energy_channels()
+            amplitudes.structure_factors_to_GPU_direct(0, *_structure_factors(arrays))
+            exascale.add_energy_channel_from_gpu_amplitudes(0, amplitudes, image)
+        elif operation == "background":
+            exascale.add_background(image)
+    image.scale_in_place(1.0)
+    return image.get_raw_pixels().as_numpy_array()
+
+
 def _polarization_varies(case: dict) -> bool:
     properties = dict(case["properties"])
     if properties.get("nopolar") or "psf" in case["operations"] or "background" in case["operations"]:
@@ -30,14 +55,14 @@ def _polarization_varies(case: dict) -> bool:
     return properties.get("oversample", 1) > 1 or len(case["sources"] or []) > 1
 
 
-def _image(case: dict, arrays: dict, detector, panel: int) -> np.ndarray:
+def _experiment(case: dict, arrays: dict, detector, panel: int) -> simtbx.nanoBragg:
     beam = BeamFactory.from_dict(case["beam"])
     simulation = simtbx.nanoBragg(detector, beam, panel_id=panel)
     simulation.interpolate = 0
     if case["sources"]:
         simulation.xray_beams = _beams(case, beam)
     if "default_F" in dict(case["properties"]) or "hkl" in arrays:
-        _set_structure_factors(simulation, arrays)
+        simulation.Fhkl_tuple = _structure_factors(arrays)
     simulation.Amatrix_RUB = (
         np.linalg.inv(np.array(case["A_matrix"])).ravel().tolist() if case["A_matrix"] else _IDENTITY
     )
@@ -48,6 +73,11 @@ def _image(case: dict, arrays: dict, detector, panel: int) -> np.ndarray:
         simulation.set_mosaic_blocks(flex.mat3_double([tuple(block) for block in case["mosaic_blocks"]]))
     if case["Fbg_vs_stol"]:
         simulation.Fbg_vs_stol = flex.vec2_double([tuple(point) for point in case["Fbg_vs_stol"]])
+    return simulation
+
+
+def _image(case: dict, arrays: dict, detector, panel: int) -> np.ndarray:
+    simulation = _experiment(case, arrays, detector, panel)
     for operation in case["operations"]:
         if operation == "spots":
             simulation.add_nanoBragg_spots()
@@ -76,8 +106,7 @@ def _beams(case: dict, beam) -> flex_Beam:
     return result
 
 
-def _set_structure_factors(simulation: simtbx.nanoBragg, arrays: dict) -> None:
+def _structure_factors(arrays: dict) -> tuple[flex.miller_index, flex.double]:
     hkl = arrays.get("hkl", np.zeros((0, 3), int))
     indices = flex.miller_index([tuple(int(i) for i in row) for row in hkl])
-    amplitudes = flex.double((arrays.get("amplitude_times_10", np.zeros(0)) / 10.0).astype(float))
-    simulation.Fhkl_tuple = (indices, amplitudes)
+    return indices, flex.double((arrays.get("amplitude_times_10", np.zeros(0)) / 10.0).astype(float))

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 import nanobragg_kokkos
-from nanobragg_kokkos import air, detectors, nexus, water, workloads
+from nanobragg_kokkos import air, detectors, named_detectors, nexus, water, workloads
 from nanobragg_kokkos.benchmark import main
 from nanobragg_kokkos.benchmark_report import contents
 from nanobragg_kokkos.extension import ext
@@ -159,7 +159,7 @@ def test_more_unlit_pixels_add_no_photon(files):
 
 def test_rayonix_is_as_designed():
     (workload,) = ext.workloads("rayonix", False)
-    (panel,), (reference,) = workloads.detector(workload), detectors.rayonix_mx340()
+    (panel,), (reference,) = workloads.detector(workload), named_detectors.by_name("rayonix_mx340")
     assert panel.get_image_size() == (3840, 3840)
     for name in ("get_origin", "get_fast_axis", "get_slow_axis", "get_pixel_size"):
         assert getattr(panel, name)() == pytest.approx(getattr(reference, name)()), name

@@ -11,7 +11,7 @@ from dxtbx.model import Experiment, ExperimentList, SimplePxMmStrategy
 from libtbx.utils import Sorry
 from scitbx import matrix
 
-from nanobragg_kokkos import SensorLayers, detectors, models, parameters, protein, pulses, specimen
+from nanobragg_kokkos import SensorLayers, detectors, models, named_detectors, parameters, protein, pulses, specimen
 from nanobragg_kokkos.orientation import axis_rotation, mosaic_blocks, random_rotation
 from nanobragg_kokkos.streams import stream
 
@@ -27,7 +27,7 @@ def saved(path, detector, beam) -> str:
 
 
 def test_rayonix_is_centred_on_the_beam():
-    panel = detectors.rayonix_mx340()[0]
+    panel = named_detectors.by_name("rayonix_mx340")[0]
     assert panel.get_image_size() == (3840, 3840)
     assert panel.get_beam_centre_px((0, 0, -1)) == pytest.approx((1920, 1920))
     assert panel.get_distance() == pytest.approx(141.7)

@@ -14,6 +14,7 @@ from scitbx import matrix
 
 from nanobragg_kokkos import Crystal, Simulation, Sources, StructureFactors
 from nanobragg_kokkos.simtbx import Gauss, nanoBragg, pivot, shapetype
+from nanobragg_kokkos.simtbx.setup import Setup
 
 WATER = flex.vec2_double([(0, 2.57), (0.07, 2.8), (0.12, 5), (0.162, 8), (0.2, 6.75), (0.18, 7.32), (0.5, 3.17)])
 
@@ -52,19 +53,33 @@ def test_the_image_adds_up_in_the_array_that_a_script_holds():
     np.testing.assert_allclose(simulation.raw_pixels.as_numpy_array().reshape(60, 80), 1 + once, rtol=1e-12)
 
 
-def test_models_are_reused_as_long_as_nothing_changes():
+def test_a_detector_stays_on_the_device_as_long_as_it_does_not_change(monkeypatch, make=Setup.simulation):
     simulation = small()
+    made = []
+    monkeypatch.setattr(Setup, "simulation", lambda *arguments: made.append(1) or make(*arguments))
     simulation.add_nanoBragg_spots()
-    kept = simulation._engine._simulation[1]
     simulation.randomize_orientation()
     simulation.mosaic_spread_deg = 0.1
     simulation.add_nanoBragg_spots()
-    assert simulation._engine._simulation[1] is kept
+    simulation.wavelength_A, simulation.fluence, simulation.polarization = 1.1, 1e20, 0.5
+    simulation.add_nanoBragg_spots()
+    assert len(made) == 1
     simulation.distance_mm = 90
     simulation.add_nanoBragg_spots()
-    assert simulation._engine._simulation[1] is not kept
+    assert len(made) == 2
     simulation.free_all()
     simulation.add_nanoBragg_spots()
+    assert len(made) == 3
+
+
+def test_the_same_detector_in_another_beam():
+    simulation, other = small(oversample=2), small(oversample=2)
+    simulation.add_nanoBragg_spots()
+    for each in (simulation, other):
+        each.wavelength_A, each.fluence = 1.1, 1e20
+        each.raw_pixels *= 0
+        each.add_nanoBragg_spots()
+    np.testing.assert_array_equal(pixels(simulation), pixels(other))
 
 
 def test_parts_of_cells():

@@ -43,7 +43,8 @@ def test_a_channel_is_what_it_would_be_alone(space_group, anomalous):
         assert values(expanded) == values(reference.expand_to_p1())
 
 
-def test_several_values_in_any_channel_are_refused():
-    good = channel("P 21 21 21", True, 1)
+@pytest.mark.parametrize("space_group", ["P 1", "P 21 21 21"])
+def test_several_values_in_any_channel_are_refused(space_group):
+    good = channel(space_group, True, 1)
     with pytest.raises(ValueError, match="several values"):
         StructureFactors([good, good.concatenate(good)])

@@ -103,6 +103,22 @@ def test_experiments_of_a_rotation(tmp_path):
     assert experiments[1].goniometer == goniometer
 
 
+def test_several_crystals_of_an_image_share_it(tmp_path):
+    some = crystals(4)
+    beams = [Beam((0, 0, 1), wavelength) for wavelength in (1.1, 1.2, 1.3)]
+    write_images(tmp_path, beam=beams)
+    truth = [some[:2], [], some[2:]]
+    write_experiments(tmp_path / "t.expt", tmp_path / "x_master.h5", DETECTOR, beams, truth)
+    experiments = ExperimentList.from_file(str(tmp_path / "t.expt"))
+    assert len(experiments) == 4 and len(experiments.imagesets()) == 2 and len(set(experiments.identifiers())) == 4
+    for experiment, crystal, image in zip(experiments, some, (0, 0, 2, 2)):
+        assert experiment.crystal.get_A() == pytest.approx(crystal.get_A())
+        assert list(experiment.imageset.indices()) == [image]
+        assert experiment.imageset.get_raw_data(0)[0].all_eq(image)
+        wavelengths = (experiment.beam.get_wavelength(), experiment.imageset.get_beam(0).get_wavelength())
+        assert wavelengths == (beams[image].get_wavelength(),) * 2
+
+
 def test_mosaicity(tmp_path):
     write_experiments(
         tmp_path / "t.expt", "x.h5", DETECTOR, BEAM, crystals(), mosaic_spread_deg=0.1, domain_size_A=800
@@ -146,7 +162,9 @@ def test_same_input_same_bytes(tmp_path):
 def test_wrong_arguments(tmp_path):
     with pytest.raises(ValueError, match="crystals"):
         write_experiments(tmp_path / "t.expt", "x.h5", DETECTOR, BEAM, [])
-    with pytest.raises(ValueError, match="beam: expected one or 3"):
+    with pytest.raises(ValueError, match="crystals"):
+        write_experiments(tmp_path / "t.expt", "x.h5", DETECTOR, BEAM, [[], []])
+    with pytest.raises(ValueError, match=r"beam: expected one or 3 \(the number of images\)"):
         write_experiments(tmp_path / "t.expt", "x.h5", DETECTOR, [BEAM] * 2, crystals())
     indices = miller.build_set(cctbx_crystal.symmetry((40, 50, 60, 90, 90, 90), "P1"), False, d_min=20)
     with pytest.raises(ValueError, match="real"):

@@ -28,13 +28,18 @@ using DeviceArray = Kokkos::View<const T*, DeviceSpace, Kokkos::MemoryTraits<Kok
 // Only this queue of the device is waited for, here and wherever something is computed: another one may be busy with the
 // copy of an earlier image to the host.
 template <class T>
-DeviceArray<T> to_device(const std::string& label, const std::vector<T>& values) {
-  Kokkos::View<T*, DeviceSpace> device(Kokkos::view_alloc(label, Kokkos::WithoutInitializing), values.size());
-  Kokkos::View<const T*, Kokkos::HostSpace, Kokkos::MemoryUnmanaged> host(values.data(), values.size());
+DeviceArray<T> to_device(const std::string& label, const T* values, std::size_t n) {
+  Kokkos::View<T*, DeviceSpace> device(Kokkos::view_alloc(label, Kokkos::WithoutInitializing), n);
+  Kokkos::View<const T*, Kokkos::HostSpace, Kokkos::MemoryUnmanaged> host(values, n);
   const ExecutionSpace space;
   Kokkos::deep_copy(space, device, host);
   space.fence("nanobragg::to_device");
   return device;
+}
+
+template <class T>
+DeviceArray<T> to_device(const std::string& label, const std::vector<T>& values) {
+  return to_device(label, values.data(), values.size());
 }
 
 // The same policy for a kernel that takes its values with the launch: Kokkos would else put them, since they are many, into a

@@ -8,6 +8,18 @@
 #include "structure_factors_on_device.h"
 
 namespace nanobragg {
+namespace {
+
+static_assert(structure_factors_padding >= vector_lanes, "vector code reads as many numbers at a time");
+
+// What the kernels see of memory of the host: on a CPU that memory itself.
+template <class T>
+DeviceArray<T> seen_by_device(const char* label, const T* values, std::size_t n) {
+  if constexpr (host_is_device) return DeviceArray<T>(values, n);
+  else return to_device(label, values, n);
+}
+
+}  // namespace
 
 StructureFactors::StructureFactors(const std::vector<std::vector<Amplitude>>& channels, double default_amplitude,
                                    double F000)
@@ -56,6 +68,31 @@ StructureFactors::StructureFactors(const std::vector<std::vector<Amplitude>>& ch
   }
   d.strongest = to_device("nanobragg::structure_factors::strongest", strongest);
   d.amplitude = to_device("nanobragg::structure_factors", box);
+}
+
+StructureFactors::StructureFactors(const AmplitudesInMemory& given) : n_channels_(given.n_channels) {
+  double reflections = 1;
+  for (int i = 0; i < 3; ++i) {
+    if (given.low[i] > 0 || given.low[i] + double(given.size[i]) <= 0)
+      throw std::invalid_argument("the box of Miller indices does not hold (0, 0, 0)");
+    reflections *= given.size[i];
+  }
+  if (n_channels_ < 1) throw std::invalid_argument("the structure factors have no channel");
+  if (reflections * n_channels_ > double(std::numeric_limits<std::int32_t>::max()))
+    throw std::invalid_argument("the Miller indices span too many amplitudes (2^31 or more with all channels)");
+  const auto n = std::size_t(reflections);
+
+  on_device_ = std::make_shared<OnDevice>();
+  AmplitudeTable& d = on_device_->table;
+  d.channels = n_channels_;
+  for (int i = 0; i < 3; ++i) d.low[i] = given.low[i], d.size[i] = given.size[i];
+  for (std::size_t i = 0; i < n; ++i) {
+    if (!std::isfinite(given.strongest[i])) throw std::invalid_argument("a structure factor amplitude is not finite");
+    d.largest = std::max(d.largest, double(given.strongest[i]));
+  }
+  if (host_is_device) on_device_->owner = given.owner;
+  d.strongest = seen_by_device("nanobragg::structure_factors::strongest", given.strongest, n);
+  d.amplitude = seen_by_device("nanobragg::structure_factors", given.amplitude, n * n_channels_ + structure_factors_padding);
 }
 
 }  // namespace nanobragg

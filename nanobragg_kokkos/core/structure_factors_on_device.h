@@ -71,7 +71,9 @@ struct AmplitudeTable : IndexBox {
   }
 };
 
-struct StructureFactors::OnDevice : Kept<AmplitudeTable> {};
+struct StructureFactors::OnDevice : Kept<AmplitudeTable> {
+  std::shared_ptr<const void> owner;   // of memory that the table does not hold itself
+};
 
 }  // namespace nanobragg
 #endif

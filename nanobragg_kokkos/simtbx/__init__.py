@@ -1,23 +1,15 @@
-"""simtbx's interface: what its extension module simtbx_nanoBragg_ext holds, on this engine.
+"""simtbx's interface on this engine: what its extension modules hold.
 
-A thin layer for scripts that were written for simtbx: its mutable class with its names, units, defaults and order of
-effects.  It hands the engine the package's own immutable models.  docs/simtbx.md says what differs.
+A thin layer for scripts that were written for simtbx: its mutable classes with their names, units, defaults and order of
+effects.  It hands the engine the package's own immutable models.  docs/simtbx.md says what differs.  After enable(), scripts
+that import simtbx get these classes.
 """
 
 from __future__ import annotations
 
-from nanobragg_kokkos.simtbx.enums import convention, pivot, shapetype
-from nanobragg_kokkos.simtbx.nanobragg import nanoBragg
+from nanobragg_kokkos.simtbx import gpu_names, nanobragg_names
+from nanobragg_kokkos.simtbx.gpu_names import *  # noqa: F403
+from nanobragg_kokkos.simtbx.hook import enable
+from nanobragg_kokkos.simtbx.nanobragg_names import *  # noqa: F403
 
-__all__ = ["convention", "nanoBragg", "pivot", "shapetype", "testuple"]
-
-# The members of the enumerations are names of the module, too.
-for _enum in (pivot, shapetype, convention):
-    for _member in _enum:
-        globals()[_member.name] = _member
-        __all__.append(_member.name)
-
-
-def testuple() -> tuple:
-    """What simtbx's extension has to test itself."""
-    return (True, 2, 3, 4)
+__all__ = ["enable", *nanobragg_names.__all__, *gpu_names.__all__]

@@ -11,6 +11,7 @@ from cctbx.array_family import flex
 
 from nanobragg_kokkos import StructureFactors
 from nanobragg_kokkos.simtbx.state import State
+from nanobragg_kokkos.structure_factors import integers
 
 # Scripts make an object for each panel and each shot, often with the same structure factors: these stay on the device.
 KEPT = 4
@@ -28,14 +29,14 @@ def given(s: State) -> tuple[np.ndarray, np.ndarray]:
         return np.zeros((0, 3), int), np.zeros(0)
     if s.indices.size() != s.amplitudes.size():
         raise ValueError(f"there are {s.indices.size()} indices, but {s.amplitudes.size()} amplitudes")
-    return _integers(s.indices), s.amplitudes.as_numpy_array()
+    return integers(s.indices), s.amplitudes.as_numpy_array()
 
 
 def box(s: State) -> tuple[np.ndarray, np.ndarray]:
     """The lowest and the highest of each Miller index given."""
     if not s.indices.size():
         return np.zeros(3, int), np.zeros(3, int)
-    hkl = _integers(s.indices)
+    hkl = integers(s.indices)
     return hkl.min(axis=0), hkl.max(axis=0)
 
 
@@ -58,14 +59,21 @@ def structure_factors(s: State) -> StructureFactors:
     hkl, values = given(s)
     key = hashlib.sha256(hkl.tobytes() + values.tobytes() + np.array([s.default_F, s.F000]).tobytes()).digest()
     if key not in _kept:
-        chosen = _last_of_each(hkl)
-        reflections = miller.set(_symmetry, s.indices.select(chosen), anomalous_flag=True)
-        array = miller.array(reflections, s.amplitudes.select(chosen))
+        array = as_given(s.indices, s.amplitudes) if len(hkl) else as_given(flex.miller_index(), flex.double())
         _kept[key] = StructureFactors(array, default_amplitude=s.default_F, F000=s.F000)
         while len(_kept) > KEPT:
             _kept.popitem(last=False)
     _kept.move_to_end(key)
     return _kept[key]
+
+
+def as_given(indices: flex.miller_index, amplitudes: flex.double) -> miller.array:
+    """The amplitudes of these reflections and no others; of several for one reflection, the last.
+
+    The unit cell says nothing: that of the crystal counts.
+    """
+    chosen = _last_of_each(integers(indices))
+    return miller.array(miller.set(_symmetry, indices.select(chosen), anomalous_flag=True), amplitudes.select(chosen))
 
 
 def _last_of_each(hkl: np.ndarray) -> flex.size_t:
@@ -76,7 +84,3 @@ def _last_of_each(hkl: np.ndarray) -> flex.size_t:
     in_box = np.ravel_multi_index(tuple((hkl - low).T), tuple(high - low + 1))
     _, from_end = np.unique(in_box[::-1], return_index=True)
     return flex.size_t(np.sort(len(hkl) - 1 - from_end).tolist())
-
-
-def _integers(indices: flex.miller_index) -> np.ndarray:
-    return np.rint(indices.as_vec3_double().as_double().as_numpy_array()).astype(int).reshape(-1, 3)

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 from dxtbx.model import Crystal as DxtbxCrystal
-from dxtbx.model import Detector
 
-from nanobragg_kokkos import Amorphous, Crystal, PointSpread, Rotation, SensorLayers, Simulation, Sources
+from nanobragg_kokkos import Amorphous, Crystal, PointSpread, Rotation, Simulation
 from nanobragg_kokkos.simtbx import amplitudes
-from nanobragg_kokkos.simtbx.arithmetic import DEGREE, cross, dot, length, turned_about, unit
+from nanobragg_kokkos.simtbx.arithmetic import DEGREE, turned_about, unit
 from nanobragg_kokkos.simtbx.enums import shapetype
+from nanobragg_kokkos.simtbx.light import Light, light_for_background, light_of
 from nanobragg_kokkos.simtbx.mosaic import blocks_in_use
 from nanobragg_kokkos.simtbx.sampling import phi_angles
+from nanobragg_kokkos.simtbx.setup import Kept, dark_image, panel_of, roi_slices, setup_of
 from nanobragg_kokkos.simtbx.state import State
 
 SHAPES = {
@@ -31,12 +32,13 @@ class Engine:
     """The models of one nanoBragg object, made when they are needed."""
 
     def __init__(self) -> None:
-        self._simulation: tuple[tuple, Simulation] | None = None
+        self._kept = Kept(1)
         self._plane: tuple[tuple, Simulation] | None = None
 
     def release(self) -> None:
         """Lets go of everything on the device."""
-        self._simulation = self._plane = None
+        self._kept.release()
+        self._plane = None
 
     def spots(self, s: State) -> np.ndarray:
         """Expected photons (slow, fast) of the Bragg spots; light of one exposure.
@@ -44,10 +46,7 @@ class Engine:
         Raises:
             ValueError: what the state asks for cannot be, by the name of the property.
         """
-        simulation = self._lit(
-            s, s.oversample if s.oversample > 0 else s.recommended_oversample, range(len(s.source_XYZ))
-        )
-        simulation.clear()
+        simulation = self._lit(s, sub_pixels(s), light_of(s))
         simulation.add_spots(crystal(s), amplitudes.structure_factors(s))
         return simulation.image[0] * s.spot_scale
 
@@ -61,15 +60,8 @@ class Engine:
         Raises:
             ValueError: what the state asks for cannot be, by the name of the property.
         """
-        n = len(s.source_XYZ)
-        if source >= n:
-            raise ValueError(f"override_source must be one of the {n} sources, not {source}")
-        oversample = max(oversample if oversample > 0 else s.oversample, 1)
-        if source >= 0:
-            simulation = self._lit(s, oversample, [source], intensity=float(n))  # it stands for all
-        else:
-            simulation = self._lit(s, oversample, range(n))
-        simulation.clear()
+        light = light_for_background(s, source)
+        simulation = self._lit(s, max(oversample if oversample > 0 else s.oversample, 1), light)
         simulation.add_background(amorphous(s))
         return simulation.image[0]
 
@@ -83,39 +75,20 @@ class Engine:
 
     def plane(self, s: State) -> Simulation:
         """A dark image of the detector's size, for what happens after the photons have arrived."""
-        key = (s.fast_pixels, s.slow_pixels, s.pixel_size)
-        if self._plane is None or self._plane[0] != key:
+        size = (s.fast_pixels, s.slow_pixels, s.pixel_size)
+        if self._plane is None or self._plane[0] != size:
             self._plane = None  # its memory first
-            panel = detector(*key, fast=(1, 0, 0), slow=(0, -1, 0), corner=(0, 0, -1))
-            self._plane = (key, Simulation(panel, Sources([1.0], [1.0]), fluence=0.0))
+            self._plane = (size, dark_image(1, *size))
         return self._plane[1]
 
-    def _lit(self, s: State, oversample: int, chosen, intensity: float | None = None) -> Simulation:
-        """The simulation of the detector in the light of the chosen sources: of their intensity or this one."""
-        if s.curved_detector:
-            raise ValueError("curved_detector is not available: panels are flat")
-        key = (
-            s.fast_pixels, s.slow_pixels, s.pixel_size, s.fdet_vector, s.sdet_vector, s.pix0_vector, s.close_distance,
-            s.thickness, s.thickness_step, s.thickness_steps, s.attenuation_length, tuple(s.roi), s.point_pixel,
-            oversample, s.nopolar, s.polarization, s.polar_vector, s.fluence, tuple(chosen), intensity,
-            tuple(s.source_XYZ), tuple(s.source_intensities), tuple(s.source_wavelengths),
-        )  # fmt: skip
-        if self._simulation is None or self._simulation[0] != key:
-            self._simulation = None
-            self._simulation = (key, _simulation(s, oversample, list(chosen), intensity))
-        return self._simulation[1]
+    def _lit(self, s: State, oversample: int, light: Light) -> Simulation:
+        setup = setup_of(s, (panel_of(s),), s.fast_pixels, s.slow_pixels, oversample)
+        return self._kept.lit(setup, setup.light(light))
 
 
-def detector(fast_pixels: int, slow_pixels: int, pixel_size: float, *, fast, slow, corner) -> Detector:
-    """A dxtbx detector of one panel; pixel_size and corner in metres."""
-    panel = {
-        "name": "Panel", "type": "", "identifier": "", "material": "", "mu": 0.0, "thickness": 0.0, "gain": 1.0,
-        "pedestal": 0.0, "mask": [], "raw_image_offset": (0, 0), "trusted_range": (-1e9, 1e9),
-        "px_mm_strategy": {"type": "SimplePxMmStrategy"}, "image_size": (fast_pixels, slow_pixels),
-        "pixel_size": (pixel_size * 1000.0,) * 2, "fast_axis": fast, "slow_axis": slow,
-        "origin": tuple(1000.0 * x for x in corner),
-    }  # fmt: skip
-    return Detector.from_dict({"panels": [panel], "hierarchy": {"children": [{"panel": 0}], "panels": [panel]}})
+def sub_pixels(s: State) -> int:
+    """Sub-pixels along each axis of a pixel."""
+    return s.oversample if s.oversample > 0 else s.recommended_oversample
 
 
 def crystal(s: State) -> Crystal:
@@ -166,69 +139,13 @@ def amorphous(s: State) -> Amorphous:
     )
 
 
-def _simulation(s: State, oversample: int, chosen: list[int], intensity: float | None) -> Simulation:
-    fast, slow = s.fdet_vector, s.sdet_vector
-    if abs(dot(fast, slow)) > 1e-6 or abs(length(fast) - 1) > 1e-6 or abs(length(slow) - 1) > 1e-6:
-        raise ValueError("fdet_vector and sdet_vector must be unit vectors at right angles to each other")
-    if not -1.0 <= s.polarization <= 1.0:
-        raise ValueError(f"polarization, the Kahn factor, must lie between -1 and 1, not {s.polarization}")
-    intensities = np.array([s.source_intensities[k] for k in chosen])
-    sources = Sources(
-        wavelengths=[s.source_wavelengths[k] * 1e10 for k in chosen],
-        weights=intensities,
-        directions=[s.source_XYZ[k] for k in chosen],
-        electric_vector=s.polar_vector,
-        polarization_fraction=(s.polarization + 1.0) / 2.0,
-    )
-    # The engine divides weights by their sum.  And where close_distance is not that of the panel it still is what
-    # simtbx has pixels appear as large by.
-    plane = abs(dot(unit(cross(fast, slow)), s.pix0_vector))
-    obliquity = 1.0 if s.point_pixel or abs(s.close_distance - plane) <= 1e-12 * plane else s.close_distance / plane
-    panel = detector(s.fast_pixels, s.slow_pixels, s.pixel_size, fast=fast, slow=slow, corner=s.pix0_vector)
-    return Simulation(
-        panel,
-        sources,
-        fluence=s.fluence * 1e-6 * (float(intensities.sum()) if intensity is None else intensity) * obliquity,
-        beam_size_mm=1.0,
-        oversample=oversample,
-        sensor=_sensor(s),
-        mask=_mask(s),
-        point_pixel=bool(s.point_pixel),
-        polarized=not s.nopolar,
-    )
-
-
-def _sensor(s: State) -> SensorLayers | None:
-    """Layers as far apart as simtbx has them, which makes the sensor thicker than it is."""
-    if not s.thickness > 0.0:
-        return None
-    if not s.attenuation_length > 0.0:
-        raise ValueError(f"detector_attenuation_length_mm must be positive, not {s.attenuation_length * 1000}")
-    return SensorLayers(
-        thickness_mm=s.thickness_step * s.thickness_steps * 1000.0,
-        attenuation_length_mm=s.attenuation_length * 1000.0,
-        layers=s.thickness_steps,
-    )
-
-
-def roi_slices(s: State) -> tuple[slice, slice]:
-    """The region of interest, slow and fast; both ends belong to it."""
-    return slice(s.roi[2], s.roi[3] + 1), slice(s.roi[0], s.roi[1] + 1)
-
-
-def _mask(s: State) -> list[np.ndarray] | None:
-    mask = np.zeros((s.slow_pixels, s.fast_pixels), bool)
-    mask[roi_slices(s)] = True
-    return None if mask.all() else [mask]
-
-
 def _interpolates_everywhere(s: State) -> bool:
     """Whether the structure factors given reach far enough for interpolation in every pixel.
 
     From the first pixel on in which they do not, simtbx takes the nearest reflection, in all others too.
     """
     low, high = amplitudes.box(s)
-    rows, columns = (range(*part.indices(n)) for part, n in zip(roi_slices(s), (s.slow_pixels, s.fast_pixels)))
+    rows, columns = (range(*part.indices(n)) for part, n in zip(roi_slices(s.roi), (s.slow_pixels, s.fast_pixels)))
     if not rows or not columns:
         return False
     fast, slow = (s.pixel_size * np.linspace(part[0], part[-1] + 1, RAYS) for part in (columns, rows))

@@ -26,6 +26,7 @@ from nanobragg_kokkos.simtbx.engine import Engine
 from nanobragg_kokkos.simtbx.enums import convention, pivot, shapetype
 from nanobragg_kokkos.simtbx.properties import (
     boolean,
+    flex_array,
     from_thousandth,
     integer,
     mapped,
@@ -316,10 +317,10 @@ class nanoBragg:
 
     # Structure factors.
     def _set_indices(self, indices: flex.miller_index) -> None:
-        self._state.indices = _array("indices", indices, flex.miller_index)
+        self._state.indices = flex_array("indices", indices, flex.miller_index)
 
     def _set_amplitudes(self, values: flex.double) -> None:
-        self._state.amplitudes = _array("amplitudes", values, flex.double)
+        self._state.amplitudes = flex_array("amplitudes", values, flex.double)
 
     def _set_Fhkl_tuple(self, pair: tuple) -> None:
         indices, values = pair[0], pair[1]
@@ -684,7 +685,7 @@ class nanoBragg:
 
     # The image.
     def _set_raw_pixels(self, pixels: flex.double) -> None:
-        self._state.raw_pixels = _array("raw_pixels", pixels, flex.double)
+        self._state.raw_pixels = flex_array("raw_pixels", pixels, flex.double)
 
     raw_pixels = property(
         lambda self: self._state.raw_pixels, _set_raw_pixels, doc="the image, flex.double (slow, fast): not a copy"
@@ -712,9 +713,11 @@ class nanoBragg:
 
     def _replace_pixels(self, pixels: np.ndarray) -> None:
         """Writes into the array that scripts may hold."""
-        raw_pixels = self._state.raw_pixels
-        raw_pixels.fill(0.0)
-        raw_pixels += self._as_raw_pixels(pixels)
+        row = flex.grid(1, pixels.size)
+        held, new = self._state.raw_pixels.as_1d(), flex.double(np.ascontiguousarray(pixels))  # the former is no copy
+        held.reshape(row)
+        new.reshape(row)
+        held.matrix_paste_block_in_place(new, 0, 0)
 
     def _add(self, photons: np.ndarray, what: str) -> None:
         self._check_pixels()
@@ -828,7 +831,12 @@ class nanoBragg:
         print("\n".join(mosaic.show(self._state)))
 
 
-def _array(name: str, value: Any, kind: type) -> Any:
-    if not isinstance(value, kind):
-        raise ValueError(f"{name} must be a flex.{kind.__name__}, not {type(value).__name__}")
-    return value
+def state_of(simulation: nanoBragg) -> State:
+    """What a nanoBragg object remembers.
+
+    Raises:
+        ValueError: it is not one.
+    """
+    if not isinstance(simulation, nanoBragg):
+        raise ValueError(f"nanoBragg must be an object of the class nanoBragg, not {type(simulation).__name__}")
+    return simulation._state

@@ -8,9 +8,10 @@ import numpy as np
 
 from nanobragg_kokkos import DetectorResponse, PointSpread, Readout
 from nanobragg_kokkos.simtbx.arithmetic import divided
-from nanobragg_kokkos.simtbx.engine import Engine, roi_slices
+from nanobragg_kokkos.simtbx.engine import Engine
 from nanobragg_kokkos.simtbx.enums import shapetype
 from nanobragg_kokkos.simtbx.random_numbers import next_state
+from nanobragg_kokkos.simtbx.setup import roi_slices
 from nanobragg_kokkos.simtbx.state import State
 
 # More photons than this are drawn from a normal distribution, which theirs no longer differs from.
@@ -27,7 +28,7 @@ def add_noise(s: State, engine: Engine, pixels: np.ndarray) -> np.ndarray:
 
     The next call draws other numbers: the seed moves on.
     """
-    roi = roi_slices(s)
+    roi = roi_slices(s.roi)
     result = pixels.copy()
     expected = result[roi]
     valid = expected >= 0.0

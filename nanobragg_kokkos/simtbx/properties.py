@@ -143,6 +143,17 @@ def member_of(kind: type[IntEnum]) -> Callable[[str, Any], IntEnum]:
     return convert
 
 
+def flex_array(name: str, value: Any, kind: type) -> Any:
+    """The value, an array of a kind.
+
+    Raises:
+        ValueError: it is something else; names the property.
+    """
+    if not isinstance(value, kind):
+        raise ValueError(f"{name} must be a flex.{kind.__name__}, not {type(value).__name__}")
+    return value
+
+
 def to_thousandth(value: float) -> float:
     return value / 1000.0
 

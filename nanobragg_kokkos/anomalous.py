@@ -1,0 +1,162 @@
+"""f' and f'' of the elements (electrons) at the photon energies of a beam, from cctbx's tables or measured ones."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Mapping, Sequence
+
+import numpy as np
+from cctbx.eltbx import henke, sasaki
+from libtbx.utils import Sorry
+
+TABLES = {"sasaki": sasaki, "henke": henke}
+
+# Electrons. Energies between which f' and f'' of an element change by more need structure factors of their own.
+NOTICEABLE_CHANGE = 0.1
+
+
+@dataclass(frozen=True, eq=False)
+class MeasuredTable:
+    """f' and f'' of an element at ascending energies (eV), linear in between.
+
+    Args:
+        path: of the file they come from.
+        energies_eV: (n,) ascending.
+        factors: (n,) complex, f' + i f''.
+    """
+
+    path: str
+    energies_eV: np.ndarray
+    factors: np.ndarray
+
+    def covers(self, energies_eV: np.ndarray) -> bool:
+        return self.energies_eV[0] <= np.min(energies_eV) and np.max(energies_eV) <= self.energies_eV[-1]
+
+    def __call__(self, energies_eV: np.ndarray) -> np.ndarray:
+        return np.interp(energies_eV, self.energies_eV, self.factors)
+
+
+@dataclass(frozen=True, eq=False)
+class AnomalousScattering:
+    """f' + i f'' of elements.
+
+    Args:
+        table: "sasaki" (Sasaki 1989, KEK Report 88-14) or "henke" (Henke et al. 1993, At. Data Nucl. Data Tables 54,
+            181-342); None: no anomalous scattering of elements that have no measured table.
+        measured: by element; they take the place of the other table.
+    """
+
+    table: str | None = "sasaki"
+    measured: Mapping[str, MeasuredTable] = field(default_factory=dict)
+
+    def __call__(self, element: str, energies_eV: np.ndarray) -> np.ndarray:
+        """f' + i f'' (n,) at energies (n,) in eV; 0 for elements that the table leaves out, as the lightest ones.
+
+        Raises:
+            Sorry: the table has the element, but not at one of these energies.
+        """
+        energies_eV = np.atleast_1d(np.asarray(energies_eV, float))
+        if element in self.measured:
+            measured = self.measured[element]
+            if not measured.covers(energies_eV):
+                raise Sorry(
+                    f"crystal.anomalous_tables={element}={measured.path}: expected values for all energies of the beam, "
+                    f"{energies_eV.min():g} to {energies_eV.max():g} eV, but they go from {measured.energies_eV[0]:g} to "
+                    f"{measured.energies_eV[-1]:g} eV"
+                )
+            return measured(energies_eV)
+        if self.table is None or element in ("H", "D"):
+            return np.zeros(len(energies_eV), complex)
+        try:
+            table = TABLES[self.table].table(element)
+        except (RuntimeError, ValueError):
+            return np.zeros(len(energies_eV), complex)
+        found = [table.at_ev(energy) for energy in energies_eV]
+        for energy, value in zip(energies_eV, found):
+            if not (value.is_valid_fp() and value.is_valid_fdp()):
+                raise Sorry(
+                    f"crystal.anomalous={self.table}: expected another table, or None: this one has no f' and f'' of "
+                    f"{element} at {energy:g} eV"
+                )
+        return np.array([complex(value.fp(), value.fdp()) for value in found])
+
+
+def read_table(path: str, name: str) -> MeasuredTable:
+    """Three columns of numbers: energy (eV, ascending), f' and f'' (electrons); lines that begin with # do not count.
+
+    Args:
+        name: of the parameter, for messages.
+
+    Raises:
+        Sorry: there is no such file, or it holds something else.
+    """
+    expected = f"{name}: expected three columns, energy (eV, ascending), f' and f'' (electrons)"
+    try:
+        lines = Path(path).read_text().splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is not text"
+        raise Sorry(f"{expected}, but reading the file failed ({reason})") from error
+    rows = [line.split() for line in lines if line.strip() and not line.lstrip().startswith("#")]
+    try:
+        columns = np.array(rows, float).T
+    except ValueError as error:
+        raise Sorry(f"{expected}, but {_first_wrong_line(lines)}") from error
+    if columns.shape[:1] != (3,) or not np.isfinite(columns).all():
+        raise Sorry(f"{expected}, but {_first_wrong_line(lines)}")
+    energies, real, imaginary = columns
+    if not (np.diff(energies) > 0).all():
+        raise Sorry(f"{expected}, but the energies do not ascend")
+    return MeasuredTable(path, energies, real + 1j * imaginary)
+
+
+def channel_energies(
+    scattering: AnomalousScattering,
+    elements: Sequence[str],
+    energies_eV: np.ndarray,
+    mean_energy: float,
+    n_channels: int | None = None,
+) -> np.ndarray:
+    """The energies (eV, ascending) at which the structure factors of a crystal with these elements are needed.
+
+    Args:
+        energies_eV: of the beam.
+        mean_energy: eV, the only one if one is enough.
+        n_channels: as many, evenly from the lowest to the highest. None: all that the beam has if f' or f'' of an element
+            changes by more than NOTICEABLE_CHANGE between them, else one.
+
+    Raises:
+        Sorry: a table does not have all energies.
+    """
+    factors = [scattering(element, energies_eV) for element in elements]
+    if n_channels is None:
+        changes = (max(np.ptp(values.real), np.ptp(values.imag)) for values in factors)
+        return np.unique(energies_eV) if max(changes, default=0.0) > NOTICEABLE_CHANGE else np.array([mean_energy])
+    if n_channels == 1:
+        return np.array([mean_energy])
+    return np.linspace(np.min(energies_eV), np.max(energies_eV), n_channels)
+
+
+def nearest_channels(energies_eV: np.ndarray, channel_energies_eV: np.ndarray) -> np.ndarray:
+    """For each energy the number of the channel whose energy is nearest; the lower one of two that are as near.
+
+    Args:
+        energies_eV: (n,) in any order.
+        channel_energies_eV: ascending.
+    """
+    middles = (channel_energies_eV[1:] + channel_energies_eV[:-1]) / 2
+    return np.searchsorted(middles, energies_eV)
+
+
+def _first_wrong_line(lines: Sequence[str]) -> str:
+    for number, line in enumerate(lines, start=1):
+        words = line.split("#")[0].split() if line.lstrip().startswith("#") else line.split()
+        if not words:
+            continue
+        try:
+            values = [float(word) for word in words]
+        except ValueError:
+            values = []
+        if len(values) != 3 or not np.isfinite(values).all():
+            return f"line {number} has something else"
+    return "it has none"

@@ -1,0 +1,60 @@
+"""Mosaic domains that have the symmetry of their crystal.
+
+A domain of N_a x N_b x N_c cells of a hexagonal crystal is a rhombic prism, which three-fold rotations do not leave as
+it is; nor are its reflections then, though their amplitudes are the same. A crystal has no such preference: it has as
+many domains that are turned by each of its rotations. Such a turn leaves the lattice where it is, and a reflection of
+one domain lies on an equivalent one of the other. So mosaic blocks that are turned by the rotations of the point group,
+besides their own misorientation, give the crystal's mean domain, without anything else to change. simtbx's
+symmetrize_Flatt does this with the three-fold rotations of the Laue group.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from cctbx import crystal as cctbx_crystal
+from cctbx import sgtbx
+
+
+def symmetrized_blocks(
+    mosaic_blocks: np.ndarray, symmetry: cctbx_crystal.symmetry, n_cells: tuple[int, int, int]
+) -> np.ndarray:
+    """All mosaic blocks, turned by each rotation of the point group that changes the domain's shape.
+
+    Args:
+        mosaic_blocks: (n, 3, 3) rotation matrices in the crystal's Cartesian frame (axes a, c* x a and c*).
+        symmetry: unit cell and space group.
+        n_cells: unit cells along the edges of a domain.
+
+    Returns:
+        (m n, 3, 3) rotation matrices.
+    """
+    to_cartesian = np.reshape(symmetry.unit_cell().orthogonalization_matrix(), (3, 3))
+    to_fractional = np.linalg.inv(to_cartesian)
+    turns = [to_cartesian @ rotation @ to_fractional for rotation in shape_rotations(symmetry.space_group(), n_cells)]
+    return np.concatenate([mosaic_blocks @ turn for turn in turns])
+
+
+def shape_rotations(space_group: sgtbx.space_group, n_cells: tuple[int, int, int]) -> list[np.ndarray]:
+    """Rotations (3, 3) in fractional coordinates that turn a domain into all that are equivalent to it, each once.
+
+    Reflections and inversions are left out: all shapes have a centre, and amplitudes need not have one. Of rotations
+    that differ only by one that exchanges or reverses edges, with as many cells, the first stays; the identity is among
+    them.
+    """
+    rotations = [
+        np.reshape(operation.r().as_double(), (3, 3)).round().astype(int)
+        for operation in space_group.build_derived_point_group().smx()
+        if operation.r().determinant() > 0
+    ]
+    kept: list[np.ndarray] = []
+    for rotation in rotations:
+        if not any(_same_shape(np.linalg.inv(other) @ rotation, n_cells) for other in kept):
+            kept.append(rotation)
+    return kept
+
+
+def _same_shape(rotation: np.ndarray, n_cells: tuple[int, int, int]) -> bool:
+    """Whether a rotation (fractional coordinates) turns edges only into edges with as many cells."""
+    exchanged = np.abs(rotation).round().astype(int)
+    is_permutation = (exchanged.sum(axis=0) == 1).all() and (exchanged.sum(axis=1) == 1).all()
+    return is_permutation and np.array_equal(exchanged @ n_cells, n_cells)

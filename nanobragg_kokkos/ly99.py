@@ -1,0 +1,237 @@
+"""Parameter files of ExaFEL's LY99 simulations (trial.phil), as parameters of this module.
+
+Names, defaults and what they mean there are those of the public repository ExaFEL/exafel_project: kpp_utils/phil.py for
+the parameters; LY99_batch.py, ferredoxin.py and multipanel.py (the same folder) for what is fixed in the program or
+comes from the environment.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from typing import Mapping
+
+import libtbx.phil
+from libtbx.utils import Sorry
+
+# Any of these makes a file LY99's.
+_SIGNATURE = {
+    "absorption", "context", "crystal.structure", "detector.tiles", "logger.outdir", "output.format",
+    "output.ground_truth", "output.h5.dtype", "psf",
+}  # fmt: skip
+
+# The same thing under another name; "mean_wavelength", in eV, is what it was called at first.
+_RENAMED = {
+    "beam.mean_wavelength": "beam.mean_energy",
+    "crystal.symmetrize_Flatt": "crystal.symmetrize",
+    "logger.outdir": "output.directory",
+    "output.ground_truth": "output.true_amplitudes",
+    "output.h5.dtype": "detector_response.data_type",
+    "symmetrize_Flatt": "crystal.symmetrize",
+}
+
+# What has no effect here, but for the values that mean what is done anyway.
+_WITHOUT_EFFECT = {
+    "absorption": ("high_remote", "amplitudes are those at beam.mean_energy, for all energies"),
+    "context": (None, "Kokkos computes on what it was built for, see nanobragg_kokkos.info"),
+    "output.format": ("h5", "images are written as NeXus/NXmx (HDF5)"),
+    "output.h5.typecast": ("False", "counts are rounded to the nearest whole number"),
+    "res_limit": (None, "reflections are calculated as far as the detector reaches"),
+}
+
+_ELSEWHERE = {
+    "crystal.pdb.code", "crystal.pdb.coefficients", "crystal.pdb.file", "crystal.pdb.label", "crystal.pdb.source",
+    "crystal.structure", "detector.tiles", "psf",
+}  # fmt: skip
+
+_ENVIRONMENT = {"N_SIM": "n_images", "MOS_DOM": "crystal.mosaic_domains"}
+
+# What LY99 takes if a file is silent, or has fixed.
+_FIXED = {
+    "beam.total_flux": "1e12",
+    "beam.size_mm": "0.003",
+    "crystal.length_um": "4",
+    "crystal.k_sol": "0.435",
+    "crystal.mosaic_spread_deg": "0.05",
+    "background.water_mm": "0.1",
+    "background.air_mm": "10",
+}
+_FIXED_NOISE = {
+    "detector_response.calibration_noise": "0.01",
+    "detector_response.readout_noise": "1",
+    "detector_response.adc_offset": "10",
+}
+_DOMAIN_EDGE_A = 4000.0
+
+_STRUCTURE_FILES = ("crystal.pdb.file", "crystal.structure_factors.file")
+_STRUCTURES = {"ferredoxin": "ferredoxin (PDB entry 1M2A)", "PSII": "photosystem II (PDB entry 7RF1, for example)"}
+
+
+@dataclass
+class Translation:
+    """What a trial.phil says.
+
+    Args:
+        values: of the parameters of this module, as phil text, by name.
+        defaults: the same, of what the file is silent about; anything else that is given comes first.
+        notes: what a user should know, a line each.
+        unknown: definitions that are neither LY99's nor this module's.
+        needs: names of parameters, one of which has to be given in the end, and what to say if none is.
+    """
+
+    values: dict[str, str] = field(default_factory=dict)
+    defaults: dict[str, str] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+    unknown: list[libtbx.phil.object_locator] = field(default_factory=list)
+    needs: list[tuple[tuple[str, ...], str]] = field(default_factory=list)
+
+
+def is_trial(source: libtbx.phil.scope) -> bool:
+    """Whether a file, parsed, has keys that LY99 alone knows."""
+    return any(_is_foreign(locator.path) for locator in source.all_definitions())
+
+
+def translation(
+    source: libtbx.phil.scope, scope: libtbx.phil.scope, environment: Mapping[str, str] = os.environ
+) -> Translation:
+    """A trial.phil, parsed, as parameters of a scope; what it is silent about is as in LY99.
+
+    Args:
+        source: the file.
+        scope: of this module's parameters, which are taken over as they are.
+        environment: N_SIM and MOS_DOM are the defaults of n_images and crystal.mosaic_domains.
+
+    Raises:
+        Sorry: a value that makes no sense, in the file or in the environment.
+    """
+    result = Translation()
+    own = {locator.path for locator in scope.all_definitions()}
+    given: dict[str, str] = {}
+    for locator in source.all_definitions():
+        path, text = locator.path, _text(locator.object)
+        if path in own and path != "crystal.pdb.file":
+            result.values[path] = text
+        elif path in _RENAMED:
+            result.values[_RENAMED[path]] = text
+        elif path in _WITHOUT_EFFECT or path in _ELSEWHERE or path.startswith("diffuse."):
+            given[path] = text
+        else:
+            result.unknown.append(locator)
+    for path, (as_here, note) in _WITHOUT_EFFECT.items():
+        value = _value(given, path)
+        if value not in (None, as_here):
+            result.notes.append(f"{path}={value} has no effect: {note}")
+    if _is_true(given, "diffuse.enable"):
+        result.notes.append("diffuse.enable=True has no effect: diffuse scattering is not simulated")
+    _point_spread(given, result)
+    _structure(given, result)
+    _detector(given, result)
+    _environment(environment, result)
+    _silent(result)
+    return result
+
+
+def _is_foreign(path: str) -> bool:
+    return path in _SIGNATURE or path.startswith("diffuse.")
+
+
+def _text(definition: libtbx.phil.definition) -> str:
+    """Its value as text, the chosen one of several choices; $NAME and ${NAME} are taken from the environment."""
+    words = [word for word in definition.words if word.value.startswith("*")] or definition.words
+    return os.path.expandvars(" ".join(str(word) for word in words)).lstrip("*")
+
+
+def _value(given: Mapping[str, str], path: str) -> str | None:
+    """What is given for a path, without quotes; None if nothing is."""
+    plain = given.get(path, "None").strip("\"'")
+    return None if plain in ("", "None", "Auto") else plain
+
+
+def _is_true(given: Mapping[str, str], path: str) -> bool:
+    text = (_value(given, path) or "False").lower()
+    if text not in ("true", "false", "yes", "no", "on", "off", "1", "0"):
+        raise Sorry(f"{path}={text}: expected True or False")
+    return text in ("true", "yes", "on", "1")
+
+
+def _point_spread(given: dict[str, str], result: Translation) -> None:
+    if _is_true({"psf": "True", **given}, "psf"):
+        result.defaults.update({"psf.shape": "fiber", "psf.fwhm_mm": "0.08", "psf.radius_pixels": "10"})
+    else:
+        result.defaults["psf.shape"] = "none"
+
+
+def _structure(given: dict[str, str], result: Translation) -> None:
+    structure, code = _value(given, "crystal.structure"), _value(given, "crystal.pdb.code")
+    observed = _value(given, "crystal.pdb.coefficients") == "fobs"
+    if structure not in (None, "pdb", *_STRUCTURES):
+        raise Sorry(f"crystal.structure={structure}: expected ferredoxin, PSII or pdb")
+    if _value(given, "crystal.pdb.file") is not None:
+        name = "crystal.structure_factors.file" if observed else "crystal.pdb.file"
+        result.values[name] = given["crystal.pdb.file"]
+        if observed and "crystal.pdb.label" in given:
+            result.values["crystal.structure_factors.label"] = given["crystal.pdb.label"]
+    elif structure in _STRUCTURES:
+        message = (
+            f"crystal.structure={structure}: expected crystal.pdb.file with it, the coordinates of "
+            f"{_STRUCTURES[structure]}, which do not come with this module"
+        )
+        result.needs.append((_STRUCTURE_FILES, message))
+    elif structure == "pdb" or code is not None:
+        message = f"crystal.pdb.code={code}: expected crystal.pdb.file with it, coordinates; nothing is downloaded"
+        result.needs.append((_STRUCTURE_FILES, message))
+    else:
+        result.notes.append(
+            "crystal.structure is not given: LY99's ferredoxin does not come with this module, and without "
+            "crystal.pdb.file, rubredoxin (PDB entry 1BRF) takes its place"
+        )
+
+
+def _detector(given: dict[str, str], result: Translation) -> None:
+    tiles = _value(given, "detector.tiles") or "single"
+    if tiles not in ("single", "multipanel"):
+        raise Sorry(f"detector.tiles={tiles}: expected single or multipanel")
+    if tiles == "multipanel":
+        message = "detector.tiles=multipanel: expected detector.reference or another detector.name with it"
+        result.needs.append((("detector.reference", "detector.name"), message))
+    if "detector.tiles" in given and tiles == "single" and _value(result.values, "detector.reference") is not None:
+        result.notes.append(
+            "detector.tiles=single has no effect: the detector is that of detector.reference; LY99 takes a Rayonix"
+        )
+
+
+def _environment(environment: Mapping[str, str], result: Translation) -> None:
+    for variable, name in _ENVIRONMENT.items():
+        value = environment.get(variable)
+        if value is None:
+            continue
+        if not value.strip().isdecimal() or int(value) < 1:
+            raise Sorry(f"{variable}={value} (environment): expected a whole number, 1 or more, for {name}")
+        result.defaults[name] = value.strip()
+        if name not in result.values:
+            result.notes.append(f"{name}={value.strip()}, from {variable} in the environment")
+    if "DEVICES_PER_NODE" in environment:
+        result.notes.append(
+            f"DEVICES_PER_NODE={environment['DEVICES_PER_NODE']} has no effect: Kokkos shares a node's devices among "
+            "its ranks"
+        )
+
+
+def _silent(result: Translation) -> None:
+    """Takes what the file does not say from LY99."""
+    noise = _is_true({"noise": "True", **result.values}, "noise")
+    try:
+        largest = 1e4 * float(result.values.get("crystal.length_um", _FIXED["crystal.length_um"]))
+    except ValueError:  # whoever checks the length will say so
+        largest = _DOMAIN_EDGE_A
+    result.defaults.update(
+        {
+            **_FIXED,
+            **{name: value if noise else "0" for name, value in _FIXED_NOISE.items()},
+            "crystal.Deff_A": f"{min(_DOMAIN_EDGE_A, largest):g}",
+        }
+    )
+    sources = set(_ENVIRONMENT.values())
+    taken = [f"{n}={v}" for n, v in result.defaults.items() if n not in result.values and n not in sources]
+    if taken:
+        result.notes.append(f"as in LY99, where nothing else is said: {' '.join(taken)}")

@@ -1,0 +1,100 @@
+"""What a detector has been asked to add but has not yet computed, in as few passes of the engine as possible.
+
+Scripts for simtbx add a spectrum energy by energy.  A pass of the engine takes all sources at once, so calls are only noted,
+each with models that do not change any more, and those that differ in nothing but their sources, the channels that these see
+and the number of photons become one pass when somebody asks for the pixels.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Sequence, Union
+
+from nanobragg_kokkos import Amorphous, Crystal, Simulation
+from nanobragg_kokkos.simtbx.channels import ChannelTable
+from nanobragg_kokkos.simtbx.light import Light
+from nanobragg_kokkos.simtbx.setup import Kept, Setup
+
+# Scripts make new objects for each image, so what is on the device belongs to none of them.  Spots and background each have
+# their own, as the beam of the one often changes from image to image, and that of the other does not.
+SPOTS, BACKGROUNDS = Kept(2), Kept(1)
+
+
+@dataclass(frozen=True, eq=False)
+class Spots:
+    """The Bragg spots of a crystal: each wave of the light sees a channel of the table."""
+
+    setup: Setup
+    crystal: Crystal
+    table: ChannelTable
+    channels: tuple[int, ...]
+    light: Light
+
+
+@dataclass(frozen=True, eq=False)
+class Background:
+    """The scattering of an amorphous sample."""
+
+    setup: Setup
+    amorphous: Amorphous
+    light: Light
+
+
+Term = Union[Spots, Background]
+
+
+def scaled(term: Term, factor: float) -> Term:
+    """The same, with another number of photons."""
+    return replace(term, light=term.light.scaled(factor))
+
+
+def first_pass(terms: Sequence[Term]) -> tuple[list[Term], list[Term]]:
+    """The terms that become one pass with the first of them, and all others."""
+    shared = _what_a_pass_shares(terms[0])
+    group, others = [], []
+    for term in terms:
+        (group if _what_a_pass_shares(term) == shared else others).append(term)
+    return group, others
+
+
+def image_of(group: Sequence[Term]) -> Simulation:
+    """The image of the terms of one pass; it is gone when the next one is computed."""
+    setup = group[0].setup
+    if isinstance(group[0], Background):
+        simulation = BACKGROUNDS.lit(setup, group[0].light)
+        simulation.add_background(*(term.amorphous for term in group))
+    else:
+        light, channels = _together(group)
+        simulation = SPOTS.lit(setup, light, channels)
+        simulation.add_spots(group[0].crystal, group[0].table.structure_factors())
+    return simulation
+
+
+def release() -> None:
+    """Lets go of all detectors that are kept on the device."""
+    SPOTS.release()
+    BACKGROUNDS.release()
+
+
+def _what_a_pass_shares(term: Term) -> tuple:
+    if isinstance(term, Background):
+        return (Background, term.setup, term.light)
+    # Objects stand for themselves here: the terms keep them alive.
+    return (Spots, term.setup, id(term.crystal), id(term.table), term.light.polar_vector, term.light.polarization)
+
+
+def _together(group: Sequence[Spots]) -> tuple[Light, tuple[int, ...]]:
+    """All waves of a group that have photons, and their channels."""
+    waves = [
+        (direction, wavelength, weight * term.light.fluence, channel)
+        for term in group
+        for direction, wavelength, weight, channel in zip(
+            term.light.directions, term.light.wavelengths, term.light.weights, term.channels
+        )
+        if weight
+    ]
+    directions, wavelengths, weights, channels = zip(*waves)
+    light = replace(
+        group[0].light, directions=directions, wavelengths=wavelengths, weights=weights, fluence=1.0
+    )
+    return light, channels

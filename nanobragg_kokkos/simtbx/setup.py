@@ -1,0 +1,214 @@
+"""A detector before the sample: all of an experiment that stays on the device while beam and crystal change."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass
+from typing import Sequence
+
+import numpy as np
+from dxtbx.model import Detector
+
+from nanobragg_kokkos import SensorLayers, Simulation
+from nanobragg_kokkos.simtbx.arithmetic import Vector, cross, dot, length, unit
+from nanobragg_kokkos.simtbx.light import Light
+from nanobragg_kokkos.simtbx.state import State
+
+
+@dataclass(frozen=True)
+class Panel:
+    """Where a panel is (metres): its axes, its corner, and how far it is from the sample along its normal.
+
+    Raises:
+        ValueError: axes that are not unit vectors at right angles.
+    """
+
+    fast: Vector
+    slow: Vector
+    corner: Vector
+    close_distance: float
+
+    def __post_init__(self) -> None:
+        fast, slow = self.fast, self.slow
+        if abs(dot(fast, slow)) > 1e-6 or abs(length(fast) - 1) > 1e-6 or abs(length(slow) - 1) > 1e-6:
+            raise ValueError("fdet_vector and sdet_vector must be unit vectors at right angles to each other")
+
+    @property
+    def obliquity(self) -> float:
+        """What pixels appear larger by than they are; not 1 where close_distance is not that of the panel's plane."""
+        plane = abs(dot(unit(cross(self.fast, self.slow)), self.corner))
+        return 1.0 if abs(self.close_distance - plane) <= 1e-12 * plane else self.close_distance / plane
+
+
+@dataclass(frozen=True)
+class Setup:
+    """Panels of one size, and how finely they are looked at.  Equal ones can share what is on the device.
+
+    Args:
+        panels: where they are.
+        fast_pixels, slow_pixels, pixel_size: of each panel; metres.
+        thickness, thickness_step, thickness_steps, attenuation_length: of the sensor, metres; thickness 0: no depth.
+        oversample: sub-pixels along each axis.
+        point_pixel: 1/r² in place of a pixel's solid angle.
+        polarized: whether there is a polarization factor.
+        roi: first and last pixel, fast and slow, of the region of interest on every panel; both belong to it.
+        whitelist: the pixels that count, numbered through all panels, as the bytes of 64-bit integers.  Default: all.
+    """
+
+    panels: tuple[Panel, ...]
+    fast_pixels: int
+    slow_pixels: int
+    pixel_size: float
+    thickness: float
+    thickness_step: float
+    thickness_steps: int
+    attenuation_length: float
+    oversample: int
+    point_pixel: bool
+    polarized: bool
+    roi: tuple[int, int, int, int] | None = None
+    whitelist: bytes | None = None
+
+    def light(self, light: Light) -> Light:
+        """The light as it appears to these panels, which have one obliquity."""
+        return light if self.point_pixel else light.scaled(self.panels[0].obliquity)
+
+    def simulation(self, light: Light, channels: Sequence[int] | None = None) -> Simulation:
+        """A dark image of these panels."""
+        return Simulation(
+            detector(self.panels, self.fast_pixels, self.slow_pixels, self.pixel_size),
+            light.sources(channels),
+            fluence=light.total_fluence,
+            beam_size_mm=1.0,  # engine.amorphous counts on it
+            oversample=self.oversample,
+            sensor=self._sensor(),
+            mask=self._mask(),
+            point_pixel=self.point_pixel,
+            polarized=self.polarized,
+        )
+
+    def _sensor(self) -> SensorLayers | None:
+        """Layers as far apart as simtbx has them, which makes the sensor thicker than it is."""
+        if not self.thickness > 0.0:
+            return None
+        return SensorLayers(
+            thickness_mm=self.thickness_step * self.thickness_steps * 1000.0,
+            attenuation_length_mm=self.attenuation_length * 1000.0,
+            layers=self.thickness_steps,
+        )
+
+    def _mask(self) -> list[np.ndarray] | None:
+        mask = np.ones((len(self.panels), self.slow_pixels, self.fast_pixels), bool)
+        if self.roi is not None:
+            mask[:] = False
+            mask[(slice(None), *roi_slices(self.roi))] = True
+        if self.whitelist is not None:
+            listed = np.zeros(mask.size, bool)
+            listed[np.frombuffer(self.whitelist, np.int64)] = True
+            mask &= listed.reshape(mask.shape)
+        return None if mask.all() else list(mask)
+
+
+class Kept:
+    """The simulations of the last few setups, which stay on the device, each in the light that it was last asked for."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._simulations: OrderedDict[Setup, tuple[Simulation, tuple]] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._simulations)
+
+    def lit(self, setup: Setup, light: Light, channels: Sequence[int] | None = None) -> Simulation:
+        """The dark image of a setup in this light; its last image is gone."""
+        shining = (light, channels)
+        simulation, before = self._simulations.pop(setup, (None, None))
+        if simulation is None:
+            while len(self._simulations) >= self._most:  # their memory first
+                self._simulations.popitem(last=False)
+            simulation = setup.simulation(light, channels)
+        elif shining != before:
+            simulation.illuminate(light.sources(channels), light.total_fluence)
+        simulation.clear()
+        self._simulations[setup] = (simulation, shining)
+        return simulation
+
+    def release(self) -> None:
+        """Lets go of all of them."""
+        self._simulations.clear()
+
+
+def setup_of(
+    s: State,
+    panels: tuple[Panel, ...],
+    fast_pixels: int,
+    slow_pixels: int,
+    oversample: int,
+    *,
+    roi: bool = True,
+    whitelist: bytes | None = None,
+) -> Setup:
+    """The panels as the state has them looked at.
+
+    Args:
+        roi: whether the region of interest counts.
+
+    Raises:
+        ValueError: what the state asks for cannot be, by the name of the property.
+    """
+    if s.curved_detector:
+        raise ValueError("curved_detector is not available: panels are flat")
+    if s.thickness > 0.0 and not s.attenuation_length > 0.0:
+        raise ValueError(f"detector_attenuation_length_mm must be positive, not {s.attenuation_length * 1000}")
+    first_fast, last_fast, first_slow, last_slow = s.roi
+    whole = first_fast <= 0 and first_slow <= 0 and last_fast >= fast_pixels - 1 and last_slow >= slow_pixels - 1
+    return Setup(
+        panels=panels,
+        fast_pixels=fast_pixels,
+        slow_pixels=slow_pixels,
+        pixel_size=s.pixel_size,
+        thickness=s.thickness,
+        thickness_step=s.thickness_step,
+        thickness_steps=s.thickness_steps,
+        attenuation_length=s.attenuation_length,
+        oversample=oversample,
+        point_pixel=bool(s.point_pixel),
+        polarized=not s.nopolar,
+        roi=tuple(s.roi) if roi and not whole else None,
+        whitelist=whitelist,
+    )
+
+
+def panel_of(s: State) -> Panel:
+    """The panel of a state."""
+    return Panel(s.fdet_vector, s.sdet_vector, s.pix0_vector, s.close_distance)
+
+
+def detector(panels: Sequence[Panel], fast_pixels: int, slow_pixels: int, pixel_size: float) -> Detector:
+    """A dxtbx detector of panels of one size; pixel_size in metres."""
+    dictionaries = [
+        {
+            "name": f"Panel {number}", "type": "", "identifier": "", "material": "", "mu": 0.0, "thickness": 0.0,
+            "gain": 1.0, "pedestal": 0.0, "mask": [], "raw_image_offset": (0, 0), "trusted_range": (-1e9, 1e9),
+            "px_mm_strategy": {"type": "SimplePxMmStrategy"}, "image_size": (fast_pixels, slow_pixels),
+            "pixel_size": (pixel_size * 1000.0,) * 2, "fast_axis": panel.fast, "slow_axis": panel.slow,
+            "origin": tuple(1000.0 * x for x in panel.corner),
+        }
+        for number, panel in enumerate(panels)
+    ]  # fmt: skip
+    children = [{"panel": number} for number in range(len(dictionaries))]
+    return Detector.from_dict({"panels": dictionaries, "hierarchy": {"children": children, "panels": dictionaries}})
+
+
+def dark_image(panels: int, fast_pixels: int, slow_pixels: int, pixel_size: float) -> Simulation:
+    """An image without light, for photons that come from elsewhere; pixel_size in metres."""
+    panel = Panel(fast=(1.0, 0.0, 0.0), slow=(0.0, -1.0, 0.0), corner=(0.0, 0.0, -1.0), close_distance=1.0)
+    nothing = Light(((0.0, 0.0, 1.0),), (1e-10,), (1.0,), 0.0, (1.0, 0.0, 0.0), 0.0)
+    return Simulation(
+        detector([panel] * panels, fast_pixels, slow_pixels, pixel_size), nothing.sources(), fluence=0.0
+    )
+
+
+def roi_slices(roi: Sequence[int]) -> tuple[slice, slice]:
+    """A region of interest, slow and fast; both ends belong to it."""
+    return slice(roi[2], roi[3] + 1), slice(roi[0], roi[1] + 1)
