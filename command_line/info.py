@@ -13,6 +13,7 @@ def run(args: list[str]) -> None:
     """Prints the information; raises Sorry if the compiled extension is missing."""
     parser = argparse.ArgumentParser(
         prog="nanobragg_kokkos.info",
+        usage="\n  nanobragg_kokkos.info\n  nanobragg_kokkos.info --json",
         description="Shows the versions of this module and of what it stands on, the backend, device and "
         "threads that it computes with, and how it was built.",
     )

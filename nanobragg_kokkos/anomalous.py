@@ -15,6 +15,9 @@ TABLES = {"sasaki": sasaki, "henke": henke}
 # Electrons. Energies between which f' and f'' of an element change by more need structure factors of their own.
 NOTICEABLE_CHANGE = 0.1
 
+# eV. Channels for the energies of a spectrum come no closer: edges are wider.
+LEAST_DISTANCE_EV = 0.5
+
 
 @dataclass(frozen=True, eq=False)
 class MeasuredTable:
@@ -122,19 +125,23 @@ def channel_energies(
     Args:
         energies_eV: of the beam.
         mean_energy: eV, the only one if one is enough.
-        n_channels: as many, evenly from the lowest to the highest. None: all that the beam has if f' or f'' of an element
-            changes by more than NOTICEABLE_CHANGE between them, else one.
+        n_channels: as many, evenly from the lowest to the highest. None: all that the beam has, but no closer than
+            LEAST_DISTANCE_EV, if f' or f'' of an element changes by more than NOTICEABLE_CHANGE between them; else one.
 
     Raises:
         Sorry: a table does not have all energies.
     """
     factors = [scattering(element, energies_eV) for element in elements]
+    lowest, highest = np.min(energies_eV), np.max(energies_eV)
     if n_channels is None:
         changes = (max(np.ptp(values.real), np.ptp(values.imag)) for values in factors)
-        return np.unique(energies_eV) if max(changes, default=0.0) > NOTICEABLE_CHANGE else np.array([mean_energy])
-    if n_channels == 1:
+        if max(changes, default=0.0) > NOTICEABLE_CHANGE:
+            each = np.unique(energies_eV)
+            most = int((highest - lowest) / LEAST_DISTANCE_EV) + 2
+            return each if len(each) <= most else np.linspace(lowest, highest, most)
+    if n_channels in (None, 1):
         return np.array([mean_energy])
-    return np.linspace(np.min(energies_eV), np.max(energies_eV), n_channels)
+    return np.linspace(lowest, highest, n_channels)
 
 
 def nearest_channels(energies_eV: np.ndarray, channel_energies_eV: np.ndarray) -> np.ndarray:

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Iterator
 
 import libtbx.phil
 
-from nanobragg_kokkos import benchmark_parameters, ranks
+from nanobragg_kokkos import benchmark_parameters, command
 from nanobragg_kokkos.atomic import whole_file
 from nanobragg_kokkos.benchmark_report import Result, contents, heading, this_machine
 from nanobragg_kokkos.benchmark_steps import steps
@@ -21,29 +19,17 @@ from nanobragg_kokkos.timing import measure
 
 def main(arguments: list[str]) -> int:
     """Runs the command; returns the exit code of the process."""
-    try:
-        ranks.on_first(ranks.OneRank(), lambda: _run(arguments))
-        return 0
-    except ranks.Failed as failure:
-        print(failure, file=sys.stderr, flush=True)
-        return 1
-    except KeyboardInterrupt:
-        print("\nInterrupted", file=sys.stderr, flush=True)
-        return 130
-    except BrokenPipeError:
-        # Whoever read the output (head, say) has seen enough; Python's last flush is not to complain either.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 141
+    return command.run(lambda: _run(arguments))
 
 
 def _run(arguments: list[str]) -> None:
-    if {"-h", "--help"} & set(arguments):
+    if set(command.HELP_OPTIONS) & set(arguments):
         print(benchmark_parameters.help_text(), flush=True)
         return
-    options = ("-c", "--show-config")
+    options = command.CONFIG_OPTIONS
     working = benchmark_parameters.validated([argument for argument in arguments if argument not in options])
     if set(options) & set(arguments):
-        print(working.as_str(), flush=True)
+        print(working.as_str(attributes_level=1), flush=True)
         return
     _measure(working.extract())
 

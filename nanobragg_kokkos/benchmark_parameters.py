@@ -10,7 +10,7 @@ import iotbx.phil
 import libtbx.phil
 from libtbx.utils import Sorry
 
-from nanobragg_kokkos import parameters
+from nanobragg_kokkos import command, parameters
 from nanobragg_kokkos.benchmark_steps import ENGINES, STEPS, chosen
 from nanobragg_kokkos.extension import ext
 
@@ -43,22 +43,24 @@ json = None
 
 USAGE = """Times the steps of simulating an image.
 
-Usage: nanobragg_kokkos.benchmark [FILE.phil] [name=value] ...
-
-  -h, --help          shows this text
-  -c, --show-config   shows the parameters as they would be used, and stops
-
-Examples:
+  nanobragg_kokkos.benchmark
   nanobragg_kokkos.benchmark workload=rayonix+jungfrau_16m engine=reflection json=times.json
   nanobragg_kokkos.benchmark workload=all step=background+sum runs=50
 
-Parameters, with what they are if nothing is said:
+Usage: nanobragg_kokkos.benchmark [FILE.phil] [name=value] ...
+
 """
+
+CHOICES = f"""
+workload: {" ".join(ext.workload_names())} all
+step: {" ".join(STEPS)}; engine: {" ".join(ENGINES)}
+Several with + between them."""
 
 
 def help_text() -> str:
-    """How to call the command, and every parameter."""
-    return USAGE + "\n" + phil_scope.as_str(prefix="  ", attributes_level=1)
+    """How to call the command."""
+    names = [found.path for found in phil_scope.all_definitions()]
+    return command.help_text(USAGE, phil_scope, names) + "\n" + CHOICES
 
 
 def validated(arguments: list[str]) -> libtbx.phil.scope:

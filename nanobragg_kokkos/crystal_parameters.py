@@ -9,7 +9,7 @@ from libtbx.utils import Sorry
 from nanobragg_kokkos.domain_symmetry import symmetrized_blocks
 from nanobragg_kokkos.orientation import mosaic_blocks
 from nanobragg_kokkos.orientation_file import LENGTHS, read_crystals
-from nanobragg_kokkos.rules import above_0, between, given, one_or_three, whole
+from nanobragg_kokkos.rules import above_0, between, file_or_none, given, one_or_three, whole
 from nanobragg_kokkos.specimen import (
     RandomOrientations,
     RecordedOrientations,
@@ -72,9 +72,13 @@ RULES = {
     "crystal.length_um": above_0("micrometres"),
     "crystal.count": whole(1),
     "crystal.cell_variation": one_or_three(between(0, MOST_VARIATION, "")),
+    "crystal.orientation.file": file_or_none(),
     "crystal.Deff_A": above_0("angstrom"),
     "crystal.n_cells": (
-        lambda values: values is None or len(values) == 3 and all(1 <= value <= 10**6 for value in values),
+        lambda values: values is None
+        or isinstance(values, list)
+        and len(values) == 3
+        and all(1 <= value <= 10**6 for value in values),
         "None or three whole numbers, 1 to 1000000",
     ),
     "crystal.shape": given("square, round, gauss, gauss_argchk or tophat"),

@@ -10,6 +10,8 @@ from typing import Any
 import libtbx.phil
 
 from nanobragg_kokkos import nxmx, ranks
+from nanobragg_kokkos.amplitude_box import AmplitudeBox
+from nanobragg_kokkos.experiment import Experiment
 from nanobragg_kokkos.files import Files
 from nanobragg_kokkos.images import Images
 from nanobragg_kokkos.plan import Task
@@ -20,7 +22,8 @@ from nanobragg_kokkos.reduction import Reduction
 def estimate(
     comm: Any,
     params: libtbx.phil.scope_extract,
-    simulate: Images,
+    common: Experiment,
+    amplitudes: AmplitudeBox,
     files: Files,
     todo: list[Task],
     reduction: Reduction | None,
@@ -45,6 +48,7 @@ def estimate(
     if not images:
         return "\n".join([*lines, "All images are there already"])
 
+    simulate = ranks.on_all(comm, lambda: Images(common, params.engine, params.tolerance, amplitudes))
     simulate_s, write_s, n_bytes = ranks.on_all(
         comm, lambda: _measured(simulate, images[0], params.output.images, reduction)
     )

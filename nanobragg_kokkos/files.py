@@ -17,13 +17,13 @@ class Files:
         directory: of all files.
         prefix: of their names.
         images_per_file: data file number k, counted from 0, holds that many images from k * images_per_file on.
-        amplitudes: where to write the true ones; None: beside the rest.
+        amplitudes_path: of the true amplitudes. None: with the other files.
     """
 
     directory: Path
     prefix: str
     images_per_file: int = 1
-    amplitudes: Path | None = None
+    amplitudes_path: str | None = None
 
     def data(self, number: int) -> Path:
         """Data file of a number, counted from 0; names count from 1."""
@@ -48,7 +48,7 @@ class Files:
 
     @property
     def true_amplitudes(self) -> Path:
-        return self.amplitudes or self.directory / f"{self.prefix}_truth.mtz"
+        return Path(self.amplitudes_path or self.directory / f"{self.prefix}_truth.mtz")
 
     @property
     def parameters(self) -> Path:
@@ -86,12 +86,12 @@ class Files:
         return sorted(int(match.group(1)) - first for match in matches if match)
 
     def remove_results(self) -> None:
-        """Removes what a job has written of its images."""
+        """Removes all that a job has written, but for parameters and logs."""
         for number in self.numbers_of_data():
             self.data(number).unlink(missing_ok=True)
         for rank in self.numbers_of_partial_sums():
             self.partial_sums(rank).unlink(missing_ok=True)
-        for path in (self.master, self.reduced, self.true_models, self.picture):
+        for path in (self.master, self.reduced, self.true_models, self.true_amplitudes, self.picture):
             path.unlink(missing_ok=True)
 
     def remove_temporary(self) -> None:

@@ -21,7 +21,17 @@ import h5py
 import libtbx.phil
 from libtbx.utils import Sorry
 
-from nanobragg_kokkos import node_memory, nxmx, parameters, plan, ranks, record, reduction, response_parameters
+from nanobragg_kokkos import (
+    node_memory,
+    nxmx,
+    parameters,
+    plan,
+    ranks,
+    record,
+    reduction,
+    response_parameters,
+    simulate_help,
+)
 from nanobragg_kokkos.crew import FirstRank, News, OtherRank, crew
 from nanobragg_kokkos.detector_remarks import remarks
 from nanobragg_kokkos.estimate import estimate
@@ -47,10 +57,10 @@ def main(arguments: list[str]) -> int:
         return 1
     try:
         if {"-h", "--help"} & set(arguments):
-            text = parameters.help_text()
+            text = simulate_help.help_text()
         elif {"-c", "--show-config"} & set(arguments):
             others = [argument for argument in arguments if argument not in ("-c", "--show-config")]
-            text = ranks.on_first(comm, lambda: _parameters(others).as_str())
+            text = ranks.on_first(comm, lambda: _parameters(others).as_str(attributes_level=1))
         else:
             others = [argument for argument in arguments if argument not in ("-n", "--dry-run")]
             text = run(comm, others, dry=len(others) < len(arguments))
@@ -95,27 +105,19 @@ def run(comm: Any, arguments: list[str], dry: bool = False) -> str:
     ranks.on_all(comm, lambda: ranks.choose_device(comm))
     working = ranks.on_first(comm, lambda: _parameters(arguments))
     params = working.extract()
-    files = _files(params)
+    files = files_of(params)
     finished = ranks.on_first(comm, lambda: None if dry else _finished(files, working))
     if finished:
         return finished
-    whole: list[Experiment] = []  # on the first rank
-
-    def prepare() -> Experiment:
-        whole.append(_prepare(params))
-        return whole[0].without_amplitudes()
-
-    common = ranks.on_first(comm, prepare)
-    amplitudes = node_memory.amplitudes(comm, whole[0].scattering.channels if whole else None)
-    common = whole[0] if whole else common
+    common, amplitudes = _prepare(comm, params)
     if comm.rank == 0:
         print(_announcement(params, common, comm.size), amplitudes, sep="\n", flush=True)
     sums = ranks.on_all(comm, lambda: _empty_sums(params, common))
-    simulate = ranks.on_all(comm, lambda: Images(common, params.engine, params.tolerance, amplitudes.box))
     if dry:
         todo, _ = plan.tasks(comm, files, params.n_images, params.output.images, sums)
-        return estimate(comm, params, simulate, files, todo, sums)
+        return estimate(comm, params, common, amplitudes.box, files, todo, sums)
 
+    simulate = ranks.on_all(comm, lambda: Images(common, params.engine, params.tolerance, amplitudes.box))
     with ExitStack() as held:
         ranks.on_first(comm, lambda: _claim(held, files, working))
         todo, taken_over = plan.tasks(comm, files, params.n_images, params.output.images, sums)
@@ -297,16 +299,29 @@ def _check_same_job(files: Files, working: libtbx.phil.scope) -> None:
         )
 
 
-def _files(params: libtbx.phil.scope_extract) -> Files:
+def files_of(params: libtbx.phil.scope_extract) -> Files:
+    """The files that a job with these parameters writes."""
     output = params.output
-    amplitudes = output.true_amplitudes and Path(output.true_amplitudes)
-    return Files(Path(output.directory), output.prefix, output.images_per_file, amplitudes)
+    return Files(Path(output.directory), output.prefix, output.images_per_file, output.true_amplitudes)
 
 
-def _prepare(params: libtbx.phil.scope_extract) -> Experiment:
-    measured, model = params.crystal.structure_factors.file, params.crystal.pdb.file or "rubredoxin (PDB 1BRF)"
-    print(f"Reading {measured}" if measured else f"Calculating structure factors of {model}", flush=True)
-    return experiment(params)
+def _prepare(comm: Any, params: libtbx.phil.scope_extract) -> tuple[Experiment, node_memory.NodeAmplitudes]:
+    """The experiment, which has amplitudes on the first rank only, and the amplitudes that all ranks of a node share.
+
+    Raises:
+        ranks.Failed: on all ranks.
+    """
+    whole: list[Experiment] = []  # on the first rank
+
+    def prepare() -> Experiment:
+        measured, model = params.crystal.structure_factors.file, params.crystal.pdb.file or "rubredoxin (PDB 1BRF)"
+        print(f"Reading {measured}" if measured else f"Calculating structure factors of {model}", flush=True)
+        whole.append(experiment(params))
+        return whole[0].without_amplitudes()
+
+    common = ranks.on_first(comm, prepare)
+    amplitudes = node_memory.amplitudes(comm, whole[0].scattering.channels if whole else None)
+    return (whole or [common])[0], amplitudes
 
 
 def _empty_sums(params: libtbx.phil.scope_extract, common: Experiment) -> Reduction | None:

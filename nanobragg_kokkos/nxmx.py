@@ -31,6 +31,7 @@ import h5py
 import numpy as np
 from dxtbx.model import Beam, Detector, Goniometer, Scan, Spectrum
 from libtbx.utils import Sorry
+
 from nanobragg_kokkos import nexus
 from nanobragg_kokkos.detector_response import MASKED
 from nanobragg_kokkos.frame import frame_rotation, rotated_detector

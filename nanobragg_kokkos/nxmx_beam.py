@@ -10,6 +10,7 @@ import numpy as np
 from cctbx import factor_ev_angstrom
 from dxtbx.model import Beam, Spectrum
 from libtbx.utils import Sorry
+
 from nanobragg_kokkos import nexus
 
 

@@ -20,8 +20,9 @@ from dxtbx.model import (
     SimplePxMmStrategy,
 )
 from libtbx.utils import Sorry
-from nanobragg_kokkos import nexus
 from scipy.spatial.transform import Rotation
+
+from nanobragg_kokkos import nexus
 
 # Of a pixel that holds no measurement, in an NXmx pixel mask ("user defined mask").
 MASK_BIT_USER = 256

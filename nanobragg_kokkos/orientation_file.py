@@ -34,13 +34,13 @@ def read_crystals(path: str, symmetry: cctbx_crystal.symmetry) -> list[CrystalMo
         raise Sorry(f"{name}: there is no such file")
     try:
         experiments = ExperimentListFactory.from_json_file(path, check_format=False)
+        found = [_upright(experiment) for experiment in experiments if experiment.crystal is not None]
     # dxtbx and the JSON reader raise whatever a broken file makes them stumble over.
     except Exception as error:
         raise Sorry(
             f"{name}: expected a dxtbx model file (.expt), but reading it failed "
             f"({type(error).__name__}: {' '.join(str(error).split())})"
         ) from error
-    found = [_upright(experiment) for experiment in experiments if experiment.crystal is not None]
     if not found:
         raise Sorry(f"{name}: expected a file with a model of a crystal")
     group = symmetry.space_group()
@@ -64,6 +64,10 @@ def _upright(experiment: Experiment) -> CrystalModel:
     if experiment.goniometer:
         for matrix in (experiment.goniometer.get_setting_rotation(), experiment.goniometer.get_fixed_rotation()):
             turn = turn @ np.reshape(matrix, (3, 3))
+    if not np.abs(turn @ turn.T - np.identity(3)).max() < 1e-6:
+        raise ValueError("the goniometer has matrices that are no rotations")
     crystal = experiment.crystal
     a, b, c = (tuple(turn @ axis) for axis in crystal.get_real_space_vectors())
+    if not np.isfinite([a, b, c]).all():
+        raise ValueError("a crystal has axes that are not finite")
     return CrystalModel(a, b, c, crystal.get_space_group())

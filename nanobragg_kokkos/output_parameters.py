@@ -35,6 +35,9 @@ output {
     .type = choice(multi=True)
     .help = "What to write of all images together, into PREFIX_reduced.h5; several as sum+maximum. Each pixel's sum,"
             "mean, variance and maximum; the mean count by scattering angle; how many pixels have which count."
+  true_amplitudes = None
+    .type = path
+    .help = "Where to write the true amplitudes (MTZ). None: PREFIX_truth.mtz in output.directory."
   log = False
     .type = bool
     .help = "Write a file for each MPI rank, with a line for each data file or failure."

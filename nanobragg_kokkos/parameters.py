@@ -70,8 +70,8 @@ beam
 {
   mean_energy = None
     .type = float
-    .help = "Mean photon energy, eV, for which anomalous scattering and absorption are looked up. None: 9500, or with"
-            "spectrum.shape=file the mean of its spectra, which stay where they are."
+    .help = "Mean photon energy, eV. None: 9500, or with spectrum.shape=file the mean of its spectra, which stay where"
+            "they are. Anomalous scattering and absorption are looked up for it."
   total_flux = 1e11
     .type = float
     .help = "Photons of a pulse, all energies together."
@@ -105,43 +105,20 @@ background
     + output_parameters.TEXT
 )
 
-USAGE = """Simulates X-ray diffraction images of protein crystals: stills, or a rotation series.
-
-Usage: nanobragg_kokkos.simulate [FILE.phil] [name=value] ...
-       mpirun -n 4 nanobragg_kokkos.simulate ...       shares the images among 4 processes
-
-  -h, --help          shows this text
-  -c, --show-config   shows the parameters as they would be used, and stops
-  -n, --dry-run       says what would be done, and how long it would take, and stops
-
-Examples:
-  nanobragg_kokkos.simulate
-  nanobragg_kokkos.simulate n_images=100 crystal.pdb.file=model.pdb beam.mean_energy=7120 output.directory=iron_edge
-  nanobragg_kokkos.simulate detector.name=jungfrau_4m detector.distance_mm=150
-  nanobragg_kokkos.simulate detector.reference=geometry.expt detector.offset_mm=50
-
-Parameters, with what they are if nothing is said:
-"""
-
 # photons/mm^2; a billion times what any source has, and the numbers computed from it stay finite.
 MOST_FLUENCE = 1e30
 
 _A_KIND_OF = {
     "int": "a whole number",
     "float": "a number",
+    "floats": "numbers, as many as --help says, with commas between them",
     "bool": "True or False",
     "unit_cell": "a unit cell: six numbers, a, b, c in angstrom, alpha, beta, gamma in degrees",
     "space_group": "the symbol or the number of a space group",
     "path": "the name of a file",
-    "floats": "numbers",
     "ints": "whole numbers",
     "str": "text",
 }
-
-
-def help_text() -> str:
-    """How to call the command, and every parameter."""
-    return USAGE + "\n" + phil_scope.as_str(prefix="  ", attributes_level=1)
 
 
 def parse(arguments: list[str], scope: libtbx.phil.scope = phil_scope) -> libtbx.phil.scope:

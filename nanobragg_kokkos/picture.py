@@ -1,30 +1,49 @@
 """A picture of a diffraction image, as image viewers show it: dark spots on a light background.
 
-One panel is shown as it is stored (fast to the right, slow downwards); several are laid out as seen from the
-X-ray source, projected along the beam. Large detectors are reduced by the maximum over blocks of pixels, so
-that a spot of one pixel stays visible.
+Where what goes is up to picture_layout. The scale of greys follows the background, so that weak spots are dark, too;
+overloads are red. Around the picture there may be a frame that tells the scale, the place and the resolution.
 """
 
 from __future__ import annotations
 
 import io
-import math
 import os
+from dataclasses import dataclass
 from typing import Sequence
 
 import numpy as np
-from dxtbx.model import Beam, Detector, Panel
+from dxtbx.model import Beam, Detector
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.collections import EllipseCollection
+from matplotlib.colorbar import Colorbar
 from matplotlib.figure import Figure
+from matplotlib.patheffects import withStroke
+from matplotlib.ticker import MaxNLocator
 from PIL import Image
 
 from nanobragg_kokkos.atomic import whole_file
+from nanobragg_kokkos.picture_layout import Layout, lay_out
 
 SIZE = 1200
+DPI = 100
 TILE = 20
 N_GREYS = 40
 MASKED_COLOUR = (220, 230, 240)
 RING_COLOUR = (40, 110, 190)
+SPOT_COLOUR = (225, 95, 0)
+OVERLOAD_COLOUR = (200, 0, 40)
+
+# Elements around the picture for a frame: left, top, right, bottom. They grow with the size of the letters.
+MARGINS = np.array((4.2, 2.2, 6.2, 2.4))
+
+
+@dataclass(frozen=True, eq=False)
+class Marks:
+    """Places on the detector to be circled: panels (n), and fast and slow (n), pixels."""
+
+    panels: np.ndarray
+    fast: np.ndarray
+    slow: np.ndarray
 
 
 def write_picture(
@@ -51,83 +70,85 @@ def write_picture(
     for name, arrays in (("panels", panels), ("masks", masks)):
         if arrays is not None and [np.shape(a) for a in arrays] != shapes:
             raise ValueError(f"{name}: expected one array for each panel, of the shapes {_short(shapes)}.")
-    values, resolution = _lay_out(panels, masks, detector, beam)
-    contents = _draw(values, resolution)
+    contents = draw(lay_out(panels, masks, detector, beam, SIZE))
     with whole_file(path) as temporary, open(temporary, "wb") as file:
         file.write(contents)
 
 
+def draw(
+    layout: Layout,
+    marks: Marks | None = None,
+    title: str | None = None,
+    limits: tuple[float, float] | None = None,
+    mark_radius: float | None = None,
+) -> bytes:
+    """A PNG.
+
+    Args:
+        layout: what is where.
+        marks: to be circled.
+        title: draws a frame with it: the scale of the greys in counts, and the place in pixels.
+        limits: the counts shown as white and as black. None: as the background has it.
+        mark_radius: of the circles, elements of the layout's grid. None: 1 % of the picture's longer side.
+
+    Returns:
+        the contents of the file.
+    """
+    height, width = layout.values.shape
+    letter = max(12.0, 0.028 * max(width, height))  # elements
+    left, top, right, bottom = np.rint(MARGINS * letter) if title is not None else np.zeros(4)
+    full_width, full_height = width + left + right, height + top + bottom
+    figure = Figure(figsize=(full_width / DPI, full_height / DPI), dpi=DPI, facecolor="white" if title else None)
+    canvas = FigureCanvasAgg(figure)
+    box = (left / full_width, bottom / full_height, width / full_width, height / full_height)
+    axes = figure.add_axes(box, facecolor=_hex(MASKED_COLOUR))
+    points = letter * 72 / DPI
+    low, black = limits or _grey_range(layout.values[:: layout.enlarged, :: layout.enlarged])
+    x0, y0, x1, y1 = layout.region
+    shown = axes.imshow(
+        # From 0, so that what is the same but for an offset looks the same to the last digit.
+        layout.values - low,
+        cmap="gray_r",
+        vmin=0,
+        vmax=black - low,
+        interpolation="nearest",
+        aspect="auto",
+        extent=(x0, x1, y1, y0),
+    )
+    if layout.overloaded.any():
+        red = np.zeros((height, width, 4))
+        red[layout.overloaded] = (*np.array(OVERLOAD_COLOUR) / 255, 1)
+        axes.imshow(red, interpolation="nearest", aspect="auto", extent=(x0, x1, y1, y0))
+    scale = (x1 - x0) / width
+    if np.isfinite(layout.resolution).any():
+        x = x0 + (np.arange(width) + 0.5) * scale
+        y = y0 + (np.arange(height) + 0.5) * scale
+        for d in _rings(layout.resolution):
+            ring = axes.contour(
+                x, y, layout.resolution, levels=[d], colors=_hex(RING_COLOUR), linewidths=0.06 * points, alpha=0.5
+            )
+            _label(axes, ring, f"{d:g} Å", points)
+    if marks is not None:
+        radius = (mark_radius or 0.01 * max(width, height)) * scale
+        _circle(axes, layout, marks, radius, 0.1 * points)
+    axes.set_xlim(x0, x1)
+    axes.set_ylim(y1, y0)
+    if title is None:
+        axes.axis("off")
+    else:
+        _frame(axes, title, points)
+        bar = figure.add_axes((box[0] + box[2] + 0.6 * letter / full_width, box[1], letter / full_width, box[3]))
+        _scale(figure.colorbar(shown, cax=bar, extend="max"), low, black, points)
+    canvas.draw()
+    image = Image.fromarray(np.asarray(canvas.buffer_rgba())[..., :3].copy())
+    image = image.quantize(palette=_palette(), dither=Image.Dither.NONE)
+    stream = io.BytesIO()
+    image.save(stream, "PNG", optimize=True)
+    return stream.getvalue()
+
+
 def _short(shapes: Sequence[tuple[int, int]]) -> str:
     return ", ".join(map(str, shapes[:3])) + (", …" if len(shapes) > 3 else "")
-
-
-def _lay_out(
-    panels: Sequence[np.ndarray], masks: Sequence[np.ndarray] | None, detector: Detector, beam: Beam
-) -> tuple[np.ndarray, np.ndarray]:
-    """Values and resolution (angstrom) on the picture's grid, row 0 on top; NaN where nothing is measured."""
-    axes = _picture_axes(detector, beam)
-    corners = [_corners(panel) @ axes.T for panel in detector]
-    first, last = np.min(corners, axis=(0, 1)), np.max(corners, axis=(0, 1))
-    pixel = min(min(panel.get_pixel_size()) for panel in detector)
-    extent = max(last - first) / pixel
-    # Whole numbers of pixels a block, or of picture elements a pixel: none is lost, and all have one size.
-    block = math.ceil(extent / SIZE)
-    step = pixel * block if block > 1 else pixel / math.floor(SIZE / extent)
-    n_x, n_y = np.maximum(1, np.round((last - first) / step)).astype(int)
-    values, resolution = np.full((2, n_y, n_x), np.nan)
-
-    for i, panel in enumerate(detector):
-        d = np.array(panel.get_d_matrix()).reshape(3, 3) * (*panel.get_pixel_size(), 1.0)
-        to_picture = axes @ d[:, :2]
-        if abs(np.linalg.det(to_picture)) < 1e-3 * math.prod(panel.get_pixel_size()):  # seen edge-on
-            continue
-        box = np.array([np.min(corners[i], axis=0), np.max(corners[i], axis=0)])
-        (x0, y0), (x1, y1) = np.clip(np.rint((box - first) / step).astype(int) + [[-1], [1]], 0, (n_x, n_y))
-        y, x = np.mgrid[y0:y1, x0:x1]
-        place = np.stack((x + 0.5, y + 0.5), axis=-1) * step + first - axes @ d[:, 2]
-        pixels = place @ np.linalg.inv(to_picture).T
-        inside = ((pixels >= 0) & (pixels < panel.get_image_size())).all(axis=-1)
-        pixels = pixels[inside]
-        blocks = _block_maximum(panels[i], None if masks is None else masks[i], block)
-        fast, slow = (pixels // block).astype(int).T
-        values[y0:y1, x0:x1][inside] = blocks[slow, fast]
-        resolution[y0:y1, x0:x1][inside] = _resolution(pixels @ d[:, :2].T + d[:, 2], beam)
-    return values, resolution
-
-
-def _picture_axes(detector: Detector, beam: Beam) -> np.ndarray:
-    """Two unit vectors in the laboratory: to the picture's right and downwards."""
-    if len(detector) == 1:
-        return np.array((detector[0].get_fast_axis(), detector[0].get_slow_axis()))
-    to_source = np.array(beam.get_sample_to_source_direction())
-    vertical = np.array((0.0, 1.0, 0.0) if abs(to_source[1]) < 0.9 else (0.0, 0.0, 1.0))
-    right = np.cross(vertical, to_source)
-    right /= np.linalg.norm(right)
-    return np.array((right, np.cross(right, to_source)))
-
-
-def _corners(panel: Panel) -> np.ndarray:
-    fast, slow = panel.get_image_size()
-    return np.array([panel.get_pixel_lab_coord((f, s)) for f in (0, fast) for s in (0, slow)])
-
-
-def _block_maximum(panel: np.ndarray, mask: np.ndarray | None, block: int) -> np.ndarray:
-    """Maximum of the valid pixels of each block; NaN where it has none."""
-    good = np.isfinite(panel) & (panel >= 0)
-    good = good if mask is None else good & mask
-    values = np.where(good, panel, -1).astype(np.float32)
-    slow, fast = (-(-n // block) for n in values.shape)
-    padding = [(0, n * block - size) for n, size in zip((slow, fast), values.shape)]
-    values = np.pad(values, padding, constant_values=-1)
-    values = values.reshape(slow, block, fast, block).max(axis=(1, 3))
-    return np.where(values < 0, np.nan, values)
-
-
-def _resolution(rays: np.ndarray, beam: Beam) -> np.ndarray:
-    """d = lambda / |s1 - s0| for unit vectors s1 along the rays and s0 along the beam."""
-    unit = rays / np.linalg.norm(rays, axis=1, keepdims=True)
-    distance = np.linalg.norm(unit + np.array(beam.get_sample_to_source_direction()), axis=1)
-    return beam.get_wavelength() / np.maximum(distance, 1e-6)
 
 
 def _grey_range(values: np.ndarray) -> tuple[float, float]:
@@ -135,9 +156,10 @@ def _grey_range(values: np.ndarray) -> tuple[float, float]:
     valid = values[np.isfinite(values)]
     if not valid.size:
         return 0.0, 1.0
-    low, middle, above = np.percentile(valid, (1, 50, 84))
+    # Values that occur: an offset of all counts then shifts the range by just as much.
+    low, middle, above = np.percentile(valid, (1, 50, 84), method="nearest")
     background = _tile_medians(values)
-    top = np.percentile(background, 99.5) if background.size else middle
+    top = np.percentile(background, 99.5, method="nearest") if background.size else middle
     black = max(top + 2 * (top - low), middle + 6 * (above - middle))
     if black <= low:  # no background
         lit = valid[valid > low]
@@ -154,39 +176,63 @@ def _tile_medians(values: np.ndarray) -> np.ndarray:
 
 
 def _rings(resolution: np.ndarray) -> list[float]:
-    """Up to four resolutions, evenly spaced in 1/d, of two digits, in descending order."""
-    edge = np.nanmin(resolution) if np.isfinite(resolution).any() else math.inf
-    if not math.isfinite(edge):
-        return []
-    rings = {float(f"{edge * 4.6 / j:.2g}") for j in (1, 2, 3, 4)}
-    return sorted((d for d in rings if edge < d < np.nanmax(resolution)), reverse=True)
+    """Up to four resolutions, evenly spaced in 1/d, of two digits (three where two do not tell them apart)."""
+    farthest, nearest = 1 / np.nanmin(resolution), 1 / np.nanmax(resolution)
+    # Just short of the corner, so that the last ring is long enough to be seen.
+    span = (farthest - nearest) / 4.6
+    for digits in (2, 3, 4):
+        rings = {float(f"{1 / (nearest + span * j):.{digits}g}") for j in (1, 2, 3, 4)}
+        rings = sorted((d for d in rings if nearest < 1 / d < farthest), reverse=True)
+        if len(rings) >= 3:
+            break
+    return rings
 
 
-def _draw(values: np.ndarray, resolution: np.ndarray) -> bytes:
-    height, width = values.shape
-    dpi = 100
-    figure = Figure(figsize=(width / dpi, height / dpi), dpi=dpi, facecolor=_hex(MASKED_COLOUR))
-    canvas = FigureCanvasAgg(figure)
-    axes = figure.add_axes((0, 0, 1, 1))
-    axes.axis("off")
-    low, black = _grey_range(values)
-    axes.imshow(values, cmap="gray_r", vmin=low, vmax=black, interpolation="nearest", aspect="auto")
-    for d in _rings(resolution):
-        ring = axes.contour(resolution, levels=[d], colors=_hex(RING_COLOUR), linewidths=0.8, alpha=0.45)
-        _label(axes, ring, f"{d:g} Å")
-    canvas.draw()
-    image = Image.fromarray(np.asarray(canvas.buffer_rgba())[..., :3].copy())
-    image = image.quantize(palette=_palette(), dither=Image.Dither.NONE)
-    stream = io.BytesIO()
-    image.save(stream, "PNG", optimize=True)
-    return stream.getvalue()
+def _circle(axes, layout: Layout, marks: Marks, radius: float, line: float) -> None:
+    """Circles of a radius in pixels around the marks that are in the picture."""
+    columns, rows = layout.values.shape[::-1]
+    x0, y0, x1, y1 = layout.region
+    for panel in np.unique(marks.panels):
+        chosen = marks.panels == panel
+        places = layout.place(int(panel), marks.fast[chosen], marks.slow[chosen])
+        places = places[layout.contains(places)] * ((x1 - x0) / columns, (y1 - y0) / rows) + (x0, y0)
+        size = np.full(len(places), 2 * radius)
+        axes.add_collection(
+            EllipseCollection(
+                size, size, np.zeros(len(places)), units="xy", offsets=places, transOffset=axes.transData,
+                facecolors="none", edgecolors=_hex(SPOT_COLOUR), linewidths=line,
+            )
+        )  # fmt: skip
+
+
+def _frame(axes, title: str, points: float) -> None:
+    """The title, and the place in pixels."""
+    axes.set_title(title, fontsize=1.1 * points, loc="left", pad=0.5 * points, parse_math=False)
+    axes.tick_params(labelsize=0.9 * points, length=0.3 * points, width=0.06 * points)
+    axes.locator_params(nbins=6, prune="both")
+    for label in axes.get_yticklabels():
+        label.set(rotation=90, va="center")
+    for spine in axes.spines.values():
+        spine.set_linewidth(0.06 * points)
+
+
+def _scale(bar: Colorbar, low: float, black: float, points: float) -> None:
+    """Says which counts are white and black."""
+    ticks = MaxNLocator(nbins=6).tick_values(low, black)
+    ticks = ticks[(ticks >= low) & (ticks <= black)]
+    bar.set_ticks(ticks - low, labels=[f"{tick:g}" for tick in ticks])
+    bar.set_label("counts", fontsize=0.9 * points)
+    bar.ax.tick_params(labelsize=0.9 * points, length=0.3 * points, width=0.06 * points)
+    bar.outline.set_linewidth(0.06 * points)
 
 
 def _palette() -> Image.Image:
-    """Greys, and rings of every strength over them: a file several times smaller than in full colour."""
+    """Greys, and lines of every strength over them: a file several times smaller than in full colour."""
     greys = np.linspace(0, 255, N_GREYS)[:, None].repeat(3, axis=1)
-    rings = [a * np.array(RING_COLOUR) + (1 - a) * greys[::8] for a in (0.2, 0.4, 0.6, 0.8, 1.0)]
-    colours = np.concatenate((greys, *rings, [MASKED_COLOUR]))
+    lines = [
+        a * np.array(colour) + (1 - a) * greys[::8] for colour in (RING_COLOUR, SPOT_COLOUR) for a in (0.2, 0.4, 0.6, 0.8, 1.0)
+    ]
+    colours = np.concatenate((greys, *lines, [MASKED_COLOUR, OVERLOAD_COLOUR]))
     image = Image.new("P", (1, 1))
     image.putpalette(colours.round().astype(np.uint8).tobytes())
     return image
@@ -196,10 +242,17 @@ def _hex(colour: tuple[int, int, int]) -> str:
     return "#%02x%02x%02x" % colour
 
 
-def _label(axes, ring, text: str) -> None:
-    """Write `text` at the top of the ring's longest piece."""
+def _label(axes, ring, text: str, points: float) -> None:
+    """Write `text` at the top of the ring's longest piece, away from the sides."""
     pieces = [piece for level in ring.allsegs for piece in level]
     if pieces:
         piece = max(pieces, key=len)
-        x, y = piece[np.argmin(piece[:, 1])]
-        axes.text(x, y + 4, text, color=_hex(RING_COLOUR), fontsize=9, ha="center", va="top", clip_on=True)
+        left, right = axes.get_xlim()
+        margin = 0.08 * (right - left)
+        inner = piece[(piece[:, 0] > left + margin) & (piece[:, 0] < right - margin)]
+        piece = inner if len(inner) else piece
+        place = piece[np.argmin(piece[:, 1])]
+        axes.annotate(
+            text, place, xytext=(0, -0.2 * points), textcoords="offset points", color=_hex(RING_COLOUR), fontsize=points,
+            ha="center", va="top", clip_on=True, zorder=5, path_effects=[withStroke(linewidth=0.2 * points, foreground="white")],
+        )  # fmt: skip

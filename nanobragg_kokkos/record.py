@@ -140,12 +140,20 @@ def _digests(working: libtbx.phil.scope) -> dict[str, str]:
     """SHA-256 of the files that parameters name; of several, that of all together."""
     digests: dict[str, Any] = {}
     for locator in working.all_definitions():
-        if locator.object.type.phil_type != "path" or locator.path.startswith(FREE):
+        if locator.path.startswith(FREE):
             continue
-        value = locator.object.extract()
-        if isinstance(value, str) and os.path.isfile(value):
-            digest = digests.setdefault(locator.path, hashlib.sha256())
-            with open(value, "rb") as file:
-                while part := file.read(2**20):
-                    digest.update(part)
+        for path in _paths(locator.object):
+            if os.path.isfile(path):
+                digest = digests.setdefault(locator.path, hashlib.sha256())
+                with open(path, "rb") as file:
+                    while part := file.read(2**20):
+                        digest.update(part)
     return {name: digest.hexdigest() for name, digest in digests.items()}
+
+
+def _paths(definition: libtbx.phil.definition) -> list[str]:
+    """What a parameter names: a path, or several as NAME=PATH."""
+    value, kind = definition.extract(), definition.type.phil_type
+    if kind == "path":
+        return [value] if isinstance(value, str) else []
+    return [pair.partition("=")[2] for pair in value or ()] if kind == "strings" else []

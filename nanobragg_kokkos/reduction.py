@@ -27,7 +27,7 @@ read.
 from __future__ import annotations
 
 import os
-from typing import Any, Collection, Sequence
+from typing import Any, Collection
 
 import h5py
 import numpy as np

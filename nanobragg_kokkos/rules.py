@@ -58,10 +58,15 @@ def or_preset(rule: Rule) -> Rule:
     return lambda value: left_open(value) or makes_sense(value), f"None or {expected}"
 
 
+def file_or_none() -> Rule:
+    """Whether there is such a file is left to who reads it."""
+    return lambda value: value is not libtbx.Auto, "None or the name of a file"
+
+
 def one_or_three(rule: Rule) -> Rule:
     """A list of one number or three, each of which is what a rule asks for."""
     makes_sense, expected = rule
     return (
-        lambda values: values is not None and len(values) in (1, 3) and all(makes_sense(value) for value in values),
+        lambda values: isinstance(values, list) and len(values) in (1, 3) and all(map(makes_sense, values)),
         f"{expected}, one number or three",
     )

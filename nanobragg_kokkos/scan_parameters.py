@@ -7,7 +7,7 @@ import libtbx.phil
 import numpy as np
 from libtbx.utils import Sorry
 
-from nanobragg_kokkos.rules import finite
+from nanobragg_kokkos.rules import between, finite, or_none
 from nanobragg_kokkos.specimen import Specimen
 from nanobragg_kokkos.sweep import Sweep, longest_edge_A, smooth_steps
 
@@ -17,7 +17,7 @@ scan
 {
   width_deg = None
     .type = float
-    .help = "Rotation in an image, degrees. None or 0: stills."
+    .help = "Rotation in an image, degrees; for the other way round, turn the axis. None or 0: stills."
   start_deg = 0
     .type = float
     .help = "Where the first image begins, degrees; 0 is the orientation of the crystal model."
@@ -32,13 +32,11 @@ scan
 """
 
 RULES = {
-    "scan.width_deg": (
-        lambda value: value is None or finite(value) and -180 <= value <= 180,
-        "None or -180 to 180 degrees",
-    ),
-    "scan.start_deg": (lambda value: finite(value) and -360 <= value <= 360, "-360 to 360 degrees"),
+    # dxtbx reads no scans that go back.
+    "scan.width_deg": or_none((between(0, 180, "")[0], "None or 0 to 180 degrees")),
+    "scan.start_deg": between(-360, 360, " degrees"),
     "scan.axis": (
-        lambda values: values is not None
+        lambda values: isinstance(values, list)
         and len(values) == 3
         and all(map(finite, values))
         and 1e-6 < np.linalg.norm(values) < 1e6,

@@ -9,7 +9,7 @@ from libtbx.utils import Sorry
 
 from nanobragg_kokkos.jitter import FARTHEST, JitteringPulses
 from nanobragg_kokkos.pulses import EqualPulses, RecordedPulses, gaussian_spectrum, pulse_of, tophat_spectrum
-from nanobragg_kokkos.rules import above_0, between, finite, from_0, given, or_none, whole
+from nanobragg_kokkos.rules import above_0, between, file_or_none, finite, from_0, given, or_none, whole
 from nanobragg_kokkos.sase import SasePulses, spike_width_eV
 from nanobragg_kokkos.spectrum_file import LEAST_EV, MOST_EV, read_spectra
 
@@ -31,7 +31,8 @@ spectrum
     .help = "From one energy to the next, eV. With shape=file, the file decides."
   fwhm = 40
     .type = float
-    .help = "Full width at half maximum, eV, of the Gaussian; with shape=sase that of the mean of many pulses."
+    .help = "Full width at half maximum, eV: of the Gaussian, of the rectangle (tophat), or of the mean of many pulses"
+            "(sase)."
   file = None
     .type = path
     .help = "With shape=file: columns of numbers, energy (eV) and weight, and more weights for more images; or an NXmx"
@@ -65,6 +66,7 @@ RULES = {
     "spectrum.nchannels": whole(1),
     "spectrum.channel_width": above_0("eV"),
     "spectrum.fwhm": above_0("eV"),
+    "spectrum.file": file_or_none(),
     "spectrum.energy_jitter_eV": from_0("eV"),
     "spectrum.pulse_energy_jitter": or_none(between(0, 1, "")),
     "spectrum.sase.pulse_length_fs": or_none(between(0.1, 1000, " fs")),

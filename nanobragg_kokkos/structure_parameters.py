@@ -6,7 +6,7 @@ import libtbx
 import libtbx.phil
 from libtbx.utils import Sorry
 
-from nanobragg_kokkos.rules import from_0, given, or_none, whole
+from nanobragg_kokkos.rules import from_0, or_none, whole
 
 TEXT = """
   pdb
@@ -48,8 +48,8 @@ TEXT = """
   anomalous_channels = None
     .type = int
     .help = "At how many energies structure factors are calculated, evenly from the lowest to the highest; 1: the mean"
-            "energy. Each energy of a beam takes the nearest. None: one for each energy of the spectrum if f' or f'' of an"
-            "element changes by more than 0.1 electrons over it, else 1."
+            "energy. Each energy of a beam takes the nearest. None: one for each energy of the spectrum, 0.5 eV apart or more, if"
+            "f' or f'' of an element changes by more than 0.1 electrons over it, else 1."
   k_sol = 0.35
     .type = float
     .help = "Density of the bulk solvent, electrons/angstrom^3. 0: no solvent."

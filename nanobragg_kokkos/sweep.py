@@ -69,7 +69,7 @@ def smooth_steps(width_deg: float, domain_A: float, d_min: float) -> int:
         domain_A: longest edge of a domain, angstrom.
         d_min: highest resolution, angstrom.
     """
-    return max(1, math.ceil(math.radians(abs(width_deg)) / d_min * domain_A / FARTHEST_STEP))
+    return max(1, math.ceil(math.radians(width_deg) / d_min * domain_A / FARTHEST_STEP))
 
 
 def longest_edge_A(crystal: Crystal) -> float:

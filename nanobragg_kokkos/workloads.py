@@ -19,10 +19,10 @@ from nanobragg_kokkos.amorphous import Amorphous, air, water
 from nanobragg_kokkos.crystal import Crystal, Rotation
 from nanobragg_kokkos.detector_response import DetectorResponse
 from nanobragg_kokkos.extension import ext
-from nanobragg_kokkos.specimen import oriented_crystal
 from nanobragg_kokkos.point_spread import PointSpread
 from nanobragg_kokkos.simulation import Simulation
 from nanobragg_kokkos.sources import Sources
+from nanobragg_kokkos.specimen import oriented_crystal
 from nanobragg_kokkos.structure_factors import StructureFactors
 
 

@@ -17,9 +17,9 @@ from pathlib import Path
 MODULES = {
     "building": {"libtbx": "cctbx-base", "cctbx": "cctbx-base", "dxtbx": "dxtbx", "SCons": "scons",
                  "numpy": "numpy", "h5py": "h5py", "hdf5plugin": "hdf5plugin", "mpi4py": "mpi4py",
-                 "tqdm": "tqdm", "matplotlib": "matplotlib-base", "setuptools": "setuptools",
-                 "future": "future"},
-    "testing": {"pytest": "pytest", "hypothesis": "hypothesis", "scipy": "scipy", "dials": "dials"},
+                 "tqdm": "tqdm", "matplotlib": "matplotlib-base", "PIL": "pillow", "scipy": "scipy",
+                 "setuptools": "setuptools", "future": "future"},
+    "testing": {"pytest": "pytest", "hypothesis": "hypothesis", "dials": "dials"},
 }
 HEADERS = {"boost/python.hpp": "libboost-python-devel", "cctbx/miller.h": "cctbx-base",
            "dxtbx/model/detector.h": "dxtbx"}

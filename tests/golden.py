@@ -14,15 +14,23 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+import golden_simtbx
 import numpy as np
 from cctbx import crystal, miller
 from cctbx.array_family import flex
-from dxtbx.model import BeamFactory
+from dxtbx.model import BeamFactory, Detector
 from dxtbx.model import Crystal as DxtbxCrystal
-from dxtbx.model import Detector
 
-import golden_simtbx
-from nanobragg_kokkos import Amorphous, Crystal, PointSpread, Rotation, SensorLayers, Simulation, Sources, StructureFactors
+from nanobragg_kokkos import (
+    Amorphous,
+    Crystal,
+    PointSpread,
+    Rotation,
+    SensorLayers,
+    Simulation,
+    Sources,
+    StructureFactors,
+)
 
 TOLERANCE = 1e-9  # of the brightest pixel
 SPREAD_TOLERANCE = 1e-10

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 import nanobragg_kokkos
-from nanobragg_kokkos import air, detectors, named_detectors, nexus, water, workloads
+from nanobragg_kokkos import air, named_detectors, nexus, water, workloads
 from nanobragg_kokkos.benchmark import main
 from nanobragg_kokkos.benchmark_report import contents
 from nanobragg_kokkos.extension import ext
@@ -330,7 +330,7 @@ def test_results_of_an_earlier_run_stay_if_this_one_fails(tmp_path, monkeypatch,
 def test_help_tells_every_parameter_and_workload(capsys):
     assert command("--help") == 0
     text = capsys.readouterr().out
-    assert all(name in text for name in (*ext.workload_names(), "step =", "engine =", "runs =", "limit =", "json ="))
+    assert all(name in text for name in (*ext.workload_names(), "step=", "engine=", "runs=", "limit=", "json="))
     done = program("--help")
     assert done.returncode == 0 and all(name in done.stdout for name in ext.workload_names())
 

@@ -13,7 +13,7 @@ from scipy import signal, stats
 from scitbx.array_family import flex
 from spread import blurred, kernel_of
 
-from nanobragg_kokkos import Counts, DetectorResponse, PointSpread, Readout, Simulation, Sources, backend, water
+from nanobragg_kokkos import Counts, DetectorResponse, PointSpread, Simulation, Sources, backend, water
 
 SHAPE = (61, 83)  # no whole number of the groups and blocks that are taken together
 BRIGHT = 3e8  # photons: factors show to 9 digits, and 7 times as many are no saturation

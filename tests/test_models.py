@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from conftest import small_beam, small_detector
 from cctbx import miller
 from cctbx.array_family import flex
+from conftest import small_beam, small_detector
 from dxtbx.model import Experiment, ExperimentList, SimplePxMmStrategy
 from libtbx.utils import Sorry
 from scitbx import matrix

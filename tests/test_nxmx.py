@@ -25,11 +25,12 @@ from dxtbx.model.experiment_list import ExperimentListFactory
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from libtbx.utils import Sorry
+from scipy.spatial.transform import Rotation
+from scitbx.array_family import flex
+
 from nanobragg_kokkos import nxmx
 from nanobragg_kokkos.frame import frame_rotation, rotated_detector
 from nanobragg_kokkos.nxmx import write_image, write_master
-from scitbx.array_family import flex
-from scipy.spatial.transform import Rotation
 
 BEAM = Beam((0, 0, 1), 1.3)
 

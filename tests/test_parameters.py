@@ -65,7 +65,8 @@ WRONG_ARGUMENTS = {
     "missing_orientations": ("orientation.file=a.expt", "crystal.orientation.file=a.expt: there is no such file"),
     "two_spreads": ("mosaic_spread_deg=0.1,0.2", "mosaic_spread_deg=0.1 0.2: expected 0 to 180 degrees, one number"),
     "half_symmetric": ("symmetrize=perhaps", "crystal.symmetrize=perhaps: expected True or False"),
-    "far_turn": ("scan.width_deg=200", "scan.width_deg=200.0: expected None or"),
+    "far_turn": ("scan.width_deg=200", "scan.width_deg=200.0: expected None or 0 to 180 degrees"),
+    "turn_back": ("scan.width_deg=-1", "scan.width_deg=-1.0: expected None or 0 to 180 degrees"),
     "turn_without_end": ("scan.start_deg=inf", "scan.start_deg=inf: expected -360 to 360 degrees"),
     "no_axis": ("scan.axis=0,0,0", "scan.axis=0.0 0.0 0.0: expected three numbers, not all 0"),
     "flat_axis": ("scan.axis=1,0", "scan.axis=1.0 0.0: expected three numbers, not all 0"),
@@ -252,12 +253,13 @@ def test_later_arguments_win_and_parts_of_names_do(tmp_path):
         parameters.parse(["crystal.pdb.fil e=x"])
 
 
-def test_help_tells_every_parameter(capsys):
-    assert main(["--help"]) == 0
+def test_config_tells_what_every_parameter_means(capsys):
+    assert main(["--show-config"]) == 0
     text = capsys.readouterr().out
     for locator in parameters.phil_scope.all_definitions():
+        assert locator.object.help, f"{locator.path} has no help"
         assert f"{locator.object.name} = " in text
-        assert locator.object.help
+    assert text.count(".help = ") >= len(parameters.phil_scope.all_definitions())
 
 
 def test_config_is_shown_in_a_form_that_can_be_read_back(capsys, tmp_path):

@@ -17,8 +17,8 @@ from dxtbx.model.experiment_list import ExperimentListFactory
 from libtbx.utils import Sorry
 
 from nanobragg_kokkos import models, parameters
-from nanobragg_kokkos.job import main
 from nanobragg_kokkos.jitter import JitteringPulses
+from nanobragg_kokkos.job import main
 from nanobragg_kokkos.pulses import (
     EqualPulses,
     RecordedPulses,

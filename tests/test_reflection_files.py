@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import io
 from pathlib import Path
 
 import iotbx.cif.model
@@ -20,7 +19,7 @@ from iotbx.reflection_file_reader import any_reflection_file
 from libtbx.utils import Sorry
 from test_simulate import contents, pixels
 
-from nanobragg_kokkos import protein, reflection_files
+from nanobragg_kokkos import protein
 from nanobragg_kokkos.job import main
 from nanobragg_kokkos.reflection_files import read_amplitudes
 
@@ -274,8 +273,8 @@ def test_damaged_files_are_refused_and_do_no_harm(tmp_path, run_python):
             # Of the header, which is short, all the more.
             "reflections-mtz-header-": mtz.read_bytes()[:header] + damaged(mtz.read_bytes()[header:], number),
         }
-        for name, contents in files.items():
-            (tmp_path / "files" / f"{name}{number:02}").write_bytes(contents)
+        for name, damaged_file in files.items():
+            (tmp_path / "files" / f"{name}{number:02}").write_bytes(damaged_file)
     # On these, cctbx's own readers crash or never come back.
     cut = atoms.index("_atom_site.auth_seq_id")
     (tmp_path / "files" / "coordinates-cut-off").write_text(atoms[:cut])

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from cctbx import factor_ev_angstrom, sgtbx
 from cctbx.array_family import flex
-from cctbx.eltbx import henke, sasaki
 from cctbx.development import random_structure
+from cctbx.eltbx import henke, sasaki
 from conftest import rotation_matrix, small_beam, small_crystal, small_detector
 from libtbx.utils import Sorry
 
@@ -183,6 +183,9 @@ def test_one_channel_unless_an_element_has_its_edge_in_the_spectrum():
     assert list(channel_energies(table, ["C", "Fe"], beam + 2400, 9512)) == [9512]
     assert list(channel_energies(table, ["Fe"], beam, 7112, n_channels=3)) == [7062.5, 7112, 7161.5]
     assert list(channel_energies(table, ["Fe"], beam, 7112, n_channels=1)) == [7112]
+    # A spectrometer's energies are closer than any edge is steep.
+    close = channel_energies(table, ["Fe"], np.linspace(7100, 7120, 2001), 7112)
+    assert (close[0], close[-1], len(close)) == (7100, 7120, 42)
     assert list(channel_energies(AnomalousScattering(None), ["Fe"], beam, 7112)) == [7112]
 
 

@@ -7,7 +7,7 @@ import os
 import numpy as np
 import pytest
 from cctbx.array_family import flex
-from conftest import random_amplitudes, rotation_matrix, small_beam, small_crystal, small_structure_factors
+from conftest import random_amplitudes, rotation_matrix, small_beam, small_crystal
 from dxtbx.model import Detector
 from dxtbx.model.detector import DetectorFactory
 from dxtbx_model_ext import flex_Beam

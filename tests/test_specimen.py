@@ -240,9 +240,14 @@ def test_file_without_a_crystal_is_refused(tmp_path):
     ExperimentList([Experiment(beam=small_beam(), detector=small_detector())]).as_file(str(path))
     with pytest.raises(Sorry, match="expected a file with a model of a crystal"):
         specimen(f"crystal.orientation.file={path}")
-    path.write_text("{")
-    with pytest.raises(Sorry, match="expected a dxtbx model file"):
-        specimen(f"crystal.orientation.file={path}")
+    crystal = oriented_crystal(TETRAGONAL, np.eye(3))
+    ExperimentList([Experiment(beam=small_beam(), crystal=crystal)]).as_file(str(path))
+    whole = path.read_text()
+    assert "79.0" in whole
+    for damaged in ("{", whole.replace("79.0", "NaN"), whole.replace("79.0", '"79"'), whole[: len(whole) // 2]):
+        path.write_text(damaged)
+        with pytest.raises(Sorry, match="expected a dxtbx model file"):
+            specimen(f"crystal.orientation.file={path}")
 
 
 def test_cells_of_a_domain_are_those_asked_for():

@@ -92,6 +92,11 @@ def test_sweep_is_found_again(reference, tmp_path):
     again = models.experiment(parameters.parse([str(tmp_path / "shot.phil")]).extract())
     for one, crystal in zip(truth, again.shot(2).crystals):
         assert one.crystal.get_A() == pytest.approx(crystal.model.get_A())
+    # What was found of a sweep, measured or not, can be simulated.
+    file = f"crystal.orientation.file={tmp_path / 'shot_truth.expt'}"
+    recorded = models.experiment(parameters.parse([str(tmp_path / "shot.phil"), file, "seed=2"]).extract())
+    for one, crystal in zip(truth, recorded.shot(0).crystals):
+        assert one.crystal.get_A() == pytest.approx(crystal.model.get_A())
 
 
 def dials(*command: str, cwd: Path) -> None:

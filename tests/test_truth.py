@@ -21,12 +21,13 @@ from dxtbx.model import (
     Scan,
 )
 from libtbx.utils import Sorry
+from PIL import Image
+from scipy.spatial.transform import Rotation
+
 from nanobragg_kokkos import nxmx
 from nanobragg_kokkos.frame import frame_rotation
 from nanobragg_kokkos.picture import write_picture
 from nanobragg_kokkos.truth import write_amplitudes, write_experiments
-from PIL import Image
-from scipy.spatial.transform import Rotation
 
 BEAM = Beam((0, 0, 1), 1.3)
 DETECTOR = DetectorFactory.simple("PAD", 100, (1.5, 1.0), "+x", "-y", (0.1, 0.1), (30, 20), (-1, 65535))

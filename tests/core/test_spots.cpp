@@ -1,9 +1,11 @@
 // Bragg spots against the sum written out term by term, for every shape, on whatever device the kernels run.
 #include <algorithm>
+#include <memory>
 #include <random>
 #include <stdexcept>
 
 #include "../../nanobragg_kokkos/core/constants.h"
+#include "../../nanobragg_kokkos/core/device_array.h"
 #include "../../nanobragg_kokkos/core/image.h"
 #include "../../nanobragg_kokkos/core/spots.h"
 #include "check.h"
@@ -238,6 +240,42 @@ TEST(masked_pixels_are_left_alone) {
   add_spots_pixel_driven(image, detector, Sources(e.sources, {true, kahn, field}, fluence),
                          Crystal(e.blocks, cells, Shape::square), StructureFactors(e.amplitudes, 2, 5), Interpolation::nearest);
   for (std::size_t i = 0; i < mask.size(); ++i) CHECK((image.on_host().get()[i] != 0) == bool(mask[i]));
+}
+
+// The kernels read the same of amplitudes in memory of the host, laid out for them, as of a list.
+TEST(amplitudes_in_memory_give_the_same_image) {
+  const Experiment e;
+  const int side = 2 * range + 1, n = side * side * side, channels = int(e.amplitudes.size());
+  auto values = std::make_shared<std::vector<double>>(n * channels + structure_factors_padding);
+  auto strongest = std::make_shared<std::vector<float>>(n);
+  for (int i = 0; i < n; ++i)
+    for (int c = 0; c < channels; ++c) {
+      const Amplitude& a = e.amplitudes[c][i];
+      const double value = a.hkl == std::array<int, 3>{0, 0, 0} ? 0 : a.value;
+      (*values)[i * channels + c] = value;
+      (*strongest)[i] = std::max((*strongest)[i], float(value) * 1.0001f);
+    }
+  using Both = std::pair<std::shared_ptr<const void>, std::shared_ptr<const void>>;
+  const StructureFactors in_memory(AmplitudesInMemory{{-range, -range, -range}, {side, side, side}, channels, values->data(),
+                                                      strongest->data(), std::make_shared<Both>(values, strongest)});
+  // What is given keeps the memory alive.
+  const std::weak_ptr<void> watched = values;
+  values.reset();
+  strongest.reset();
+  if (host_is_device) CHECK(!watched.expired());
+  const Detector detector(e.panels, {oversample, layers, 0, false});
+  const Sources sources(e.sources, {true, kahn, field}, fluence);
+  const Crystal crystal(e.blocks, cells, Shape::gauss);
+  const StructureFactors listed(e.amplitudes, 0, 0);
+  Image one(detector.n_pixels()), other(detector.n_pixels());
+  add_spots_pixel_driven(one, detector, sources, crystal, listed, Interpolation::nearest);
+  add_spots_pixel_driven(other, detector, sources, crystal, in_memory, Interpolation::nearest);
+  double brightest = 0;
+  for (std::size_t i = 0; i < one.size(); ++i) {
+    CHECK(one.on_host().get()[i] == other.on_host().get()[i]);
+    brightest = std::max(brightest, one.on_host().get()[i]);
+  }
+  CHECK(brightest > 0);
 }
 
 TEST(a_channel_that_is_not_there_is_refused) {

@@ -1,0 +1,10 @@
+"""Shows what a run produced on one page: see nanobragg_kokkos.report --help."""
+
+from __future__ import annotations
+
+import sys
+
+from nanobragg_kokkos.report.main import main
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

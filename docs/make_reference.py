@@ -1,0 +1,80 @@
+"""Writes docs/parameters_reference.md: every parameter of every command, from the phil scopes that the commands use.
+
+Run it as `build/bin/libtbx.python docs/make_reference.py`. With --check it writes nothing, and fails if the file is out of date.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Iterator
+
+import libtbx.phil
+
+from nanobragg_kokkos import benchmark_parameters, command, parameters, view
+from nanobragg_kokkos.report import parameters as report_parameters
+
+COMMAND = "build/bin/libtbx.python docs/make_reference.py"
+PATH = Path(__file__).with_name("parameters_reference.md")
+SCOPES = {
+    "simulate": parameters.phil_scope,
+    "report": report_parameters.phil_scope,
+    "view": view.phil_scope,
+    "benchmark": benchmark_parameters.phil_scope,
+}
+
+
+def reference() -> str:
+    """The contents of the file."""
+    lines = [
+        "# All parameters",
+        "",
+        f"Written by `{COMMAND}` from the parameters themselves: change their help, not this file.",
+        "[parameters.md](parameters.md) explains those of `nanobragg_kokkos.simulate` together.",
+    ]
+    for name, scope in SCOPES.items():
+        lines += ["", f"## nanobragg_kokkos.{name}", ""]
+        lines += _table(scope.objects, "")
+        lines += _scopes(scope, "")
+    return "\n".join(lines) + "\n"
+
+
+def _scopes(scope: libtbx.phil.scope, prefix: str) -> Iterator[str]:
+    """The scopes below a scope, each with a heading and its parameters."""
+    for found in scope.objects:
+        if found.is_scope:
+            path = prefix + found.name
+            yield from ("", f"### {path}", "")
+            if found.help:
+                yield from (_text(found.help), "")
+            yield from _table(found.objects, path + ".")
+            yield from _scopes(found, path + ".")
+
+
+def _table(objects: list, prefix: str) -> Iterator[str]:
+    definitions = [found for found in objects if not found.is_scope]
+    if definitions:
+        yield from ("| Parameter | Default | Meaning |", "| --- | --- | --- |")
+    for found in definitions:
+        meaning = _text(found.help or "")
+        if found.type.phil_type == "choice":
+            meaning = f"One of {', '.join(f'`{name}`' for name in command.choices(found))}. {meaning}"
+        yield f"| `{prefix}{found.name}` | `{command.default(found)}` | {meaning} |"
+
+
+def _text(text: str) -> str:
+    return " ".join(text.split()).replace("|", "\\|").replace("<", "&lt;")
+
+
+def main(arguments: list[str]) -> int:
+    if "--check" in arguments:
+        if PATH.is_file() and PATH.read_text() == reference():
+            return 0
+        print(f"{PATH.name} is out of date. Run: {COMMAND}", file=sys.stderr)
+        return 1
+    PATH.write_text(reference())
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,1 @@
+"""What a run wrote, on one page: see nanobragg_kokkos.report."""

@@ -1,0 +1,302 @@
+"""What is on the page: sections, their figures and their words."""
+
+from __future__ import annotations
+
+import math
+import os
+from dataclasses import dataclass, field
+from typing import Any, Iterator, Sequence
+from xml.etree.ElementTree import Element
+
+import numpy as np
+from matplotlib.figure import Figure
+
+import nanobragg_kokkos
+from nanobragg_kokkos import parameters
+from nanobragg_kokkos.frames import Frame
+from nanobragg_kokkos.picture import Marks, draw
+from nanobragg_kokkos.picture_layout import lay_out
+from nanobragg_kokkos.prediction import Spots
+from nanobragg_kokkos.progress import counted
+from nanobragg_kokkos.report import cautions, figures
+from nanobragg_kokkos.report.page import element, facts, page, picture, table
+from nanobragg_kokkos.report.run import Run
+from nanobragg_kokkos.report.statistics import Shells, Statistics, statistics
+from nanobragg_kokkos.spot_size import SpotSize, spot_size
+
+PICTURE_SIZE = 960
+
+# A box around a spot, pixels.
+RADII = (3, 15)
+
+
+@dataclass
+class Report:
+    """A page and its pictures.
+
+    Attributes:
+        html: contents of the page's file.
+        pngs: by name, contents of PNG files.
+        warnings: in words.
+    """
+
+    html: bytes
+    pngs: dict[str, bytes]
+    warnings: list[str]
+
+
+@dataclass
+class _Look:
+    """What was found by looking at some images."""
+
+    run: Run
+    images: list[int]
+    d_min: float
+    min_photons: float
+    shells: Shells
+    sizes: list[SpotSize]
+    radius: int
+    found: list[Statistics] = field(default_factory=list)
+    spots: list[Spots] = field(default_factory=list)
+    first: Frame | None = None
+
+
+def report(run: Run, n_images: int, min_photons: float, pngs: bool) -> Report:
+    """Looks at some images of a run, evenly spread, and writes about all of it.
+
+    Args:
+        n_images: how many images to look at.
+        min_photons: spots with as many are looked at.
+        pngs: whether figures are wanted as PNG, too.
+    """
+    look = _look(run, n_images, min_photons)
+    warnings = _warnings(look)
+    made: dict[str, bytes] = {}
+    pictures = element("div", class_="figures wide" if len(look.images) == 1 else "figures")
+    for image, contents, caption in _pictures(look):
+        made[f"image_{image + 1:05d}.png"] = contents
+        pictures.append(picture(contents, "png", caption, f"Diffraction image {image + 1}"))
+
+    def plot(figure: Figure, name: str, caption: str) -> Element:
+        if pngs:
+            made[f"{name}.png"] = figures.as_png(figure)
+        return picture(figures.as_svg(figure), "svg+xml", caption, caption.split(".")[0])
+
+    seen = "image " + _listed(look.images) if len(look.images) == 1 else "images " + _listed(look.images)
+    sections = [
+        element("h1", f"{run.prefix}: {counted(run.n_images, 'simulated image')}"),
+        element("p", f"{run.master}. Statistics are of {seen}.", class_="lead"),
+        facts(_facts(look)),
+        element("h2", "Warnings"),
+        element("ul", *(element("li", warning) for warning in warnings), class_="warnings")
+        if warnings
+        else element("p", "None: no overloads, and spots are sampled finely enough.", class_="none"),
+        element("h2", "Images"),
+        element("p", _marked(look)),
+        pictures,
+        element("h2", "Spots"),
+        element("div", *(plot(*p) for p in _spot_plots(look)), class_="figures"),
+        _sizes(look),
+        element("h2", "Counts"),
+        element("div", *(plot(*p) for p in _count_plots(look)), class_="figures"),
+        _counts(look),
+        element("h2", "Beam and crystals"),
+        element("div", *(plot(*p) for p in _model_plots(look)), class_="figures"),
+    ]
+    if run.summary is not None:
+        rows = [(element("code", name), value) for name, value in _flat(run.summary)]
+        sections += [element("h2", "The run"), table([("", ""), ("", "number")], rows)]
+    sections += [element("h2", "Parameters"), *_parameters(run)]
+    sections.append(element("footer", f"nanobragg_kokkos {nanobragg_kokkos.__version__}, {os.path.basename(run.master)}"))
+    return Report(page(f"{run.prefix}: simulated images", sections), made, warnings)
+
+
+def _look(run: Run, n_images: int, min_photons: float) -> _Look:
+    images = sorted({round(k) for k in np.linspace(0, run.n_images - 1, min(n_images, run.n_images))})
+    light, detector = run.light(0), run.truth[0].detector
+    d_min = detector.get_max_resolution(light.beam.get_s0())
+    sizes = []
+    for d in (8 * d_min, 4 * d_min, 2 * d_min, 1.4 * d_min, 1.02 * d_min):
+        try:
+            sizes.append(spot_size(run.imperfection, light, detector, d))
+        except ValueError:
+            break
+    middle = sizes[min(3, len(sizes) - 1)]
+    radius = int(np.clip(math.ceil(max(middle.across, middle.along)) + 1, *RADII))
+    look = _Look(run, images, d_min, min_photons, Shells(detector, light.beam), sizes, radius)
+    for image in images:
+        frame = run.frames[image]
+        spots = run.spots(image, d_min)
+        known = np.isfinite(spots.photons).all()
+        bright = spots.select(spots.photons >= min_photons if known else spots.excitation >= 0.1)
+        look.first = look.first or frame
+        look.spots.append(bright)
+        look.found.append(statistics(frame, bright, look.shells, run.scale, radius))
+    return look
+
+
+def _warnings(look: _Look) -> list[str]:
+    run = look.run
+    params = run.parameters.extract() if run.parameters is not None else None
+    found = cautions.of_images(look.found)
+    found += cautions.of_models(
+        run.imperfection, run.light(0), run.truth[0].detector, look.sizes, getattr(params, "oversample", 1)
+    )
+    if params is None:
+        found.append(f"{run.file('.phil').name} is missing or of another version: what it would say is taken for the default.")
+    return found
+
+
+def _facts(look: _Look) -> list[tuple[str, str]]:
+    run = look.run
+    detector, light = run.truth[0].detector, run.light(0)
+    pixels = sum(fast * slow for fast, slow in (panel.get_image_size() for panel in detector))
+    crystal = run.all_crystals[0]
+    cell = " ".join(f"{x:.4g}" for x in crystal.get_unit_cell().parameters())
+    mean = float(light.energies_eV @ light.weights)
+    photons = run.photons
+    number = f"{photons.min():.3g}" if photons.min() == photons.max() else f"{photons.min():.2g} to {photons.max():.2g}"
+    found = [
+        ("Images", str(run.n_images)),
+        ("Crystals", str(len(run.all_crystals))),
+        ("Space group", str(crystal.get_space_group().info())),
+        ("Unit cell, Å and °", cell),
+        ("Detector", f"{counted(len(detector), 'panel')}, {pixels} pixels"),
+        ("Resolution at the corner", f"{look.d_min:.2f} Å"),
+        ("Mean energy", f"{mean:.1f} eV"),
+        ("Photons of a pulse", number if np.isfinite(photons).all() else "not known"),
+        (_spots_title(look), _range([len(spots) for spots in look.spots])),
+    ]
+    return found
+
+
+def _spots_title(look: _Look) -> str:
+    if look.run.amplitudes is None or not math.isfinite(look.run.volume_mm3):
+        return "Excited spots of an image"
+    return f"Spots of {look.min_photons:g} photons or more"
+
+
+def _pictures(look: _Look) -> Iterator[tuple[int, bytes, str]]:
+    for image, spots, found in zip(look.images, look.spots, look.found):
+        frame = look.first if image == look.images[0] else look.run.frames[image]
+        layout = lay_out(frame.panels, frame.masks, frame.detector, frame.beam, PICTURE_SIZE, frame.overloads)
+        marks = Marks(spots.panels, spots.fast, spots.slow)
+        contents = draw(layout, marks, f"{look.run.master.name}, image {image + 1}")
+        caption = f"Image {image + 1}: {counted(len(spots), 'predicted spot')}, brightest pixel {found.brightest:g} counts"
+        if found.overloaded:
+            caption += f", {counted(found.overloaded, 'overloaded pixel')} (red)"
+        yield image, contents, caption + "."
+
+
+def _marked(look: _Look) -> str:
+    return (
+        f"{_spots_title(look)}, as the true models predict them, are circled. Greys follow the background, so that weak spots "
+        "are dark, too."
+    )
+
+
+def _spot_plots(look: _Look) -> Iterator[tuple[Figure, str, str]]:
+    close = figures.close_ups(look.first, look.found[0].measured, look.radius)
+    if close is not None:
+        yield close, "close_ups", (
+            f"The brightest spots of image {look.images[0] + 1}. Greys go with the square root of the counts; +: where the "
+            "true models predict the spot."
+        )
+    yield figures.signal(look.found, look.shells), "signal_to_background", (
+        f"Signal to background by resolution. Boxes of {2 * look.radius + 1} × {2 * look.radius + 1} pixels around the "
+        "predicted spots; the background is that of the pixels around."
+    )
+    compared = figures.counted_against_expected(look.found)
+    if compared is not None:
+        yield compared, "counted_against_expected", (
+            "Photons counted and expected. Expected: von Laue's integral over the spectrum for the true amplitudes, without "
+            "simulating anything; points scatter by photon noise and because a crystal has few domains."
+        )
+
+
+def _count_plots(look: _Look) -> Iterator[tuple[Figure, str, str]]:
+    high = min(panel.get_trusted_range()[1] for panel in look.first.detector)
+    yield figures.histogram(look.found, high), "histogram", "Histogram of the counts, the mean of the images looked at."
+    yield figures.background(look.found, look.shells), "background", (
+        "Background by resolution, predicted spots left out. Line: mean; band: from the least to the most of an image."
+    )
+
+
+def _model_plots(look: _Look) -> Iterator[tuple[Figure, str, str]]:
+    run = look.run
+    yield figures.spectra([run.light(image) for image in look.images]), "spectra", "Spectra of the images looked at."
+    yield figures.orientations(run.all_crystals), "orientations", (
+        f"Orientations of {counted(len(run.all_crystals), 'true crystal')}. Directions of the axes seen from the source, which "
+        "is in the middle; circles: angles from the beam. Equal areas hold equally many if all orientations are as likely."
+    )
+
+
+def _sizes(look: _Look) -> Element:
+    rows = [
+        (f"{size.d:.2f}", *(f"{pixels:.2g}" for pixels in (size.one_domain, size.across, size.along))) for size in look.sizes
+    ]
+    heads = [("Spot size at, Å", ""), ("one domain, pixels", "number"), ("across the radius", "number"), ("along it", "number")]
+    return element(
+        "details",
+        element("summary", "How large spots are"),
+        element("p", "Full widths at half maximum, from the models: domain size, mosaicity, spectrum and distance."),
+        table(heads, rows),
+        open="open",
+    )
+
+
+def _counts(look: _Look) -> Element:
+    rows = [
+        (str(image + 1), f"{found.brightest:g}", str(found.overloaded), str(found.masked), str(len(found.measured.spots)))
+        for image, found in zip(look.images, look.found)
+    ]
+    numbers = ("brightest pixel", "overloads", "masked pixels", "spots looked at")
+    return table([("Image", ""), *((name, "number") for name in numbers)], rows)
+
+
+def _parameters(run: Run) -> list[Element]:
+    if run.parameters is None:
+        return [element("p", f"{run.file('.phil').name} is missing or of another version.")]
+    changed = {found.path for found in parameters.phil_scope.fetch_diff(source=run.parameters).all_definitions()}
+    heads = [("Name", ""), ("Value", ""), ("Meaning", "help")]
+    rows: dict[bool, list[Any]] = {True: [], False: []}
+    for found in run.parameters.all_definitions():
+        value = _value(found.object)
+        row = (element("code", found.path), element("code", value), " ".join(str(found.object.help or "").split()))
+        rows[found.path in changed].append(row)
+    made = [element("p", f"{counted(len(rows[True]), 'differs', 'differ')} from the defaults.")]
+    if rows[True]:
+        made.append(table(heads, rows[True]))
+    rest = element("summary", f"{counted(len(rows[False]), 'parameter')} at the default")
+    return [*made, element("details", rest, table(heads, rows[False]))]
+
+
+def _value(definition: Any) -> str:
+    """As it would be given: of a choice what is chosen."""
+    words = [word.value for word in definition.words]
+    if definition.type.phil_type == "choice":
+        chosen = [word[1:] for word in words if word.startswith("*")]
+        return "+".join(chosen) or "None"
+    return " ".join(words)
+
+
+def _flat(values: Any, name: str = "") -> Iterator[tuple[str, str]]:
+    """Names and values of nested dictionaries; of longer lists how long they are, and their range."""
+    if isinstance(values, dict):
+        for key, value in values.items():
+            yield from _flat(value, f"{name}.{key}" if name else str(key))
+    elif isinstance(values, list) and len(values) > 4 and all(isinstance(value, (int, float)) for value in values):
+        yield name, f"{len(values)} values, {min(values):.4g} to {max(values):.4g}"
+    elif isinstance(values, list):
+        yield name, ", ".join(map(str, values[:4])) + (f", … ({len(values)})" if len(values) > 4 else "")
+    else:
+        yield name, f"{values:.5g}" if isinstance(values, float) else str(values)
+
+
+def _listed(images: Sequence[int]) -> str:
+    names = [str(image + 1) for image in images]
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def _range(numbers: Sequence[int]) -> str:
+    return str(min(numbers)) if min(numbers) == max(numbers) else f"{min(numbers)} to {max(numbers)}"

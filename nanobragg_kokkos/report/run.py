@@ -1,0 +1,211 @@
+"""A finished run of nanobragg_kokkos.simulate, read from its files."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import h5py
+import libtbx.phil
+import numpy as np
+from cctbx import factor_ev_angstrom, miller
+from dxtbx.model import Crystal as CrystalModel
+from dxtbx.model import ExperimentList
+from dxtbx.model.experiment_list import ExperimentListFactory
+from iotbx.reflection_file_reader import any_reflection_file
+from libtbx.utils import Sorry
+
+from nanobragg_kokkos import parameters, response_parameters
+from nanobragg_kokkos.frames import Frames
+from nanobragg_kokkos.prediction import Imperfection, Light, Spots, predict
+from nanobragg_kokkos.specimen import illuminated_volume_mm3
+
+MASTER_END = "_master.h5"
+
+
+@dataclass(frozen=True)
+class Scale:
+    """From counts to photons: (counts - offset) / gain."""
+
+    gain: float = 1.0
+    offset: float = 0.0
+
+
+class Run:
+    """What there is of a run. The images, the true models and the master's beam must be there; the rest may be missing.
+
+    Args:
+        path: the master file, or the directory that it is in.
+
+    Raises:
+        Sorry: it is not there, several are, or what belongs to it is missing or damaged.
+    """
+
+    def __init__(self, path: str | os.PathLike) -> None:
+        self.master = _master(Path(path))
+        self.prefix = self.master.name[: -len(MASTER_END)]
+        self.frames = Frames([self.master])
+        self.truth = self._truth()
+        self.n_images = len(self.frames)
+
+    def file(self, end: str) -> Path:
+        """The run's file whose name ends so, whether it is there or not."""
+        return self.master.with_name(self.prefix + end)
+
+    def crystals(self, image: int) -> list[CrystalModel]:
+        """The true crystals in an image, counted from 0."""
+        return [crystal for crystal, images in self._crystals_and_images if images is None or image in images]
+
+    @property
+    def all_crystals(self) -> list[CrystalModel]:
+        """The true crystals of all images."""
+        return [crystal for crystal, _ in self._crystals_and_images]
+
+    def light(self, image: int) -> Light:
+        """The pulse of an image, counted from 0."""
+        beam = next((e.beam for e in self.truth if e.scan is not None or image in e.imageset.indices()), self.truth[0].beam)
+        wavelengths, weights, photons, area = self._pulses
+        row = image if wavelengths.ndim == 2 else ...
+        energies = factor_ev_angstrom / wavelengths[row]
+        share = weights[image if weights.ndim == 2 else ...]
+        number = photons[image] if len(photons) > 1 else photons[0]
+        return Light(beam, energies, share / share.sum(), number / area)
+
+    @cached_property
+    def photons(self) -> np.ndarray:
+        """Photons of each pulse, (n_images,); NaN where the file does not say."""
+        return np.broadcast_to(self._pulses[2], self.n_images)
+
+    @cached_property
+    def amplitudes(self) -> miller.array | None:
+        """The true amplitudes; None if their file is missing."""
+        path = self.file("_truth.mtz")
+        if not path.is_file():
+            return None
+        arrays = any_reflection_file(str(path)).as_miller_arrays()
+        return next((array for array in arrays or [] if array.is_xray_amplitude_array()), None)
+
+    @cached_property
+    def parameters(self) -> libtbx.phil.scope | None:
+        """The parameters in effect; None if their file is missing or of another version."""
+        path = self.file(".phil")
+        try:
+            return parameters.parse([str(path)]) if path.is_file() else None
+        except Sorry:
+            return None
+
+    @cached_property
+    def summary(self) -> dict[str, Any] | None:
+        """What the run noted of itself; None if it did not."""
+        path = self.file("_summary.json")
+        try:
+            found = json.loads(path.read_text()) if path.is_file() else None
+        except ValueError:
+            return None
+        return found if isinstance(found, dict) else None
+
+    @cached_property
+    def imperfection(self) -> Imperfection:
+        """Of the crystals, as asked for."""
+        crystal = self._asked("crystal")
+        values = {
+            "domain_A": getattr(crystal, "Deff_A", None),
+            "mosaic_spread_deg": getattr(crystal, "mosaic_spread_deg", None),
+            "shape": getattr(crystal, "shape", None),
+        }
+        return Imperfection(**{name: value for name, value in values.items() if value is not None})
+
+    @cached_property
+    def volume_mm3(self) -> float:
+        """Of crystal in the beam, as asked for; NaN: unknown."""
+        length, size = getattr(self._asked("crystal"), "length_um", None), getattr(self._asked("beam"), "size_mm", None)
+        return math.nan if length is None or size is None else illuminated_volume_mm3(length, size)
+
+    @cached_property
+    def scale(self) -> Scale:
+        """How photons became counts, as asked for."""
+        if self.parameters is None:
+            return Scale()
+        response = response_parameters.detector_response(self.parameters.extract(), self.truth[0].detector)
+        return Scale(response.quantum_gain, response.adc_offset)
+
+    def spots(self, image: int, d_min: float) -> Spots:
+        """What an image shows, counted from 0, to a resolution in angstrom."""
+        experiment = self.truth[0]
+        rotation = None if experiment.scan is None else (experiment.goniometer, experiment.scan, image)
+        return predict(
+            self.crystals(image),
+            self.light(image),
+            experiment.detector,
+            d_min,
+            self.imperfection,
+            self.amplitudes,
+            self.volume_mm3,
+            rotation,
+        )
+
+    def _truth(self) -> ExperimentList:
+        path = self.file("_truth.expt")
+        if not path.is_file():
+            raise Sorry(f"{self.master}: expected the true models beside it, but there is no {path.name}")
+        try:
+            found = ExperimentListFactory.from_json_file(str(path), check_format=False)
+        # dxtbx and the JSON reader raise whatever a broken file makes them stumble over.
+        except Exception as error:
+            said = " ".join(str(error).split())
+            raise Sorry(f"{path}: expected a dxtbx model file, but reading it failed ({said})") from error
+        if not len(found):
+            raise Sorry(f"{path}: expected a crystal or more")
+        return found
+
+    @cached_property
+    def _crystals_and_images(self) -> list[tuple[CrystalModel, frozenset[int] | None]]:
+        """Every crystal with the images that it is in; None: all."""
+        return [
+            (e.crystal, None if e.scan is not None else frozenset(e.imageset.indices()))
+            for e in self.truth
+            if e.crystal is not None
+        ]
+
+    @cached_property
+    def _pulses(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, float]:
+        """Wavelengths and weights, (n) or (images, n), photons (1 or images), and the beam's cross-section, mm²."""
+        name = "entry/instrument/beam"
+        try:
+            with h5py.File(self.master) as file:
+                group = file[name]
+                spectrum = "incident_wavelength_1Dspectrum"
+                if spectrum in group:
+                    wavelengths, weights = group[spectrum][()], group[spectrum + "_weights"][()]
+                else:
+                    wavelengths = np.atleast_1d(group["incident_wavelength"][()])
+                    # One for each image, of one energy.
+                    wavelengths = wavelengths[:, None] if len(wavelengths) > 1 else wavelengths
+                    weights = np.ones_like(wavelengths)
+                photons = np.atleast_1d(group["total_flux_integrated"][()]) if "total_flux_integrated" in group else [math.nan]
+                sides = group["incident_beam_size"][()] * 1e3 if "incident_beam_size" in group else (math.nan, math.nan)
+        except (OSError, KeyError) as error:
+            raise Sorry(f"{self.master}: expected a beam in {name}, but {' '.join(str(error).split())}") from error
+        return wavelengths, weights, np.asarray(photons, float), float(np.prod(sides))
+
+    def _asked(self, scope: str) -> Any:
+        return None if self.parameters is None else getattr(self.parameters.extract(), scope, None)
+
+
+def _master(path: Path) -> Path:
+    if path.is_dir():
+        found = sorted(path.glob("*" + MASTER_END))
+        if len(found) != 1:
+            names = ", ".join(p.name for p in found[:5]) or "none"
+            raise Sorry(f"{path}: expected one finished run in this directory (*{MASTER_END}), but there is: {names}")
+        return found[0]
+    if not path.is_file():
+        raise Sorry(f"{path}: there is no such file or directory")
+    if not path.name.endswith(MASTER_END):
+        raise Sorry(f"{path}: expected the master file of a run (*{MASTER_END}) or its directory")
+    return path

@@ -1,0 +1,72 @@
+"""The documentation: its commands run as they stand, its links lead somewhere, and what is generated is up to date."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import libtbx.load_env
+import pytest
+from conftest import TESTS
+
+CLONE = TESTS.parent
+DOCUMENTS = sorted([*CLONE.glob("*.md"), *CLONE.glob("docs/*.md")])
+
+# Seconds; on two cores a document takes half a minute.
+MOST_SECONDS = 240
+
+
+def commands(document: Path) -> list[str]:
+    """The shell blocks of a document that say of themselves that they are tested, in their order."""
+    return re.findall(r"<!-- tested -->\n```bash\n(.*?)```", document.read_text(), re.DOTALL)
+
+
+def test_there_are_commands_to_test():
+    assert len(commands(CLONE / "docs" / "tutorial.md")) == 4
+
+
+@pytest.mark.skipif(not shutil.which("dials.index"), reason="DIALS is not installed")
+@pytest.mark.parametrize("document", [d for d in DOCUMENTS if commands(d)], ids=lambda document: document.name)
+def test_commands_run_as_they_stand(document, tmp_path):
+    """All in one shell that stops at the first error, in an empty folder, with the module's commands on the PATH."""
+    # DIALS has its own interpreter and libraries.
+    environment = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "LD_LIBRARY_PATH")}
+    environment["PATH"] = os.pathsep.join((str(Path(libtbx.env.under_build("bin"))), environment["PATH"]))
+    script = "set -euo pipefail\n" + "\n".join(commands(document))
+    done = subprocess.run(
+        ["bash", "-c", script], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=MOST_SECONDS
+    )
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
+    if document.name == "tutorial.md":
+        assert_tutorial_keeps_its_promises(tmp_path, done.stdout)
+
+
+def assert_tutorial_keeps_its_promises(directory: Path, said: str) -> None:
+    names = ("simulated/shot_report.html", "shot_master_2.png", "spot.png", "indexed.expt")
+    assert [name for name in names if not (directory / name).is_file()] == []
+    # "some hundredths of a degree"
+    first = re.search(r"Rotation of (-?[\d.]+) degrees", said)
+    assert first and abs(float(first.group(1))) < 0.1
+
+
+def test_reference_of_parameters_is_up_to_date():
+    """If this fails: build/bin/libtbx.python docs/make_reference.py"""
+    done = subprocess.run(
+        [sys.executable, str(CLONE / "docs" / "make_reference.py"), "--check"],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda document: document.name)
+def test_links_lead_somewhere(document):
+    text = re.sub(r"```.*?```", "", document.read_text(), flags=re.DOTALL)
+    for target in re.findall(r"\]\(([^)#\s]+)[^)]*\)", text):
+        if not target.startswith(("http://", "https://", "mailto:")):
+            assert (document.parent / target).exists(), f"{document.name}: {target}"

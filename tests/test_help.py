@@ -1,0 +1,53 @@
+"""The help of every command fits a screen, and begins with an example."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+from conftest import TESTS
+
+from nanobragg_kokkos import command, parameters, simulate_help
+from nanobragg_kokkos.benchmark import main as benchmark
+from nanobragg_kokkos.job import main as simulate
+from nanobragg_kokkos.report.main import main as report
+from nanobragg_kokkos.view import main as view
+
+COMMANDS = {"benchmark": benchmark, "report": report, "simulate": simulate, "view": view}
+LINES, COLUMNS = 40, 100
+
+
+def info(arguments: list[str]) -> int:
+    done = subprocess.run([sys.executable, str(TESTS.parent / "command_line" / "info.py"), *arguments], capture_output=True, text=True)
+    print(done.stdout)
+    return done.returncode
+
+
+@pytest.mark.parametrize("name", [*COMMANDS, "info"])
+def test_help_fits_a_screen_and_begins_with_an_example(name, capsys):
+    assert {**COMMANDS, "info": info}[name](["--help"]) == 0
+    lines = capsys.readouterr().out.rstrip().split("\n")
+    assert len(lines) <= LINES
+    long = [line for line in lines if len(line) > COLUMNS]
+    assert not long
+    assert any(line.strip().startswith(f"nanobragg_kokkos.{name}") for line in lines[:4])
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_config_is_shown_with_its_meaning_and_can_be_read_back(name, capsys, tmp_path):
+    assert COMMANDS[name](["--show-config"]) == 0
+    shown = capsys.readouterr().out
+    path = tmp_path / "shown.phil"
+    path.write_text(shown)
+    assert COMMANDS[name](["--show-config", str(path)]) == 0
+    assert capsys.readouterr().out == shown
+    assert ".help = " in shown
+
+
+def test_parameters_of_the_help_are_told_with_default_and_meaning():
+    lines = simulate_help.help_text().split("\n")
+    known = {found.path: found.object for found in parameters.phil_scope.all_definitions()}
+    for name in simulate_help.COMMON:
+        (line,) = [line for line in lines if line.startswith(f"  {name}=")]
+        assert line.startswith(f"  {name}={command.default(known[name])}") and len(line.split()) > 2
