@@ -17,9 +17,6 @@ output {
   prefix = shot
     .type = str
     .help = "Of the names of all files."
-  true_amplitudes = None
-    .type = path
-    .help = "Where to write the true amplitudes (MTZ). None: PREFIX_truth.mtz in output.directory."
   overwrite = False
     .type = bool
     .help = "What is there with this prefix, simulated with other parameters. False: the job ends with a message. True: it"
