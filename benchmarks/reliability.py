@@ -98,20 +98,24 @@ def kills(directory: Path, small: bool) -> bool:
     out = directory / "killed"
     options = [
         f"n_images={n_images}", f"detector.reference={small_detector(directory, 300)}", "images_per_file=3",
-        "crystal.mosaic_domains=20", "spectrum.nchannels=20", "engine=pixel", "output.reduce=sum+variance",
+        "crystal.mosaic_domains=50", "spectrum.nchannels=50", "engine=pixel", "output.reduce=sum+variance",
     ]  # fmt: skip
-    n_files = -(-n_images // 3)
-    moments = sorted(chance.sample(range(1, n_files), n_kills))
     begun, killed, damaged = time.monotonic(), {"one": 0, "all": 0}, []
-    while True:
+
+    def finished() -> int:
+        return len(list(out.glob("shot_[0-9]*.h5"))) if out.is_dir() else 0
+
+    for lives_left in range(n_kills, 0, -1):
         job = start([*options, f"output.directory={out}"], n_ranks)
-        done = 0
-        while job.poll() is None and (not moments or done < moments[0]):
+        # So many more files as leave some for the other kills.
+        enough = finished() + chance.randint(0, max(1, (n_images // 3 - finished()) // (lives_left + 1)))
+        while job.poll() is None and not list(out.glob(".shot_*.part")):
             time.sleep(0.02)
-            done = len(list(out.glob("shot_[0-9]*.h5"))) if out.is_dir() else 0
+        while job.poll() is None and finished() < enough:
+            time.sleep(0.02)
+        time.sleep(chance.uniform(0, 0.2))
         if job.poll() is not None:
             break
-        time.sleep(chance.uniform(0, 0.2))
         workers = [pid for pid in descendants(job.pid) if b"simulate.py" in Path(f"/proc/{pid}/cmdline").read_bytes()]
         which = chance.choice(["one", "all"])
         killed[which] += 1
@@ -120,8 +124,7 @@ def kills(directory: Path, small: bool) -> bool:
                 os.kill(pid, signal.SIGKILL)
         finish(job)
         damaged += unreadable(out)
-        while moments and moments[0] <= max(done, len(list(out.glob("shot_[0-9]*.h5")))):
-            moments.pop(0)
+    job = start([*options, f"output.directory={out}"], n_ranks)
     said = finish(job)
     seconds = time.monotonic() - begun
     whole = directory / "undisturbed"

@@ -86,12 +86,12 @@ class Files:
         return sorted(int(match.group(1)) - first for match in matches if match)
 
     def remove_results(self) -> None:
-        """Removes all that a job has written, but for parameters and logs."""
+        """Removes what a job has written of its images."""
         for number in self.numbers_of_data():
             self.data(number).unlink(missing_ok=True)
         for rank in self.numbers_of_partial_sums():
             self.partial_sums(rank).unlink(missing_ok=True)
-        for path in (self.master, self.reduced, self.true_models, self.true_amplitudes, self.picture):
+        for path in (self.master, self.reduced, self.true_models, self.picture):
             path.unlink(missing_ok=True)
 
     def remove_temporary(self) -> None:

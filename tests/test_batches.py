@@ -314,12 +314,12 @@ def test_images_of_other_parameters_are_not_mixed(arguments, tmp_path, capsys):
     first = results(out)
     capsys.readouterr()
     model.write_text(model.read_text() + "REMARK other contents\n")
-    others = ("mean_energy=9000", "seed=7", "images_per_file=2")
+    others = ("total_flux=2e11", "seed=7", "images_per_file=2")
     assert main(arguments(out, "n_images=2", before, *others)) == 1
     complained = capsys.readouterr().err
     for what in (
         "output.prefix=shot: expected another one, or output.overwrite=True", "seed (1, now 7)",
-        "beam.mean_energy (9500, now 9000)", "crystal.pdb.file (its contents)", "output.images_per_file (1, now 2)",
+        "beam.total_flux (1e+11, now 2e+11)", "crystal.pdb.file (its contents)", "output.images_per_file (1, now 2)",
     ):  # fmt: skip
         assert what in complained
     assert complained.count("\n") == 1 and results(out) == first
