@@ -85,8 +85,8 @@ class Run:
 
     @cached_property
     def amplitudes(self) -> miller.array | None:
-        """The true amplitudes; None if their file is missing."""
-        path = self.file("_truth.mtz")
+        """The true amplitudes, the first of several energies; None if their file is missing."""
+        path = Path(getattr(self._asked("output"), "true_amplitudes", None) or self.file("_truth.mtz"))
         if not path.is_file():
             return None
         arrays = any_reflection_file(str(path)).as_miller_arrays()
