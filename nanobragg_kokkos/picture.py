@@ -96,9 +96,11 @@ def draw(
     """
     height, width = layout.values.shape
     letter = max(12.0, 0.028 * max(width, height))  # elements
-    left, top, right, bottom = np.rint(MARGINS * letter) if title is not None else np.zeros(4)
+    framed = title is not None
+    left, top, right, bottom = np.rint(MARGINS * letter) if framed else np.zeros(4)
     full_width, full_height = width + left + right, height + top + bottom
-    figure = Figure(figsize=(full_width / DPI, full_height / DPI), dpi=DPI, facecolor="white" if title else None)
+    background = "white" if framed else _hex(MASKED_COLOUR)
+    figure = Figure(figsize=(full_width / DPI, full_height / DPI), dpi=DPI, facecolor=background)
     canvas = FigureCanvasAgg(figure)
     box = (left / full_width, bottom / full_height, width / full_width, height / full_height)
     axes = figure.add_axes(box, facecolor=_hex(MASKED_COLOUR))
@@ -133,7 +135,7 @@ def draw(
         _circle(axes, layout, marks, radius, 0.1 * points)
     axes.set_xlim(x0, x1)
     axes.set_ylim(y1, y0)
-    if title is None:
+    if not framed:
         axes.axis("off")
     else:
         _frame(axes, title, points)

@@ -26,7 +26,7 @@ def commands(document: Path) -> list[str]:
 
 
 def test_there_are_commands_to_test():
-    assert len(commands(CLONE / "docs" / "tutorial.md")) == 5
+    assert len(commands(CLONE / "docs" / "tutorial.md")) >= 5
 
 
 @pytest.mark.skipif(not shutil.which("dials.index"), reason="DIALS is not installed")
