@@ -23,10 +23,11 @@ from dxtbx.model import Experiment, ExperimentList
 from dxtbx.model.experiment_list import ExperimentListFactory
 from libtbx.utils import Sorry
 
-from nanobragg_kokkos import nexus, record
+from nanobragg_kokkos import nexus, parameters, record
 from nanobragg_kokkos.images import Images
 from nanobragg_kokkos.job import main
 from nanobragg_kokkos.protein import default_coordinates
+from nanobragg_kokkos.ranks import OneRank, choose_device
 from nanobragg_kokkos.schedule import Schedule
 
 COMMAND = Path(__file__).parents[1] / "command_line" / "simulate.py"
@@ -388,3 +389,33 @@ def test_dry_run_writes_nothing(arguments, tmp_path, capsys):
     before = results(out)
     assert main(arguments(out, "n_images=3", "-n")) == 0
     assert "To be done: 1 image of 3" in capsys.readouterr().out and results(out) == before
+
+
+@pytest.mark.parametrize(
+    "environment, device",
+    [
+        ({"OMPI_COMM_WORLD_LOCAL_RANK": "5", "DEVICES_PER_NODE": "4"}, "1"),
+        ({"SLURM_LOCALID": "3", "DEVICES_PER_NODE": "8"}, "3"),
+        ({"DEVICES_PER_NODE": "2"}, "0"),
+        ({"SLURM_LOCALID": "3"}, None),  # Kokkos counts the GPUs
+        ({"SLURM_LOCALID": "3", "DEVICES_PER_NODE": "8", "KOKKOS_DEVICE_ID": "7"}, "7"),
+    ],
+)
+def test_ranks_take_the_gpus_of_their_node_in_turn(environment, device, monkeypatch):
+    monkeypatch.setattr(os, "environ", environment)
+    choose_device(OneRank())
+    assert environment.get("KOKKOS_DEVICE_ID") == device
+
+
+def test_number_of_gpus_that_is_none_is_refused(arguments, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("DEVICES_PER_NODE", "four")
+    assert main(arguments(tmp_path / "out")) == 1
+    assert capsys.readouterr().err == "Sorry: DEVICES_PER_NODE=four: expected the number of GPUs of a node, 1 or more\n"
+
+
+@pytest.mark.parametrize("script", sorted((Path(__file__).parents[1] / "docs" / "slurm").glob("*.sh")), ids=lambda p: p.stem)
+def test_batch_scripts_are_shell_and_name_parameters_that_exist(script):
+    assert subprocess.run(["bash", "-n", script]).returncode == 0
+    names = re.findall(r"^ +([a-z_.]+)=\S+(?: \\)?$", script.read_text(), flags=re.MULTILINE)
+    known = {locator.path for locator in parameters.phil_scope.all_definitions()}
+    assert set(names) <= known and (names or "srun" not in script.read_text())
