@@ -31,11 +31,12 @@ from nanobragg_kokkos.ranks import OneRank, choose_device
 from nanobragg_kokkos.schedule import Schedule
 
 COMMAND = Path(__file__).parents[1] / "command_line" / "simulate.py"
+SCRIPTS = Path(__file__).parents[1] / "docs" / "slurm"
 
 SPOTS = ("crystal.mosaic_domains=2", "spectrum.nchannels=2")
 
-# What to do before an image, in processes of their own; `images` counts those of the process. Sums are saved after every
-# data file, and ranks that hang are waited for less long.
+# What to do before an image, in processes of their own; `images` counts those of the process. Sums are saved after
+# every data file, and ranks that hang are waited for less long.
 PROGRAM = """
 import os, runpy, signal, sys, time
 from nanobragg_kokkos import crew, output, ranks
@@ -250,7 +251,9 @@ def test_rank_that_raises_ends_the_others_in_order(arguments, tmp_path):
 
 
 @pytest.mark.parametrize("images_per_file", [1, 3])
-def test_failing_image_is_told_and_the_others_are_there(images_per_file, arguments, undisturbed, tmp_path, monkeypatch, capsys):
+def test_failing_image_is_told_and_the_others_are_there(
+    images_per_file, arguments, undisturbed, tmp_path, monkeypatch, capsys
+):
     out, options = tmp_path / "out", ("n_images=8", f"images_per_file={images_per_file}", "output.reduce=sum")
     expected = undisturbed(*options)
     capsys.readouterr()
@@ -413,7 +416,7 @@ def test_number_of_gpus_that_is_none_is_refused(arguments, tmp_path, monkeypatch
     assert capsys.readouterr().err == "Sorry: DEVICES_PER_NODE=four: expected the number of GPUs of a node, 1 or more\n"
 
 
-@pytest.mark.parametrize("script", sorted((Path(__file__).parents[1] / "docs" / "slurm").glob("*.sh")), ids=lambda p: p.stem)
+@pytest.mark.parametrize("script", sorted(SCRIPTS.glob("*.sh")), ids=lambda path: path.stem)
 def test_batch_scripts_are_shell_and_name_parameters_that_exist(script):
     assert subprocess.run(["bash", "-n", script]).returncode == 0
     names = re.findall(r"^ +([a-z_.]+)=\S+(?: \\)?$", script.read_text(), flags=re.MULTILINE)
