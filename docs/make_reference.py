@@ -1,6 +1,7 @@
 """Writes docs/parameters_reference.md: every parameter of every command, from the phil scopes that the commands use.
 
-Run it as `build/bin/libtbx.python docs/make_reference.py`. With --check it writes nothing, and fails if the file is out of date.
+Run it as `build/bin/libtbx.python docs/make_reference.py`. With --check it writes nothing, and fails if the file is
+out of date.
 """
 
 from __future__ import annotations

@@ -132,16 +132,19 @@ nb::StructureFactors* make_structure_factors(const bp::list& channels, double de
 }
 
 // The memory of an array of Python's, which stays alive as long as this does.
-std::shared_ptr<const Py_buffer> memory_of(const bp::object& array, const char* format, std::size_t size, const char* name) {
+std::shared_ptr<const Py_buffer> memory_of(const bp::object& array, const char* format, std::size_t size,
+                                           const char* name) {
   auto buffer = std::make_unique<Py_buffer>();
-  if (PyObject_GetBuffer(array.ptr(), buffer.get(), PyBUF_C_CONTIGUOUS | PyBUF_FORMAT) != 0) bp::throw_error_already_set();
+  if (PyObject_GetBuffer(array.ptr(), buffer.get(), PyBUF_C_CONTIGUOUS | PyBUF_FORMAT) != 0)
+    bp::throw_error_already_set();
   std::shared_ptr<const Py_buffer> memory(buffer.release(), [](const Py_buffer* held) {
     const PyGILState_STATE state = PyGILState_Ensure();
     PyBuffer_Release(const_cast<Py_buffer*>(held));
     PyGILState_Release(state);
     delete held;
   });
-  if (std::string(memory->format) != format) throw std::invalid_argument(std::string(name) + " has numbers of another type");
+  if (std::string(memory->format) != format)
+    throw std::invalid_argument(std::string(name) + " has numbers of another type");
   require_equal(memory->len / memory->itemsize, size, name);
   return memory;
 }
@@ -150,12 +153,12 @@ nb::StructureFactors* structure_factors_in_memory(const bp::object& amplitudes, 
                                                   const scitbx::vec3<int>& low, const scitbx::vec3<int>& size,
                                                   int n_channels) {
   const std::size_t reflections = std::size_t(size[0]) * size[1] * size[2];
-  const auto values = memory_of(amplitudes, "d", reflections * n_channels + nb::structure_factors_padding, "amplitudes");
+  const std::size_t n = reflections * n_channels + nb::structure_factors_padding;
+  const auto values = memory_of(amplitudes, "d", n, "amplitudes");
   const auto most = memory_of(strongest, "f", reflections, "strongest");
   const auto both = std::make_shared<std::pair<std::shared_ptr<const void>, std::shared_ptr<const void>>>(values, most);
-  return new nb::StructureFactors(nb::AmplitudesInMemory{{low[0], low[1], low[2]}, {size[0], size[1], size[2]}, n_channels,
-                                                         static_cast<const double*>(values->buf),
-                                                         static_cast<const float*>(most->buf), both});
+  return new nb::StructureFactors({{low[0], low[1], low[2]}, {size[0], size[1], size[2]}, n_channels,
+                                   static_cast<const double*>(values->buf), static_cast<const float*>(most->buf), both});
 }
 
 nb::Amorphous* make_amorphous(const af::const_ref<double>& stol, const af::const_ref<double>& amplitude, double molecules) {

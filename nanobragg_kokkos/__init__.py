@@ -1,15 +1,16 @@
 """Simulation of X-ray diffraction images of crystals with Kokkos kernels, on CPUs and GPUs.
 
-The models (Sources, Crystal, StructureFactors, Amorphous) are values that do not change. A Simulation takes them and a dxtbx
-detector and adds up expected photons; a Readout makes counts of them:
+The models (Sources, Crystal, StructureFactors, Amorphous) are values that do not change. A Simulation takes them and
+a dxtbx detector and adds up expected photons; a Readout makes counts of them:
 
     simulation = Simulation(detector, sources, fluence=1e15, beam_size_mm=0.01)
     simulation.add_spots(crystal, structure_factors)
     simulation.add_background(water(thickness_mm=0.01))
     photons = simulation.image[0]
 
-Units are those of the toolkit: angstrom, eV, mm, degrees, photons. The README has an example that runs as it stands. The modules
-below hold what the commands are made of: simulate is in job, its parameters in parameters, its files in nxmx and truth.
+Units are those of the toolkit: angstrom, eV, mm, degrees, photons. The README has an example that runs as it stands.
+The modules below hold what the commands are made of: simulate is in job, its parameters in parameters, its files in
+nxmx and truth.
 """
 
 from __future__ import annotations

@@ -47,7 +47,7 @@ class BoxLayout:
 
     @property
     def memory_size(self) -> int:
-        """How many double precision numbers it takes: the amplitudes, and half of one for each reflection's strongest."""
+        """Double precision numbers that it takes: the amplitudes, and half of one for each reflection's strongest."""
         return self.n_amplitudes + PADDING + (self.n_reflections + 1) // 2
 
     def places(self, indices: np.ndarray) -> np.ndarray:
@@ -60,7 +60,8 @@ class BoxLayout:
 class AmplitudeBox:
     """Amplitudes in memory; those that were not put there are 0, and so is that of the direct beam.
 
-    It takes the place of StructureFactors in Simulation.add_spots. On a CPU the kernels read this very memory; a GPU has a copy.
+    It takes the place of StructureFactors in Simulation.add_spots. On a CPU the kernels read this very memory; a GPU
+    has a copy.
 
     Args:
         layout: of the memory.

@@ -1,8 +1,8 @@
 """Structure factor amplitudes at several photon energies, at the price of a sum.
 
 The structure factors of a crystal depend on the photon energy through the f' and f'' of its elements only:
-F(E) = F0 + sum over elements of (f'(E) + i f''(E)) P, where P is the partial structure factor of the element's atoms, each
-scattering like one electron in one point. F0 and P do not depend on the energy: they are calculated once.
+F(E) = F0 + sum over elements of (f'(E) + i f''(E)) P, where P is the partial structure factor of the element's atoms,
+each scattering like one electron in one point. F0 and P do not depend on the energy: they are calculated once.
 """
 
 from __future__ import annotations
@@ -79,6 +79,8 @@ class AmplitudeChannels:
             amplitudes = np.abs(self._combined(slice(start, start + step), self.factors))
             first, last = np.searchsorted(origins, (start, start + step))
             box.put(places[first:last], amplitudes[origins[first:last] - start])
+        direct_beam = self.layout.places(np.zeros((1, 3), int))
+        box.put(direct_beam, np.zeros((1, len(self.energies_eV))))
 
     def box(self) -> AmplitudeBox:
         """All channels on the P1 lattice, in memory of this process."""

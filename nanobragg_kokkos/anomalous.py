@@ -64,9 +64,9 @@ class AnomalousScattering:
             measured = self.measured[element]
             if not measured.covers(energies_eV):
                 raise Sorry(
-                    f"crystal.anomalous_tables={element}={measured.path}: expected values for all energies of the beam, "
-                    f"{energies_eV.min():g} to {energies_eV.max():g} eV, but they go from {measured.energies_eV[0]:g} to "
-                    f"{measured.energies_eV[-1]:g} eV"
+                    f"crystal.anomalous_tables={element}={measured.path}: expected values for all energies of the "
+                    f"beam, {energies_eV.min():g} to {energies_eV.max():g} eV, but they go from "
+                    f"{measured.energies_eV[0]:g} to {measured.energies_eV[-1]:g} eV"
                 )
             return measured(energies_eV)
         if self.table is None or element in ("H", "D"):

@@ -54,7 +54,8 @@ def check(text: str) -> None:
             elif state in ("names", "values") and names:
                 state, values = "values", values + 1
             else:
-                raise _unexpected(text, token.start(), "a name (_…) or loop_" if state == "next" else "a block (data_…)")
+                expected = "a name (_…) or loop_" if state == "next" else "a block (data_…)"
+                raise _unexpected(text, token.start(), expected)
             continue
         if kind == "name" and state == "names":
             names += 1

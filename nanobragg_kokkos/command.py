@@ -41,7 +41,7 @@ def run(action: Callable[[], None]) -> int:
 
 
 def split(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Arguments that are about parameters (name=value, files of parameters, unknown options), and names of other files."""
+    """Arguments about parameters (name=value, files of parameters, unknown options), and names of other files."""
     about = [a for a in arguments if a.startswith("-") or a.endswith((".phil", ".eff")) or "=" in a]
     return about, [a for a in arguments if a not in about]
 

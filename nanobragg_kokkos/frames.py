@@ -31,6 +31,11 @@ class Frame:
     detector: Detector
     beam: Beam
 
+    def measures(self, panels: np.ndarray, fast: np.ndarray, slow: np.ndarray) -> np.ndarray:
+        """Which of some positions on panels (pixels; within them) are on pixels that were measured, bool (n)."""
+        found = [self.masks[p][int(y), int(x)] for p, x, y in zip(panels, fast, slow)]
+        return np.array(found, bool)
+
 
 class Frames:
     """The images of some files, in their order.

@@ -19,6 +19,7 @@ from typing import Any, Iterator, Sequence
 
 import h5py
 import libtbx.phil
+from cctbx import factor_ev_angstrom
 from libtbx.utils import Sorry
 
 from nanobragg_kokkos import (
@@ -399,7 +400,7 @@ def _conclude(
     shots = [common.shot(index) for index in range(n_images)]
     pulses = [shot.pulse for shot in shots]
     beams = [pulse.beam for pulse in pulses]
-    write_amplitudes(files.true_amplitudes, common.amplitudes, beams[0].get_wavelength())
+    write_amplitudes(files.true_amplitudes, common.amplitudes, factor_ev_angstrom / common.scattering.mean_energy)
     rotation = {"scan": common.scan, "goniometer": common.goniometer}
     if common.scan is None:
         true_beams, true_crystals = beams, [shot.models for shot in shots]

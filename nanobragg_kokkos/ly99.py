@@ -32,7 +32,6 @@ _RENAMED = {
 
 # What has no effect here, but for the values that mean what is done anyway.
 _WITHOUT_EFFECT = {
-    "absorption": ("high_remote", "amplitudes are those at beam.mean_energy, for all energies"),
     "context": (None, "Kokkos computes on what it was built for, see nanobragg_kokkos.info"),
     "output.format": ("h5", "images are written as NeXus/NXmx (HDF5)"),
     "output.h5.typecast": ("False", "counts are rounded to the nearest whole number"),
@@ -40,8 +39,8 @@ _WITHOUT_EFFECT = {
 }
 
 _ELSEWHERE = {
-    "crystal.pdb.code", "crystal.pdb.coefficients", "crystal.pdb.file", "crystal.pdb.label", "crystal.pdb.source",
-    "crystal.structure", "detector.tiles", "psf",
+    "absorption", "crystal.pdb.code", "crystal.pdb.coefficients", "crystal.pdb.file", "crystal.pdb.label",
+    "crystal.pdb.source", "crystal.structure", "detector.tiles", "psf",
 }  # fmt: skip
 
 _ENVIRONMENT = {"N_SIM": "n_images", "MOS_DOM": "crystal.mosaic_domains"}
@@ -99,7 +98,8 @@ def translation(
     Args:
         source: the file.
         scope: of this module's parameters, which are taken over as they are.
-        environment: N_SIM and MOS_DOM are the defaults of n_images and crystal.mosaic_domains.
+        environment: N_SIM and MOS_DOM are the defaults of n_images and crystal.mosaic_domains. DEVICES_PER_NODE counts
+            for all jobs, see ranks.choose_device.
 
     Raises:
         Sorry: a value that makes no sense, in the file or in the environment.
@@ -125,6 +125,7 @@ def translation(
         result.notes.append("diffuse.enable=True has no effect: diffuse scattering is not simulated")
     _point_spread(given, result)
     _structure(given, result)
+    _absorption(given, result)
     _detector(given, result)
     _environment(environment, result)
     _silent(result)
@@ -187,6 +188,14 @@ def _structure(given: dict[str, str], result: Translation) -> None:
         )
 
 
+def _absorption(given: dict[str, str], result: Translation) -> None:
+    absorption = _value(given, "absorption") or "high_remote"
+    if absorption not in ("high_remote", "spread"):
+        raise Sorry(f"absorption={absorption}: expected high_remote or spread")
+    if absorption == "high_remote":
+        result.defaults["crystal.anomalous_channels"] = "1"
+
+
 def _detector(given: dict[str, str], result: Translation) -> None:
     tiles = _value(given, "detector.tiles") or "single"
     if tiles not in ("single", "multipanel"):
@@ -210,11 +219,6 @@ def _environment(environment: Mapping[str, str], result: Translation) -> None:
         result.defaults[name] = value.strip()
         if name not in result.values:
             result.notes.append(f"{name}={value.strip()}, from {variable} in the environment")
-    if "DEVICES_PER_NODE" in environment:
-        result.notes.append(
-            f"DEVICES_PER_NODE={environment['DEVICES_PER_NODE']} has no effect: Kokkos shares a node's devices among "
-            "its ranks"
-        )
 
 
 def _silent(result: Translation) -> None:

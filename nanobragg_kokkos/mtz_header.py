@@ -56,7 +56,8 @@ def check(contents: bytes) -> None:
     if _whole("NDIF", records["NDIF"][0][0]) != len(datasets) or len(set(datasets)) != len(datasets):
         raise ValueError("its header has more or fewer DATASET than NDIF says")
     for line in records["COLUMN"]:
-        if len(line) != 5 or line[1] not in COLUMN_TYPES or line[4] not in datasets or not all(map(_is_number, line[2:4])):
+        known = len(line) == 5 and line[1] in COLUMN_TYPES and line[4] in datasets
+        if not known or not all(map(_is_number, line[2:4])):
             raise ValueError("a COLUMN of its header is not a label, a type, two numbers and a dataset")
 
 

@@ -1,9 +1,9 @@
 """Structure factor amplitudes that all processes of a node have in common, in one copy.
 
-The first rank of a job fills memory that the ranks of its node share, and sends it to one rank of every other node. The
-memory is a file in memory (tmpfs) that every rank of a node maps and that has lost its name before anything is in it, so
-that nothing stays behind, whatever happens to the job. MPI has shared windows for this, too; but where there is no room for
-one, some ranks wait for ever (Open MPI 4.1), whereas here they take memory of their own.
+The first rank of a job fills memory that the ranks of its node share, and sends it to one rank of every other node.
+The memory is a file in memory (tmpfs) that every rank of a node maps and that has lost its name before anything is in
+it, so that nothing stays behind, whatever happens to the job. MPI's shared windows would do, too; but with a file,
+ranks for whom there is no room, or that do not see each other's files, find out together, and take memory of their own.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ def amplitudes(comm: Any, channels: AmplitudeChannels | None) -> NodeAmplitudes:
 
 
 def _node_with_memory(comm: Any, size: int) -> tuple[Any, np.ndarray]:
-    """The ranks that share this rank's memory, an array of zeros (size,): those of its node, or itself if they cannot."""
+    """The ranks that share this rank's memory, an array of zeros (size,): its node's, or itself if they cannot."""
     from mpi4py import MPI
 
     node = comm.Split_type(MPI.COMM_TYPE_SHARED, comm.rank)

@@ -230,7 +230,9 @@ def _palette() -> Image.Image:
     """Greys, and lines of every strength over them: a file several times smaller than in full colour."""
     greys = np.linspace(0, 255, N_GREYS)[:, None].repeat(3, axis=1)
     lines = [
-        a * np.array(colour) + (1 - a) * greys[::8] for colour in (RING_COLOUR, SPOT_COLOUR) for a in (0.2, 0.4, 0.6, 0.8, 1.0)
+        a * np.array(colour) + (1 - a) * greys[::8]
+        for colour in (RING_COLOUR, SPOT_COLOUR)
+        for a in (0.2, 0.4, 0.6, 0.8, 1.0)
     ]
     colours = np.concatenate((greys, *lines, [MASKED_COLOUR, OVERLOAD_COLOUR]))
     image = Image.new("P", (1, 1))
@@ -253,6 +255,15 @@ def _label(axes, ring, text: str, points: float) -> None:
         piece = inner if len(inner) else piece
         place = piece[np.argmin(piece[:, 1])]
         axes.annotate(
-            text, place, xytext=(0, -0.2 * points), textcoords="offset points", color=_hex(RING_COLOUR), fontsize=points,
-            ha="center", va="top", clip_on=True, zorder=5, path_effects=[withStroke(linewidth=0.2 * points, foreground="white")],
-        )  # fmt: skip
+            text,
+            place,
+            xytext=(0, -0.2 * points),
+            textcoords="offset points",
+            color=_hex(RING_COLOUR),
+            fontsize=points,
+            ha="center",
+            va="top",
+            clip_on=True,
+            zorder=5,
+            path_effects=[withStroke(linewidth=0.2 * points, foreground="white")],
+        )

@@ -1,8 +1,8 @@
 """Where the pixels of a detector go in a picture.
 
-One panel is shown as it is stored (fast to the right, slow downwards); several are laid out as seen from the X-ray source,
-projected along the beam. Large detectors are reduced by the maximum over blocks of pixels, so that a spot of one pixel
-stays visible; small ones are enlarged by a whole number.
+One panel is shown as it is stored (fast to the right, slow downwards); several are laid out as seen from the X-ray
+source, projected along the beam. Large detectors are reduced by the maximum over blocks of pixels, so that a spot of
+one pixel stays visible; small ones are enlarged by a whole number.
 """
 
 from __future__ import annotations
@@ -131,7 +131,12 @@ def region_to_resolution(detector: Detector, beam: Beam, d_min: float) -> tuple[
     radius = distance * math.tan(2 * math.asin(sine)) / pixel
     x, y = (-distance * to_sample @ axes.T - origin) / pixel
     width, height = whole_region(detector, beam)
-    left, top, right, bottom = max(0.0, x - radius), max(0.0, y - radius), min(width, x + radius), min(height, y + radius)
+    left, top, right, bottom = (
+        max(0.0, x - radius),
+        max(0.0, y - radius),
+        min(width, x + radius),
+        min(height, y + radius),
+    )
     return (left, top, right, bottom) if left < right and top < bottom else None
 
 

@@ -1,15 +1,16 @@
 """Where the reflections of crystals fall on a detector, and how many photons they bring, from the true models alone.
 
-No image is simulated for it: a reflection **q** shines at the wavelength λ = −2 ŝ₀·**q**/q² in the direction ŝ₀ + λ**q**, and
-what it brings is the integral over wavelengths (von Laue's),
+No image is simulated for it: a reflection **q** shines at the wavelength λ = −2 ŝ₀·**q**/q² in the direction ŝ₀ +
+λ**q**, and what it brings is the integral over wavelengths (von Laue's),
 
     photons = r_e² · λ⁴ · F² · P · η · V / (V_cell² · 2 sin²θ) · dΦ/dλ,
 
-with the symbols of docs/physics.md, the volume V of crystal in the beam, and the spectral density dΦ/dλ (photons/angstrom²
-per angstrom) seen by crystals that are not perfect: blurred by mosaicity (λ cot θ times the angle) and by the size of the
-domains (λ²/2 sin²θ times the width in reciprocal space). It follows from the formula there by integrating over directions and
-wavelengths; a domain of a given shape gives its share of the integral. Left out are the finite number of domains, divergence,
-and neighbouring reflections. Simulated spots agree to 3 % (tests/test_prediction.py).
+with the symbols of docs/physics.md, the volume V of crystal in the beam, and the spectral density dΦ/dλ
+(photons/angstrom² per angstrom) seen by crystals that are not perfect: blurred by mosaicity (λ cot θ times the angle)
+and by the size of the domains (λ²/2 sin²θ times the width in reciprocal space). It follows from the formula there by
+integrating over directions and wavelengths; a domain of a given shape gives its share of the integral. Left out are
+the finite number of domains, divergence, and neighbouring reflections. Simulated spots agree to 3 %
+(tests/test_prediction.py).
 """
 
 from __future__ import annotations
@@ -33,8 +34,8 @@ ELECTRON_RADIUS_A = 2.8179403262e-5
 
 # Of the shapes' |L|², in units of 1/edge: full width at half maximum of a cut through the middle, as on the detector.
 WIDTHS = {"square": 0.886, "round": 1.156, "gauss": 0.935, "gauss_argchk": 0.935, "tophat": 1.26}
-# Standard deviation of its projection onto a line, as the wavelengths see it: of tophat √(0.3969/5), of square and round,
-# which have none, that of the Gaussian with the same full width at half maximum.
+# Standard deviation of its projection onto a line, as the wavelengths see it: of tophat √(0.3969/5); of square and
+# round, which have none, that of the Gaussian with the same full width at half maximum.
 DEVIATIONS = {"square": 0.376, "round": 0.470, "gauss": 0.397, "gauss_argchk": 0.397, "tophat": 0.282}
 # Its integral, in units of that of square.
 INTEGRALS = {"square": 1.0, "round": 1.0, "gauss": 0.984, "gauss_argchk": 0.984, "tophat": 1.047}
@@ -241,7 +242,7 @@ def _about(axis: np.ndarray, angle: float) -> np.ndarray:
 
 
 def _polarization(beam: Beam, directions: np.ndarray) -> np.ndarray:
-    """The factor P for unit vectors (n, 3): the share of what a dipole sends there, for both polarizations of the beam."""
+    """The factor P for unit vectors (n, 3): what a dipole sends there, for both polarizations of the beam."""
     normal = np.array(beam.get_polarization_normal())
     electric = np.cross(normal, beam.get_sample_to_source_direction())
     f = beam.get_polarization_fraction()
@@ -249,7 +250,7 @@ def _polarization(beam: Beam, directions: np.ndarray) -> np.ndarray:
 
 
 def _hits(detector: Detector, directions: np.ndarray) -> tuple[np.ndarray, ...]:
-    """Which rays from the sample hit which panel and where (pixels), and the share of photons that its sensor absorbs."""
+    """Which rays hit which panel and where (pixels), and the share of photons that its sensor absorbs."""
     hits = []
     for number, panel in enumerate(detector):
         along = directions @ np.linalg.inv(pixel_frame(panel)).T
@@ -260,7 +261,10 @@ def _hits(detector: Detector, directions: np.ndarray) -> tuple[np.ndarray, ...]:
         if not len(which):
             continue
         mm = flumpy.vec_from_numpy(np.ascontiguousarray(pixels[which] * panel.get_pixel_size()))
-        fast, slow = flumpy.to_numpy(panel.millimeter_to_pixel(mm)).T
+        # In the sensor's depth, a ray may have left the panel.
+        pixels = flumpy.to_numpy(panel.millimeter_to_pixel(mm))
+        inside = ((pixels >= 0) & (pixels < panel.get_image_size())).all(axis=1)
+        which, (fast, slow) = which[inside], pixels[inside].T
         depth = panel.get_mu() * panel.get_thickness()
         cosine = np.abs(directions[which] @ np.array(panel.get_normal()))
         # A sensor of next to no thickness stands for one that counts at its surface.

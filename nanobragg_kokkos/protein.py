@@ -72,7 +72,7 @@ def read_coordinates(
 
 
 def with_mean_b(structure: xray.structure, b_iso: float) -> xray.structure:
-    """The structure with all B factors shifted, those of anisotropic atoms too, such that their mean is b_iso (angstrom^2).
+    """The structure with all B factors shifted, of anisotropic atoms too, such that their mean is b_iso (angstrom^2).
 
     All amplitudes of the atoms are multiplied by exp(-shift / (4 d^2)), as with the overall B factor of a Wilson plot.
 
@@ -111,8 +111,8 @@ def structure_factors(
 ) -> miller.array:
     """Structure factors (electrons, complex) of a crystal with its solvent.
 
-    The atoms count with the form factors of Waasmaier & Kirfel (1995, Acta Cryst. A51, 416-431); the solvent between them is
-    flat, of density k_sol and smeared by b_sol.
+    The atoms count with the form factors of Waasmaier & Kirfel (1995, Acta Cryst. A51, 416-431); the solvent between
+    them is flat, of density k_sol and smeared by b_sol.
 
     Args:
         structure: atoms and symmetry; not changed.
@@ -146,7 +146,7 @@ def partial_structure_factors(
 ) -> miller.array:
     """Structure factors (complex) of the atoms of one element if each scattered like one electron in one point.
 
-    They count with their occupancies and B factors. f' + i f'' times this is the anomalous part of the structure factors.
+    They count with their occupancies and B factors. f' + i f'' times this is their anomalous part.
     """
     selected = [scatterer.element_symbol() == element for scatterer in structure.scatterers()]
     structure = structure.select(flex.bool(selected)).deep_copy_scatterers()
@@ -212,9 +212,11 @@ def _symmetry(
     name: str, unit_cell: uctbx.unit_cell | None, space_group: sgtbx.space_group_info | None, n_atoms: int
 ) -> crystal.symmetry:
     if unit_cell is None:
-        raise Sorry(f"{name}: expected a unit cell (a CRYST1 record) in this file; else give crystal.unit_cell")
+        place = "a unit cell (CRYST1, or _cell in mmCIF) in this file"
+        raise Sorry(f"{name}: expected {place}; else give crystal.unit_cell")
     if space_group is None:
-        raise Sorry(f"{name}: expected a space group (a CRYST1 record) in this file; else give crystal.space_group")
+        place = "a space group (CRYST1, or _symmetry in mmCIF) in this file"
+        raise Sorry(f"{name}: expected {place}; else give crystal.space_group")
     cell = " ".join(f"{value:g}" for value in unit_cell.parameters())
     if not space_group.group().is_compatible_unit_cell(unit_cell):
         raise Sorry(f"crystal.unit_cell={cell}: expected a cell that has the symmetry of space group {space_group}")

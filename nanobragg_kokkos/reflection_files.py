@@ -41,9 +41,9 @@ def read_amplitudes(
 ) -> ReadAmplitudes:
     """Amplitudes of an MTZ file or a CIF of structure factors; the latter may be compressed (.gz).
 
-    Of complex structure factors (map coefficients) the absolute value counts. Intensities with errors become amplitudes by
-    the method of French & Wilson (1978, Acta Cryst. A34, 517-525), as cctbx has it; without errors, by the square root, and
-    0 if they are negative. Bijvoet mates are kept apart where the file has them apart.
+    Of complex structure factors (map coefficients) the absolute value counts. Intensities with errors become amplitudes
+    by the method of French & Wilson (1978, Acta Cryst. A34, 517-525), as cctbx has it; without errors, by the square
+    root, and 0 if they are negative. Bijvoet mates are kept apart where the file has them apart.
 
     Args:
         label: of a column of the amplitudes, intensities or structure factors. None: the file has one set only.
@@ -51,8 +51,8 @@ def read_amplitudes(
         space_group: takes the place of that of the file, with which it must have the point group in common.
 
     Raises:
-        Sorry: the file is not there or damaged, has no such label or several sets of data, or has no unit cell or space group,
-            or others than those given.
+        Sorry: the file is not there or damaged, has no such label or several sets of data, or has no unit cell or space
+            group, or others than those given.
     """
     name = f"{NAME}={path}"
     if not os.path.isfile(path):
@@ -185,4 +185,5 @@ def _naming_damage(name: str) -> Iterator[None]:
     # iotbx raises many kinds of exceptions, AssertionError among them.
     except Exception as error:
         reason = " ".join(str(error).split())
-        raise Sorry(f"{name}: expected an MTZ file or a CIF of structure factors, but reading it failed ({reason})") from error
+        expected = "an MTZ file or a CIF of structure factors"
+        raise Sorry(f"{name}: expected {expected}, but reading it failed ({reason})") from error

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 import libtbx.phil
 import numpy as np
-from cctbx import crystal, miller, uctbx
+from cctbx import crystal, miller, uctbx, xray
 from dxtbx import flumpy
 from libtbx.utils import Sorry
 
@@ -28,6 +28,7 @@ class CrystalScattering:
     Args:
         symmetry: unit cell and space group.
         amplitudes: at the mean energy of the beam, or as measured; in the space group of the crystal.
+        mean_energy: of the beam, eV.
         channels: at one or several energies.
         channel_energies_eV: (n,) ascending.
         notes: lines for who runs the job.
@@ -35,6 +36,7 @@ class CrystalScattering:
 
     symmetry: crystal.symmetry
     amplitudes: miller.array | None
+    mean_energy: float
     channels: AmplitudeChannels | None
     channel_energies_eV: np.ndarray
     notes: tuple[str, ...] = ()
@@ -63,7 +65,7 @@ def scattering(
 
 
 def calculated_channels(
-    structure,
+    structure: xray.structure,
     d_min: float,
     energies_eV: np.ndarray,
     anomalous_scattering: anomalous.AnomalousScattering,
@@ -71,9 +73,9 @@ def calculated_channels(
     b_sol: float = protein.B_SOL,
     algorithm: str = "fft",
 ) -> AmplitudeChannels:
-    """The amplitudes of a structure (cctbx.xray.structure) at some energies (eV, ascending).
+    """The amplitudes of a structure at some energies (eV, ascending).
 
-    With one energy, f' and f'' go into the one transform that there is; with several, all elements have one of their own.
+    With one energy, f' and f'' go into the one transform that there is; with several, each element has one of its own.
 
     Args:
         d_min: angstrom.
@@ -124,9 +126,10 @@ def _calculated(
     else:
         amplitudes = channels.at(_factors_at(table, elements, energies, mean_energy))
         notes = (
-            f"Structure factors: {len(energies)} channels, {energies[0]:g} to {energies[-1]:g} eV, with f' and f'' of each",
+            f"Structure factors: {len(energies)} channels, {energies[0]:g} to {energies[-1]:g} eV, "
+            "with f' and f'' of each",
         )
-    return CrystalScattering(structure.crystal_symmetry(), amplitudes, channels, energies, notes)
+    return CrystalScattering(structure.crystal_symmetry(), amplitudes, mean_energy, channels, energies, notes)
 
 
 def _factors_at(
@@ -143,16 +146,18 @@ def _measured(params: libtbx.phil.scope_extract, d_min: float, mean_energy: floa
     amplitudes = read.amplitudes
     if BoxLayout.of(amplitudes.unit_cell(), amplitudes.d_min(), 1).n_amplitudes > MOST_AMPLITUDES:
         raise Sorry(f"crystal.structure_factors.file={path}: expected indices that span less than 2**31 reflections")
-    notes = [f"Structure factors: {read.description}; {100 * amplitudes.completeness():.1f} % of the reflections are there"]
+    complete = f"{100 * amplitudes.completeness():.1f} % of the reflections are there"
+    notes = [f"Structure factors: {read.description}; {complete}"]
     ends = amplitudes.d_min()
     if ends > d_min * (1 + RESOLUTION_TOLERANCE):
         notes.append(
-            f"crystal.structure_factors.file ends at {ends:.2f} angstrom, and the detector reaches {d_min:.2f}: there will "
-            "be no spots beyond"
+            f"crystal.structure_factors.file ends at {ends:.2f} angstrom, and the detector reaches {d_min:.2f}: "
+            "there will be no spots beyond"
         )
     energies = np.array([mean_energy])
+    channels = AmplitudeChannels(energies, amplitudes)
     return CrystalScattering(
-        amplitudes.crystal_symmetry(), amplitudes, AmplitudeChannels(energies, amplitudes), energies, tuple(notes)
+        amplitudes.crystal_symmetry(), amplitudes, mean_energy, channels, energies, tuple(notes)
     )
 
 
@@ -177,6 +182,6 @@ def _require_room(unit_cell: uctbx.unit_cell, d_min: float, n_channels: int) -> 
     reflections = BoxLayout.of(unit_cell, d_min, 1).n_amplitudes
     if reflections * n_channels > MOST_AMPLITUDES:
         raise Sorry(
-            f"crystal.anomalous_channels={n_channels}: expected at most {MOST_AMPLITUDES // reflections}, as the amplitudes "
-            f"of all channels would take {8e-9 * reflections * n_channels:.3g} GB"
+            f"crystal.anomalous_channels={n_channels}: expected at most {MOST_AMPLITUDES // reflections}, as the "
+            f"amplitudes of all channels would take {8e-9 * reflections * n_channels:.3g} GB"
         )

@@ -31,7 +31,8 @@ class Pulse:
     @property
     def spectrum(self) -> Spectrum:
         """As dxtbx has it."""
-        return Spectrum(flumpy.from_numpy(self.energies_eV), flumpy.from_numpy(self.weights))
+        energies, weights = (np.ascontiguousarray(values, float) for values in (self.energies_eV, self.weights))
+        return Spectrum(flumpy.from_numpy(energies), flumpy.from_numpy(weights))
 
     @property
     def sources(self) -> Sources:

@@ -11,7 +11,7 @@ USAGE = """Simulates X-ray diffraction images of protein crystals, for DIALS and
   nanobragg_kokkos.simulate detector.name=jungfrau_4m spectrum.shape=sase spike_width_eV=2
   mpirun -n 4 nanobragg_kokkos.simulate n_images=1000 output.directory=many
 
-Usage: nanobragg_kokkos.simulate [FILE.phil] [name=value] ... [--dry-run, which says what it would take]
+Usage: nanobragg_kokkos.simulate [FILE.phil] [name=value] ... [--dry-run: says what it would take]
 
 """
 

@@ -34,8 +34,8 @@ class SpotSize:
 def spot_size(imperfection: Imperfection, light: Light, detector: Detector, d: float) -> SpotSize:
     """The size of spots at a resolution (angstrom), on a flat detector that the beam hits at a right angle.
 
-    Size of the domains: λ · (width of a reflection) as an angle. Mosaicity turns a reflection by δ, across the radius by
-    2 sin θ · δ, along it by 2 δ as far as the spectrum has the wavelengths for it, δ < tan θ · Δλ/λ.
+    Size of the domains: λ · (width of a reflection) as an angle. Mosaicity turns a reflection by δ, across the radius
+    by 2 sin θ · δ, along it by 2 δ as far as the spectrum has the wavelengths for it, δ < tan θ · Δλ/λ.
 
     Raises:
         ValueError: the wavelength does not reach this resolution, or not on a detector that is hit from the front.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import libtbx
 import libtbx.phil
 from libtbx.utils import Sorry
 
@@ -43,13 +42,13 @@ TEXT = """
     .help = "Table of f' and f''. None: no anomalous scattering."
   anomalous_tables = None
     .type = strings
-    .help = "Measured f' and f'' of elements, in place of the table: ELEMENT=FILE, one or several. Three columns: energy"
-            "(eV, ascending, all energies of the beam), f', f'' (electrons)."
+    .help = "Measured f' and f'' of elements, in place of the table: ELEMENT=FILE, one or several. Three columns:"
+            "energy (eV, ascending, all energies of the beam), f', f'' (electrons)."
   anomalous_channels = None
     .type = int
     .help = "At how many energies structure factors are calculated, evenly from the lowest to the highest; 1: the mean"
-            "energy. Each energy of a beam takes the nearest. None: one for each energy of the spectrum, 0.5 eV apart or more, if"
-            "f' or f'' of an element changes by more than 0.1 electrons over it, else 1."
+            "energy. Each energy of a beam takes the nearest. None: one for each energy of the spectrum, but 0.5 eV"
+            "apart or more, if f' or f'' of an element changes by more than 0.1 electrons over it, else 1."
   k_sol = 0.35
     .type = float
     .help = "Density of the bulk solvent, electrons/angstrom^3. 0: no solvent."
@@ -84,9 +83,10 @@ def validate(params: libtbx.phil.scope_extract) -> None:
         ("crystal.pdb.file", crystal.pdb.file),
         ("crystal.b_iso", crystal.b_iso),
         ("crystal.anomalous_tables", " ".join(crystal.anomalous_tables) if crystal.anomalous_tables else None),
-        ("crystal.anomalous_channels", crystal.anomalous_channels),
+        ("crystal.anomalous_channels", None if crystal.anomalous_channels == 1 else crystal.anomalous_channels),
     ):
         if value is not None:
             raise Sorry(
-                f"{name}={value}: expected None with crystal.structure_factors.file, whose amplitudes are taken as they are"
+                f"{name}={value}: expected None with crystal.structure_factors.file, "
+                "whose amplitudes are taken as they are"
             )

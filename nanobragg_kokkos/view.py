@@ -23,15 +23,14 @@ from nanobragg_kokkos.prediction import Imperfection, Light, Spots, predict
 from nanobragg_kokkos.progress import counted
 from nanobragg_kokkos.report.run import MASTER_END, Run
 
-phil_scope = iotbx.phil.parse(
-    """
+phil_scope = iotbx.phil.parse("""
 n = 1
   .type = int
   .help = "Which image, counted from 1 through all files."
 zoom = None
   .type = floats(size=3)
-  .help = "x,y,size: a square around a place, in pixels from the upper left corner of the panel or, if there are several, of"
-          "all panels as seen from the source."
+  .help = "x,y,size: a square around a place, in pixels from the upper left corner of the panel or, if there are"
+          "several, of all panels as seen from the source."
 d_min = None
   .type = float
   .help = "What is inside the circle of this resolution, angstrom."
@@ -43,8 +42,8 @@ truth = None
   .help = "Models with crystals (.expt): circles the spots that they predict."
 photons = 30
   .type = float
-  .help = "Circles spots that are expected to have so many photons or more. Without a run's files beside the models, all"
-          "that are excited."
+  .help = "Circles spots that are expected to have so many photons or more. Without a run's files beside the models,"
+          "all that are excited."
 range = None
   .type = floats(size=2)
   .help = "Counts that are white and black. None: as the background has it."
@@ -54,8 +53,7 @@ size = 1200
 output = None
   .type = path
   .help = "The PNG file. None: NAME_N.png here, for image N of NAME."
-"""
-)
+""")
 
 USAGE = """Writes a picture (PNG) of a diffraction image of any kind that dxtbx opens.
 
@@ -126,7 +124,12 @@ def _run(arguments: list[str]) -> None:
     if params.n > len(frames):
         raise Sorry(f"n={params.n}: expected at most {len(frames)}, the number of images")
     frame = frames[params.n - 1]
-    spots = None if params.truth is None else _bright(_predicted(params.truth, params.n - 1, frame), params.photons)
+    spots = None
+    if params.truth is not None:
+        spots = _predicted(params.truth, params.n - 1, frame)
+        # Where nothing is known, all that are excited.
+        spots = spots.select(~(spots.photons < params.photons))
+        spots = spots.select(frame.measures(spots.panels, spots.fast, spots.slow))
     if params.panel is not None:
         frame, spots = _one_panel(frame, spots, params.panel)
     region = _region(params, frame)
@@ -141,7 +144,11 @@ def _run(arguments: list[str]) -> None:
     output = Path(params.output or f"{Path(files[0]).stem}_{params.n}.png")
     with whole_file(output) as temporary:
         Path(temporary).write_bytes(contents)
-    said = "" if marks is None else f", with {counted(layout.count(marks.panels, marks.fast, marks.slow), 'predicted spot')}"
+    said = (
+        ""
+        if marks is None
+        else f", with {counted(layout.count(marks.panels, marks.fast, marks.slow), 'predicted spot')}"
+    )
     print(f"Written: {output}{said}", flush=True)
 
 
@@ -175,10 +182,6 @@ def _one_panel(frame: Frame, spots: Spots | None, panel: int) -> tuple[Frame, Sp
         spots = spots.select(spots.panels == panel)
         spots.panels[:] = 0
     return one, spots
-
-
-def _bright(spots: Spots, photons: float) -> Spots:
-    return spots.select(~(spots.photons < photons))
 
 
 def _predicted(path: str, image: int, frame: Frame) -> Spots:

@@ -19,7 +19,9 @@ LINES, COLUMNS = 40, 100
 
 
 def info(arguments: list[str]) -> int:
-    done = subprocess.run([sys.executable, str(TESTS.parent / "command_line" / "info.py"), *arguments], capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, str(TESTS.parent / "command_line" / "info.py"), *arguments], capture_output=True, text=True
+    )
     print(done.stdout)
     return done.returncode
 

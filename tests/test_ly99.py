@@ -71,7 +71,7 @@ def test_trial_of_several_panels_runs_as_it_is(monkeypatch, capsys, tmp_path):
     assert response_parameters.psf_shape(params) is None
     notes = output.err.splitlines()
     assert [note.split(": ", 1)[1].split(":")[0].split("=")[0] for note in notes] == [
-        "context", "diffuse.enable", "n_images", "crystal.mosaic_domains", "DEVICES_PER_NODE",
+        "context", "diffuse.enable", "n_images", "crystal.mosaic_domains",
         "as in LY99, where nothing else is said",
     ]  # fmt: skip
 
@@ -122,7 +122,6 @@ def test_parameters_of_this_module_may_stand_beside_those_of_ly99():
 
 # What a file says, and what has to be told of it; nothing happens to the parameters.
 WITHOUT_EFFECT = {
-    "absorption = spread": "absorption=spread has no effect: amplitudes are those at beam.mean_energy",
     "context = cuda": "context=cuda has no effect: Kokkos computes on what it was built for",
     "psf = False\nres_limit = 1.7": "res_limit=1.7 has no effect: reflections are calculated as far as the detector",
     "output.format = cbf": "output.format=cbf has no effect: images are written as NeXus/NXmx",
@@ -169,6 +168,7 @@ WRONG = {
     "psf = True\nbeam.mean_enrgy = 9500": "(trial.phil, line 2). Did you mean beam.mean_energy?",
     "psf = True\nlogger.outdr = x": "logger.outdr: there is no such parameter (trial.phil, line 2)",
     "context = cuda\ncrystal.length_um = long": "crystal.length_um=long: expected a number",
+    "absorption = strong": "absorption=strong: expected high_remote or spread",
     "context = cuda\nlogger.outdir = $NOWHERE_AT_ALL": "trial.phil: expected a file of parameters, but reading",
 }
 
@@ -191,26 +191,20 @@ def test_wrong_environment_is_refused_where_it_counts(variable, monkeypatch):
     extracted("seed=3")
 
 
-def test_photosystem_needs_coordinates(capsys):
+def test_photosystem_needs_coordinates():
     path = str(DATA / "trial_psii.phil")
     with pytest.raises(Sorry, match="crystal.structure=PSII: expected crystal.pdb.file with it, the coordinates of ph"):
         extracted(path)
     params = extracted(path, "crystal.pdb.file=model.pdb")
     assert params.beam.mean_energy == 6550
-    assert "absorption=spread has no effect" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("absorption, channels", [("high_remote", 1), ("spread", None)])
+def test_structure_factors_are_those_of_one_energy_or_of_all(absorption, channels):
+    assert extracted(trial(f"absorption = {absorption}")).crystal.anomalous_channels == channels
 
 
 def test_observed_amplitudes_and_symmetrized_domains_have_their_places():
-    scope = iotbx.phil.parse("""
-        crystal { symmetrize = False
-                    .type = bool
-                  pdb.file = None
-                    .type = path
-                  structure_factors { file = None
-                                        .type = path
-                                      label = None
-                                        .type = str } }
-    """)
     source = iotbx.phil.parse("""
         crystal { structure = pdb
                   symmetrize_Flatt = True
@@ -218,7 +212,7 @@ def test_observed_amplitudes_and_symmetrized_domains_have_their_places():
                         coefficients = *fobs fcalc
                         label = "tensity" } }
     """)
-    found = ly99.translation(source, scope, {})
+    found = ly99.translation(source, parameters.phil_scope, {})
     assert found.values == {
         "crystal.symmetrize": "True",
         "crystal.structure_factors.file": "observed-sf.cif",

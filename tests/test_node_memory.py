@@ -18,8 +18,8 @@ from nanobragg_kokkos import node_memory
 from nanobragg_kokkos.amplitude_channels import AmplitudeChannels
 from nanobragg_kokkos.ranks import OneRank
 
-# Each rank tells, for each way to go about it, what it got: a number that follows from all bits, how many ranks' notes it
-# sees in its memory, where that memory comes from, and what is said of it.
+# Each rank tells, for each way to go about it, what it got: a number that follows from all bits, how many ranks' notes
+# it sees in its memory, where that memory comes from, and what is said of it.
 PROGRAM = f"""
 import hashlib, json, sys
 sys.path.insert(0, {str(Path(__file__).parent)!r})

@@ -1,4 +1,4 @@
-"""Predicted spots against simulated ones: two ways to the same numbers that have no formula of the photons in common."""
+"""Predicted spots against simulated ones: two ways to the same numbers with no formula of the photons in common."""
 
 from __future__ import annotations
 
@@ -54,7 +54,9 @@ def isolated(spots, image):
         rows, columns = np.mgrid[y - BOX : y + BOX + 1, x - BOX : x + BOX + 1] + 0.5
         counted.append(box.sum())
         expected.append(spots.photons[k])
-        shifts.append(((box * columns).sum() / box.sum() - spots.fast[k], (box * rows).sum() / box.sum() - spots.slow[k]))
+        shifts.append(
+            ((box * columns).sum() / box.sum() - spots.fast[k], (box * rows).sum() / box.sum() - spots.slow[k])
+        )
     return np.array(counted), np.array(expected), np.array(shifts)
 
 
@@ -83,7 +85,11 @@ def test_photons_of_a_rotation():
     width, steps = 0.5, 400
     pulse = light(1, 1)
     crystal = Crystal(
-        crystal_model(), (30, 24, 20), "gauss_argchk", volume_mm3=VOLUME_MM3, rotation=Rotation((1, 0, 0), 3 * width, width, steps)
+        crystal_model(),
+        (30, 24, 20),
+        "gauss_argchk",
+        volume_mm3=VOLUME_MM3,
+        rotation=Rotation((1, 0, 0), 3 * width, width, steps),
     )
     simulation = Simulation(detector(), Sources.from_beam(BEAM), fluence=FLUENCE, oversample=2)
     amplitudes = random_amplitudes()

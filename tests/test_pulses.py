@@ -164,7 +164,9 @@ def test_columns_are_spectra(columns):
     assert found.mean_eV == pytest.approx((mean_energy(first) + mean_energy(second)) / 2)
     assert found.energies_eV.tolist() == [7100, 7110, 7125] and found.spectra[0][0] is found.spectra[1][0]
     for image, spectrum in enumerate((first, second, first)):
-        assert found(image, 1).weights.tolist() == spectrum[1].tolist() and found(image, 1).photons == 1e9
+        pulse = found(image, 1)
+        assert pulse.weights.tolist() == spectrum[1].tolist() and pulse.photons == 1e9
+        assert (list(pulse.spectrum.get_weights()), len(pulse.sources)) == (pulse.weights.tolist(), 2)
 
 
 def test_energies_span_those_of_all_images():
@@ -238,6 +240,7 @@ def test_nxbeam_as_the_field_writes_it(variant, weights_name, shape, tmp_path):
         shift = 0.01 * k if shape == "both" else 0
         assert energies == pytest.approx(factor_ev_angstrom / (10 * wavelengths + shift)[::-1])
         assert found_weights.tolist() == weights[k, ::-1].tolist()
+        assert list(pulse_of((energies, found_weights), 1.0).spectrum.get_weights()) == found_weights.tolist()
 
 
 @pytest.fixture(scope="module")

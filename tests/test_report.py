@@ -1,4 +1,4 @@
-"""nanobragg_kokkos.report: what is on the page, that it needs nothing else, and that browsers show it as it is meant."""
+"""nanobragg_kokkos.report: what is on the page, that it needs nothing else, and that browsers show it so."""
 
 from __future__ import annotations
 
@@ -36,8 +36,17 @@ def run(tmp_path_factory) -> Path:
     detector = small_detector(pixels=200, pixel_mm=0.5)
     detector[0].set_trusted_range((-1, 3000))
     ExperimentList([Experiment(detector=detector, beam=small_beam())]).as_file(str(directory / "small.expt"))
-    arguments = ("n_images=3", f"output.prefix={PREFIX}", "crystal.mosaic_domains=10", "spectrum.nchannels=30", "Deff_A=500", "oversample=3")
-    assert simulate([f"detector.reference={directory / 'small.expt'}", f"output.directory={directory}", *arguments]) == 0
+    arguments = (
+        "n_images=3",
+        f"output.prefix={PREFIX}",
+        "crystal.mosaic_domains=10",
+        "spectrum.nchannels=30",
+        "Deff_A=500",
+        "oversample=3",
+    )
+    assert (
+        simulate([f"detector.reference={directory / 'small.expt'}", f"output.directory={directory}", *arguments]) == 0
+    )
     times = {"seconds": {"spots": 1.25, "write": [0.1] * 10}, "host": "<b>here"}
     (directory / f"{PREFIX}_summary.json").write_text(json.dumps(times))
     return directory
@@ -131,14 +140,18 @@ def test_run_of_which_little_is_known(tmp_path):
     write_experiments(tmp_path / "run_truth.expt", master, detector, beam, crystals, **truth)
     found = Run(tmp_path)
     assert (found.n_images, len(found.crystals(2)), len(found.all_crystals)) == (3, 2, 2)
-    # What the third image shows does not depend on where the crystal is said to be at the datum, but on where it is then.
+    # What the third image shows is what a still shows of the crystals as they lie then.
     spots = found.spots(2, 3.0)
     turned = [Crystal(crystal) for crystal in crystals]
     for crystal in turned:
         crystal.rotate_around_origin((1, 0, 0), 11.25, deg=True)
     still = predict(turned, found.light(2), detector, 3.0)
     shared = {tuple(hkl): k for k, hkl in enumerate(still.miller_indices) if still.crystals[k] == 0}
-    pairs = [(k, shared[tuple(hkl)]) for k, hkl in enumerate(spots.miller_indices) if tuple(hkl) in shared and not spots.crystals[k]]
+    pairs = [
+        (k, shared[tuple(hkl)])
+        for k, hkl in enumerate(spots.miller_indices)
+        if tuple(hkl) in shared and not spots.crystals[k]
+    ]
     assert len(pairs) > 10
     a, b = np.array(pairs).T
     assert np.median(np.hypot(spots.fast[a] - still.fast[b], spots.slow[a] - still.slow[b])) < 0.5
@@ -194,12 +207,13 @@ MEASURE = """<script>addEventListener("load", () => {
 def test_browser_shows_it_without_errors(width, page, tmp_path):
     """In a frame as wide as a phone or a screen, as headless Chromium makes no narrow windows."""
     # What measures is a script, which the page itself allows none of.
-    without_policy, changed = re.subn(r'<meta [^>]*Content-Security-Policy[^>]*>', "", page)
+    without_policy, changed = re.subn(r"<meta [^>]*Content-Security-Policy[^>]*>", "", page)
     assert changed == 1
     (tmp_path / "page.html").write_text(without_policy.replace("</body>", MEASURE + "</body>"))
     (tmp_path / "original.html").write_text(page)
     (tmp_path / "frame.html").write_text(
-        "<!DOCTYPE html><p id=said></p><script>onmessage = m => document.getElementById('said').textContent = m.data</script>"
+        "<!DOCTYPE html><p id=said></p>"
+        "<script>onmessage = m => document.getElementById('said').textContent = m.data</script>"
         f"<iframe src=page.html width={width} height=900 style='border:0'></iframe>"
         f"<iframe src=original.html width={width} height=900></iframe>"
     )

@@ -113,8 +113,8 @@ def test_an_image_of_several_channels_is_the_sum_of_one_each(rubredoxin, engine)
     waves = Sources(factor_ev_angstrom / IRON_EDGE, np.ones(4)).in_channels(IRON_EDGE)
     together = image(channels.box(), waves, crystal, engine)
     alone = sum(
-        image(StructureFactors(channels.channel(k)), Sources(factor_ev_angstrom / IRON_EDGE[k], 1), crystal, "pixel") / 4
-        for k in range(4)
+        image(StructureFactors(channels.channel(k)), Sources(wavelength, 1), crystal, "pixel") / 4
+        for k, wavelength in enumerate(factor_ev_angstrom / IRON_EDGE)
     )
     assert together.max() > 0
     assert together == pytest.approx(alone, rel=1e-9, abs=1e-11 * alone.max())
@@ -232,7 +232,7 @@ def test_a_measured_table_takes_the_place_of_an_element(tmp_path, rubredoxin):
 
 WRONG_TABLES = {
     "too_short": ("7100 -8 0.5\n7112 -9 4\n", "Fe={}", "expected values for all energies of the beam, 7111 to 7113 eV"),
-    "two_columns": ("7000 -8\n", "Fe={}", "expected three columns, energy (eV, ascending), f' and f'' (electrons), but line 1"),
+    "two_columns": ("7000 -8\n", "Fe={}", "f' and f'' (electrons), but line 1 has something else"),
     "words": (TABLE + "edge\n", "Fe={}", "but line 7 has something else"),
     "nan": (TABLE + "7400 nan 1\n", "Fe={}", "but line 7 has something else"),
     "empty": ("# nothing\n", "Fe={}", "but it has none"),
@@ -265,7 +265,7 @@ def test_energies_that_a_table_lacks_are_refused():
 
 def test_more_channels_than_memory_holds_are_refused():
     params = parameters.parse(["anomalous_channels=1000000", "offset_mm=500"]).extract()
-    with pytest.raises(Sorry, match="crystal.anomalous_channels=1000000: expected at most 2[0-9]{5}, as .* would take .* GB"):
+    with pytest.raises(Sorry, match="anomalous_channels=1000000: expected at most 2[0-9]{5}, as .* would take .* GB"):
         models.experiment(params)
 
 

@@ -20,7 +20,7 @@ from nanobragg_kokkos.view import _one_panel, main
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory) -> Path:
-    """Two images on two panels of 150 x 90 pixels, one above the other, 3 pixels apart; the trusted range ends early."""
+    """Two images on two panels of 150 x 90 pixels, one above the other, 3 pixels apart, trusted to 5000."""
     directory = tmp_path_factory.mktemp("run")
     detector = small_detector(pixels=150, pixel_mm=1.0)
     top, bottom = detector[0], detector.add_panel(detector[0])

@@ -92,7 +92,8 @@ StructureFactors::StructureFactors(const AmplitudesInMemory& given) : n_channels
   }
   if (host_is_device) on_device_->owner = given.owner;
   d.strongest = seen_by_device("nanobragg::structure_factors::strongest", given.strongest, n);
-  d.amplitude = seen_by_device("nanobragg::structure_factors", given.amplitude, n * n_channels_ + structure_factors_padding);
+  const std::size_t n_amplitudes = n * n_channels_ + structure_factors_padding;
+  d.amplitude = seen_by_device("nanobragg::structure_factors", given.amplitude, n_amplitudes);
 }
 
 }  // namespace nanobragg

@@ -33,9 +33,9 @@ class StructureFactors {
   // amplitudes or more.
   StructureFactors(const std::vector<std::vector<Amplitude>>& channels, double default_amplitude, double F000);
 
-  // Kernels on a CPU read this very memory, which processes may share; a GPU is given a copy.  Reflections outside are 0.
-  // Throws std::invalid_argument for a box without a channel or with 2^31 amplitudes or more, or without (0, 0, 0), and
-  // where strongest is not finite.
+  // Kernels on a CPU read this very memory, which processes may share; a GPU is given a copy.  Reflections outside
+  // are 0.  Throws std::invalid_argument for a box without a channel or with 2^31 amplitudes or more, or without
+  // (0, 0, 0), and where strongest is not finite.
   explicit StructureFactors(const AmplitudesInMemory& amplitudes);
 
   int n_channels() const { return n_channels_; }

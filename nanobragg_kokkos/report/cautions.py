@@ -29,8 +29,8 @@ def of_images(looked_at: Sequence[Statistics]) -> list[str]:
     pixels = counted(sum(s.overloaded for s in overloaded), "pixel")
     spots = sum(int(s.measured.overloaded.sum()) for s in overloaded)
     said = (
-        f"Overloads: {pixels} in {len(overloaded)} of {counted(len(looked_at), 'image')} looked at are brighter than is "
-        f"trusted; {counted(spots, 'predicted spot')} with them are too weak. "
+        f"Overloads: {pixels} in {len(overloaded)} of {counted(len(looked_at), 'image')} looked at are brighter than "
+        f"is trusted; {counted(spots, 'predicted spot')} with them are too weak. "
     )
     if max(s.overloaded / s.histogram.sum() for s in overloaded) > MOST_OVERLOADED:
         return [said + "So many cannot be spots alone: with less beam.total_flux or background they go away."]
@@ -47,8 +47,8 @@ def of_models(
     if error > MOST_RIPPLE:
         enough = next(n for n in range(oversample, 10000) if ripple(finest.one_domain, 1 / n) <= MOST_RIPPLE)
         found.append(
-            f"Too few sub-pixels: the spot of one mosaic domain is {finest.one_domain:.2g} pixels wide at half maximum, and "
-            f"with oversample={oversample} its brightness depends by up to {100 * error:.0f} % on where it lies. "
+            f"Too few sub-pixels: the spot of a mosaic domain is {finest.one_domain:.2g} pixels wide at half maximum, "
+            f"and with oversample={oversample} its brightness depends by up to {100 * error:.0f} % on where it lies. "
             f"oversample={enough} is enough."
         )
     if len(light.energies_eV) > 1:
@@ -58,9 +58,9 @@ def of_models(
         error = ripple(spread * FWHM, step)
         if error > MOST_RIPPLE:
             found.append(
-                f"Too few energies: at {best:.2g} Å a reflection shines over {spread * FWHM:.2g} Å of wavelengths, and the "
-                f"spectrum has one every {step:.2g} Å: the photons of a spot depend by up to {100 * error:.0f} % on its "
-                "wavelength. A smaller spectrum.channel_width, or more mosaicity, avoids it."
+                f"Too few energies: at {best:.2g} Å a reflection shines over {spread * FWHM:.2g} Å of wavelengths, and "
+                f"the spectrum has one every {step:.2g} Å: the photons of a spot depend by up to {100 * error:.0f} % "
+                "on its wavelength. A smaller spectrum.channel_width, or more mosaicity, avoids it."
             )
     gap, longest = narrowest_gap(detector), max(max(size.across, size.along) for size in sizes)
     if gap < longest:
@@ -75,7 +75,11 @@ def narrowest_gap(detector: Detector) -> float:
     """Between two panels that face each other, in pixels; infinite if there are none, or none that are apart."""
     corners = np.array(
         [
-            [panel.get_pixel_lab_coord((f, s)) for f in (0, panel.get_image_size()[0]) for s in (0, panel.get_image_size()[1])]
+            [
+                panel.get_pixel_lab_coord((f, s))
+                for f in (0, panel.get_image_size()[0])
+                for s in (0, panel.get_image_size()[1])
+            ]
             for panel in detector
         ]
     )[..., :2]

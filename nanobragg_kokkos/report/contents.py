@@ -88,9 +88,11 @@ def report(run: Run, n_images: int, min_photons: float, pngs: bool) -> Report:
         element("p", f"{run.master}. Statistics are of {seen}.", class_="lead"),
         facts(_facts(look)),
         element("h2", "Warnings"),
-        element("ul", *(element("li", warning) for warning in warnings), class_="warnings")
-        if warnings
-        else element("p", "None: no overloads, and spots are sampled finely enough.", class_="none"),
+        (
+            element("ul", *(element("li", warning) for warning in warnings), class_="warnings")
+            if warnings
+            else element("p", "None: no overloads, and spots are sampled finely enough.", class_="none")
+        ),
         element("h2", "Images"),
         element("p", _marked(look)),
         pictures,
@@ -107,7 +109,9 @@ def report(run: Run, n_images: int, min_photons: float, pngs: bool) -> Report:
         rows = [(element("code", name), value) for name, value in _flat(run.summary)]
         sections += [element("h2", "The run"), table([("", ""), ("", "number")], rows)]
     sections += [element("h2", "Parameters"), *_parameters(run)]
-    sections.append(element("footer", f"nanobragg_kokkos {nanobragg_kokkos.__version__}, {os.path.basename(run.master)}"))
+    sections.append(
+        element("footer", f"nanobragg_kokkos {nanobragg_kokkos.__version__}, {os.path.basename(run.master)}")
+    )
     return Report(page(f"{run.prefix}: simulated images", sections), made, warnings)
 
 
@@ -129,6 +133,7 @@ def _look(run: Run, n_images: int, min_photons: float) -> _Look:
         spots = run.spots(image, d_min)
         known = np.isfinite(spots.photons).all()
         bright = spots.select(spots.photons >= min_photons if known else spots.excitation >= 0.1)
+        bright = bright.select(frame.measures(bright.panels, bright.fast, bright.slow))
         look.first = look.first or frame
         look.spots.append(bright)
         look.found.append(statistics(frame, bright, look.shells, run.scale, radius))
@@ -143,7 +148,9 @@ def _warnings(look: _Look) -> list[str]:
         run.imperfection, run.light(0), run.truth[0].detector, look.sizes, getattr(params, "oversample", 1)
     )
     if params is None:
-        found.append(f"{run.file('.phil').name} is missing or of another version: what it would say is taken for the default.")
+        found.append(
+            f"{run.file('.phil').name} is missing or of another version: what it would say is taken for the default."
+        )
     return found
 
 
@@ -182,7 +189,9 @@ def _pictures(look: _Look) -> Iterator[tuple[int, bytes, str]]:
         layout = lay_out(frame.panels, frame.masks, frame.detector, frame.beam, PICTURE_SIZE, frame.overloads)
         marks = Marks(spots.panels, spots.fast, spots.slow)
         contents = draw(layout, marks, f"{look.run.master.name}, image {image + 1}")
-        caption = f"Image {image + 1}: {counted(len(spots), 'predicted spot')}, brightest pixel {found.brightest:g} counts"
+        caption = (
+            f"Image {image + 1}: {counted(len(spots), 'predicted spot')}, brightest pixel {found.brightest:g} counts"
+        )
         if found.overloaded:
             caption += f", {counted(found.overloaded, 'overloaded pixel')} (red)"
         yield image, contents, caption + "."
@@ -190,8 +199,8 @@ def _pictures(look: _Look) -> Iterator[tuple[int, bytes, str]]:
 
 def _marked(look: _Look) -> str:
     return (
-        f"{_spots_title(look)}, as the true models predict them, are circled. Greys follow the background, so that weak spots "
-        "are dark, too."
+        f"{_spots_title(look)}, as the true models predict them, are circled. Greys follow the background, so that "
+        "weak spots are dark, too."
     )
 
 
@@ -199,8 +208,8 @@ def _spot_plots(look: _Look) -> Iterator[tuple[Figure, str, str]]:
     close = figures.close_ups(look.first, look.found[0].measured, look.radius)
     if close is not None:
         yield close, "close_ups", (
-            f"The brightest spots of image {look.images[0] + 1}. Greys go with the square root of the counts; +: where the "
-            "true models predict the spot."
+            f"The brightest spots of image {look.images[0] + 1}. Greys go with the square root of the counts; +: where "
+            "the true models predict the spot."
         )
     yield figures.signal(look.found, look.shells), "signal_to_background", (
         f"Signal to background by resolution. Boxes of {2 * look.radius + 1} × {2 * look.radius + 1} pixels around the "
@@ -209,8 +218,8 @@ def _spot_plots(look: _Look) -> Iterator[tuple[Figure, str, str]]:
     compared = figures.counted_against_expected(look.found)
     if compared is not None:
         yield compared, "counted_against_expected", (
-            "Photons counted and expected. Expected: von Laue's integral over the spectrum for the true amplitudes, without "
-            "simulating anything; points scatter by photon noise and because a crystal has few domains."
+            "Photons counted and expected. Expected: von Laue's integral over the spectrum for the true amplitudes, "
+            "without simulating anything; points scatter by photon noise and because a crystal has few domains."
         )
 
 
@@ -226,16 +235,23 @@ def _model_plots(look: _Look) -> Iterator[tuple[Figure, str, str]]:
     run = look.run
     yield figures.spectra([run.light(image) for image in look.images]), "spectra", "Spectra of the images looked at."
     yield figures.orientations(run.all_crystals), "orientations", (
-        f"Orientations of {counted(len(run.all_crystals), 'true crystal')}. Directions of the axes seen from the source, which "
-        "is in the middle; circles: angles from the beam. Equal areas hold equally many if all orientations are as likely."
+        f"Orientations of {counted(len(run.all_crystals), 'true crystal')}. Directions of the axes seen from the "
+        "source, which is in the middle; circles: angles from the beam. Equal areas hold equally many if all "
+        "orientations are as likely."
     )
 
 
 def _sizes(look: _Look) -> Element:
     rows = [
-        (f"{size.d:.2f}", *(f"{pixels:.2g}" for pixels in (size.one_domain, size.across, size.along))) for size in look.sizes
+        (f"{size.d:.2f}", *(f"{pixels:.2g}" for pixels in (size.one_domain, size.across, size.along)))
+        for size in look.sizes
     ]
-    heads = [("Spot size at, Å", ""), ("one domain, pixels", "number"), ("across the radius", "number"), ("along it", "number")]
+    heads = [
+        ("Spot size at, Å", ""),
+        ("one domain, pixels", "number"),
+        ("across the radius", "number"),
+        ("along it", "number"),
+    ]
     return element(
         "details",
         element("summary", "How large spots are"),
@@ -247,7 +263,13 @@ def _sizes(look: _Look) -> Element:
 
 def _counts(look: _Look) -> Element:
     rows = [
-        (str(image + 1), f"{found.brightest:g}", str(found.overloaded), str(found.masked), str(len(found.measured.spots)))
+        (
+            str(image + 1),
+            f"{found.brightest:g}",
+            str(found.overloaded),
+            str(found.masked),
+            str(len(found.measured.spots)),
+        )
         for image, found in zip(look.images, look.found)
     ]
     numbers = ("brightest pixel", "overloads", "masked pixels", "spots looked at")

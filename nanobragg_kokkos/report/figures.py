@@ -81,8 +81,8 @@ def spectra(lights: Sequence[Light]) -> Figure:
 def orientations(crystals: Sequence[Crystal]) -> Figure:
     """Directions of the crystals' axes, seen from the source: areas in the figure are as large as on the sphere.
 
-    Lambert's azimuthal projection of the half sphere around the beam; an axis that points away from the source is drawn as
-    its opposite.
+    Lambert's azimuthal projection of the half sphere around the beam; an axis that points away from the source is
+    drawn as its opposite.
     """
     with rc_context(STYLE):
         figure = Figure(figsize=(6, 5.2))
@@ -168,7 +168,10 @@ def signal(looked_at: Sequence[Statistics], shells: Shells) -> Figure:
         # Shells several times as wide, so that there are spots in each.
         edges = shells.edges[::5]
         which = np.digitize(inverse_d, edges) - 1
-        medians = [np.median(ratio[good & (which == k)]) if (good & (which == k)).sum() >= 3 else np.nan for k in range(len(edges))]
+        medians = [
+            np.median(ratio[good & (which == k)]) if (good & (which == k)).sum() >= 3 else np.nan
+            for k in range(len(edges))
+        ]
         axes.plot(edges + 0.5 * edges[1], medians, "o-", color=ORANGE, label="median")
         axes.set_yscale("log")
         axes.set_ylabel("photons of a spot / of its background")
@@ -218,7 +221,10 @@ def close_ups(frame: Frame, measured: Measured, radius: int) -> Figure | None:
             spots = measured.spots
             panel, x, y = spots.panels[k], int(spots.fast[k]), int(spots.slow[k])
             values = frame.panels[panel]
-            box = [(max(0, at - half), min(size, at + half + 1)) for at, size in ((y, values.shape[0]), (x, values.shape[1]))]
+            box = [
+                (max(0, at - half), min(size, at + half + 1))
+                for at, size in ((y, values.shape[0]), (x, values.shape[1]))
+            ]
             (y0, y1), (x0, x1) = box
             shown = np.where(frame.masks[panel], values, np.nan)[y0:y1, x0:x1]
             axes = figure.add_subplot(rows, columns, k + 1, facecolor="#dce6f0")

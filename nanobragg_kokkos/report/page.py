@@ -41,7 +41,8 @@ summary{cursor:pointer;color:#286ebe}
 footer{margin-top:2.5rem;font-size:.85rem;color:#56626e}
 @media (max-width:36rem){body{padding:.7rem}td.help,th.help{display:none}}
 @media print{body{max-width:none;padding:0;font-size:10pt}h2{break-after:avoid}
- .figures{grid-template-columns:1fr 1fr}.figures.wide{grid-template-columns:1fr}.figures.wide img{max-height:20cm;width:auto}
+ .figures{grid-template-columns:1fr 1fr}tr{break-inside:avoid}
+ .figures.wide{grid-template-columns:1fr}.figures.wide img{max-height:20cm;width:auto}
  summary{color:inherit}details:not([open]){display:none}}
 """
 

@@ -8,8 +8,7 @@ from libtbx.utils import Sorry
 
 from nanobragg_kokkos import command, parameters
 
-phil_scope = iotbx.phil.parse(
-    """
+phil_scope = iotbx.phil.parse("""
 images = 3
   .type = int
   .help = "How many of the run's images to look at, evenly spread over all of them."
@@ -22,8 +21,7 @@ output = None
 pngs = None
   .type = path
   .help = "A folder to write the figures to as PNG, too. True: PREFIX_report beside the page. None: no such files."
-"""
-)
+""")
 
 USAGE = """Shows what nanobragg_kokkos.simulate has written, on one page of HTML that needs no other file.
 

@@ -68,7 +68,9 @@ class Run:
 
     def light(self, image: int) -> Light:
         """The pulse of an image, counted from 0."""
-        beam = next((e.beam for e in self.truth if e.scan is not None or image in e.imageset.indices()), self.truth[0].beam)
+        beam = next(
+            (e.beam for e in self.truth if e.scan is not None or image in e.imageset.indices()), self.truth[0].beam
+        )
         wavelengths, weights, photons, area = self._pulses
         row = image if wavelengths.ndim == 2 else ...
         energies = factor_ev_angstrom / wavelengths[row]
@@ -113,11 +115,14 @@ class Run:
     def imperfection(self) -> Imperfection:
         """Of the crystals, as asked for."""
         crystal = self._asked("crystal")
-        values = {
-            "domain_A": getattr(crystal, "Deff_A", None),
-            "mosaic_spread_deg": getattr(crystal, "mosaic_spread_deg", None),
-            "shape": getattr(crystal, "shape", None),
-        }
+        values: dict[str, Any] = {"shape": getattr(crystal, "shape", None)}
+        # Of three numbers, one for each axis, what they are on average.
+        spread = np.atleast_1d(getattr(crystal, "mosaic_spread_deg", None) or [])
+        values["mosaic_spread_deg"] = math.sqrt(np.mean(np.square(spread))) if len(spread) else None
+        values["domain_A"] = getattr(crystal, "Deff_A", None)
+        if getattr(crystal, "n_cells", None):
+            axes = self.all_crystals[0].get_unit_cell().parameters()[:3]
+            values["domain_A"] = float(np.prod(np.multiply(crystal.n_cells, axes)) ** (1 / 3))
         return Imperfection(**{name: value for name, value in values.items() if value is not None})
 
     @cached_property
@@ -187,7 +192,11 @@ class Run:
                     # One for each image, of one energy.
                     wavelengths = wavelengths[:, None] if len(wavelengths) > 1 else wavelengths
                     weights = np.ones_like(wavelengths)
-                photons = np.atleast_1d(group["total_flux_integrated"][()]) if "total_flux_integrated" in group else [math.nan]
+                photons = (
+                    np.atleast_1d(group["total_flux_integrated"][()])
+                    if "total_flux_integrated" in group
+                    else [math.nan]
+                )
                 sides = group["incident_beam_size"][()] * 1e3 if "incident_beam_size" in group else (math.nan, math.nan)
         except (OSError, KeyError) as error:
             raise Sorry(f"{self.master}: expected a beam in {name}, but {' '.join(str(error).split())}") from error

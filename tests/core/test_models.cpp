@@ -150,7 +150,8 @@ TEST(models_refuse_what_cannot_be) {
   CHECK_THROWS(StructureFactors({{{{100000, 100000, 100000}, 1}}}, 0, 0), invalid_argument);
   const std::vector<double> values(1 + structure_factors_padding, 1.0);
   const std::vector<float> finite{1}, infinite{INFINITY};
-  const auto in_memory = [&](std::array<int, 3> low, std::array<int, 3> size, int channels, const std::vector<float>& strongest) {
+  const auto in_memory = [&](std::array<int, 3> low, std::array<int, 3> size, int channels,
+                             const std::vector<float>& strongest) {
     StructureFactors(AmplitudesInMemory{low, size, channels, values.data(), strongest.data(), nullptr});
   };
   in_memory({0, 0, 0}, {1, 1, 1}, 1, finite);

@@ -256,10 +256,12 @@ TEST(amplitudes_in_memory_give_the_same_image) {
       (*strongest)[i] = std::max((*strongest)[i], float(value) * 1.0001f);
     }
   using Both = std::pair<std::shared_ptr<const void>, std::shared_ptr<const void>>;
-  const StructureFactors in_memory(AmplitudesInMemory{{-range, -range, -range}, {side, side, side}, channels, values->data(),
-                                                      strongest->data(), std::make_shared<Both>(values, strongest)});
-  // What is given keeps the memory alive.
+  AmplitudesInMemory given{{-range, -range, -range}, {side, side, side}, channels, values->data(),
+                           strongest->data(), std::make_shared<Both>(values, strongest)};
+  const StructureFactors in_memory(given);
+  // They keep the memory alive.
   const std::weak_ptr<void> watched = values;
+  given.owner.reset();
   values.reset();
   strongest.reset();
   if (host_is_device) CHECK(!watched.expired());
