@@ -130,7 +130,7 @@ def kills(directory: Path, small: bool) -> bool:
     whole = directory / "undisturbed"
     finish(start([*options, f"output.directory={whole}"], 2))
     same = digests(out) == digests(whole)
-    print(f"kills: {n_images} images, {n_ranks} ranks; killed {killed['one']} times one rank, {killed['all']} times all")
+    print(f"kills: {n_images} images, {n_ranks} ranks; kills of one rank: {killed['one']}, of all: {killed['all']}")
     print(f"  last exit code {job.returncode}, {len(damaged)} unreadable files, {seconds:.0f} s")
     print(f"  {len(digests(out))} files, {'identical to' if same else 'NOT those of'} an undisturbed run by 2 ranks")
     if job.returncode:
@@ -189,7 +189,7 @@ def disk(directory: Path, small: bool) -> bool:
         damaged = unreadable(out)
         print(f"disk: {how}; exit code {job.returncode} after {seconds:.0f} s")
         print("  " + "\n  ".join(line for line in said.splitlines() if "Sorry" in line or "Image" in line))
-        print(f"  {len(left)} files left, {len(damaged)} of them unreadable, {sum('.part' in x for x in left)} temporary")
+        print(f"  {len(left)} files left, {len(damaged)} unreadable, {sum('.part' in x for x in left)} temporary")
         good = job.returncode == 1 and not damaged and "Traceback" not in said and not any(".part" in x for x in left)
         if not mounted.returncode:
             subprocess.run(["mount", "-o", "remount,size=100m", str(out)], check=True)

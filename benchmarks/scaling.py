@@ -26,7 +26,9 @@ COMMAND = Path(__file__).parents[1] / "command_line" / "simulate.py"
 COLUMNS = ("ranks", "images/s", "speed-up", "efficiency", "simulate s", "write s", "wait s", "start-up s")
 
 
-def run(ranks: int, threads: int, n_images: int, directory: Path, arguments: list[str]) -> tuple[float, dict[str, float]]:
+def run(
+    ranks: int, threads: int, n_images: int, directory: Path, arguments: list[str]
+) -> tuple[float, dict[str, float]]:
     """Seconds of the whole command, and what its summary says: images/s and the mean seconds of its ranks by step."""
     launcher = ["mpirun", "--oversubscribe", "--bind-to", "none", "-n", str(ranks)] if ranks > 1 else []
     environment = {
@@ -65,7 +67,8 @@ def measure(options: argparse.Namespace) -> None:
             if best is None or found["images/s"] > best["images/s"]:
                 best = {**found, "start-up s": seconds - options.images / found["images/s"]}
         base = base or (best["images/s"] / ranks)
-        row = {**best, "ranks": ranks, "speed-up": best["images/s"] / base, "efficiency": best["images/s"] / base / ranks}
+        speed_up = best["images/s"] / base
+        row = {**best, "ranks": ranks, "speed-up": speed_up, "efficiency": speed_up / ranks}
         print("| " + " | ".join(f"{row[name]:.3g}" for name in COLUMNS) + " |", flush=True)
 
 
@@ -75,8 +78,8 @@ def model(options: argparse.Namespace) -> None:
     With r ranks on each of G GPUs, s seconds of a GPU and w seconds of a rank's writing thread for an image, the ranks
     make min(G / s, r G / w) images/s, for simulating and writing overlap; the file system takes F bytes/s, which is
     F / b images of b bytes. The slowest of the three decides. Start-up and conclusion (truth and master, written by the
-    first rank at a rate of c images/s) come on top, and so does the last share of images, for which no rank waits longer
-    than for one data file: n_f max(r s, w) seconds of n_f images.
+    first rank at a rate of c images/s) come on top, and so does the last share of images, for which no rank waits
+    longer than for one data file: n_f max(r s, w) seconds of n_f images.
     """
     gpus = options.nodes * options.gpus
     print("| ranks a GPU | GPUs, images/s | writing, images/s | file system, images/s | job | bound by |")

@@ -137,8 +137,8 @@ def run(comm: Any, arguments: list[str], dry: bool = False) -> str:
             if comm.rank == 0:
                 print(conclusion, flush=True)
             raise ranks.Failed(
-                f"Sorry: {len(missing)} of {counted(params.n_images, 'image')} failed (the reasons are above); the same "
-                "command tries them again"
+                f"Sorry: {len(missing)} of {counted(params.n_images, 'image')} failed (the reasons are above); the "
+                "same command tries them again"
             )
         return conclusion
 
@@ -295,8 +295,8 @@ def _check_same_job(files: Files, working: libtbx.phil.scope) -> None:
         differences = [f"unknown, as there is no readable {files.parameters.name}"]
     if differences:
         raise Sorry(
-            f"output.prefix={files.prefix}: expected another one, or output.overwrite=True, as {there[0]} was simulated "
-            f"with other parameters: {'; '.join(differences)}"
+            f"output.prefix={files.prefix}: expected another one, or output.overwrite=True, as {there[0]} was "
+            f"simulated with other parameters: {'; '.join(differences)}"
         )
 
 

@@ -19,15 +19,15 @@ output {
     .help = "Of the names of all files."
   overwrite = False
     .type = bool
-    .help = "What is there with this prefix, simulated with other parameters. False: the job ends with a message. True: it"
-            "is removed first. What was simulated with the same parameters is kept in any case."
+    .help = "What is there with this prefix, simulated with other parameters. False: the job ends with a message. True:"
+            "it is removed first. What was simulated with the same parameters is kept in any case."
   images = True
     .type = bool
     .help = "Write the images. False: only what output.reduce makes of them."
   images_per_file = 1
     .type = int
-    .help = "Consecutive images in one HDF5 data file. It is written by one process, and when that is killed, its images"
-            "are simulated again: a file should be the work of minutes at most."
+    .help = "Consecutive images in one HDF5 data file. It is written by one process, and when that is killed, its"
+            "images are simulated again: a file should be the work of minutes at most."
   reduce = sum mean variance maximum radial histogram
     .type = choice(multi=True)
     .help = "What to write of all images together, into PREFIX_reduced.h5; several as sum+maximum. Each pixel's sum,"

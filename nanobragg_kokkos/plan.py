@@ -49,7 +49,7 @@ def tasks(
 
     Args:
         write: whether images are to be written.
-        reduction: the sums of this rank, which takes over its part of those that were saved; None: there are to be none.
+        reduction: the sums of this rank, which takes over its part of those that were saved; None: no sums.
     """
     complete = _complete_files(comm, files, n_images)
     added: set[int] = set()

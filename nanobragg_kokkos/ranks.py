@@ -80,9 +80,9 @@ def world() -> Any:
 def choose_device(comm: Any) -> None:
     """Has this rank take one of the GPUs of its node in turn; to be called before Kokkos starts.
 
-    Kokkos does so by itself, by the rank's number on its node, if the launcher tells it in a variable that Kokkos knows;
-    else this does. How many GPUs there are is what the CUDA or HIP runtime sees, or DEVICES_PER_NODE. KOKKOS_DEVICE_ID and
-    KOKKOS_MAP_DEVICE_ID_BY come first, if they are set.
+    Kokkos does so by itself, by the rank's number on its node, if the launcher tells it in a variable that Kokkos
+    knows; else this does. How many GPUs there are is what the CUDA or HIP runtime sees, or DEVICES_PER_NODE.
+    KOKKOS_DEVICE_ID and KOKKOS_MAP_DEVICE_ID_BY come first, if they are set.
 
     Raises:
         Sorry: DEVICES_PER_NODE is no number.

@@ -3,8 +3,8 @@
 Everything is added up in whole numbers. With counts below 2**31 and at most 2**31 images,
 
 - a pixel's sum is below 2**62;
-- a square is below 2**62, and is added up as two words: its lower 32 bits (their sum is below 2**63) and the rest (below
-  2**61). Counts of 16 bits have squares below 2**32, and no rest;
+- a square is below 2**62, and is added up as two words: its lower 32 bits (their sum is below 2**63) and the rest
+  (below 2**61). Counts of 16 bits have squares below 2**32, and no rest;
 
 so that nothing exceeds 64 bits with sign. Means and variances are calculated from these at the end.
 
@@ -177,8 +177,8 @@ class Reduction:
         """(slow, fast) of each pixel over the images, divided by one less than their number; NaN where masked.
 
         With n images, m the mean rounded down and r = sum - n m, it is (V - r**2 / n) / (n - 1), where
-        V = sum of (x - m)**2 = squares - 2 m sum + n m**2. V is calculated modulo 2**64, in which overflow does no harm,
-        and, to within far less than 2**64, in floating point; both together give it exactly.
+        V = sum of (x - m)**2 = squares - 2 m sum + n m**2. V is calculated modulo 2**64, in which overflow does no
+        harm, and, to within far less than 2**64, in floating point; both together give it exactly.
         """
         n = len(self.images)
         if n < 2:

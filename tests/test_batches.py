@@ -23,18 +23,20 @@ from dxtbx.model import Experiment, ExperimentList
 from dxtbx.model.experiment_list import ExperimentListFactory
 from libtbx.utils import Sorry
 
-from nanobragg_kokkos import nexus, record
+from nanobragg_kokkos import nexus, parameters, record
 from nanobragg_kokkos.images import Images
 from nanobragg_kokkos.job import main
 from nanobragg_kokkos.protein import default_coordinates
+from nanobragg_kokkos.ranks import OneRank, choose_device
 from nanobragg_kokkos.schedule import Schedule
 
 COMMAND = Path(__file__).parents[1] / "command_line" / "simulate.py"
+SCRIPTS = Path(__file__).parents[1] / "docs" / "slurm"
 
 SPOTS = ("crystal.mosaic_domains=2", "spectrum.nchannels=2")
 
-# What to do before an image, in processes of their own; `images` counts those of the process. Sums are saved after every
-# data file, and ranks that hang are waited for less long.
+# What to do before an image, in processes of their own; `images` counts those of the process. Sums are saved after
+# every data file, and ranks that hang are waited for less long.
 PROGRAM = """
 import os, runpy, signal, sys, time
 from nanobragg_kokkos import crew, output, ranks
@@ -249,7 +251,9 @@ def test_rank_that_raises_ends_the_others_in_order(arguments, tmp_path):
 
 
 @pytest.mark.parametrize("images_per_file", [1, 3])
-def test_failing_image_is_told_and_the_others_are_there(images_per_file, arguments, undisturbed, tmp_path, monkeypatch, capsys):
+def test_failing_image_is_told_and_the_others_are_there(
+    images_per_file, arguments, undisturbed, tmp_path, monkeypatch, capsys
+):
     out, options = tmp_path / "out", ("n_images=8", f"images_per_file={images_per_file}", "output.reduce=sum")
     expected = undisturbed(*options)
     capsys.readouterr()
@@ -388,3 +392,33 @@ def test_dry_run_writes_nothing(arguments, tmp_path, capsys):
     before = results(out)
     assert main(arguments(out, "n_images=3", "-n")) == 0
     assert "To be done: 1 image of 3" in capsys.readouterr().out and results(out) == before
+
+
+@pytest.mark.parametrize(
+    "environment, device",
+    [
+        ({"OMPI_COMM_WORLD_LOCAL_RANK": "5", "DEVICES_PER_NODE": "4"}, "1"),
+        ({"SLURM_LOCALID": "3", "DEVICES_PER_NODE": "8"}, "3"),
+        ({"DEVICES_PER_NODE": "2"}, "0"),
+        ({"SLURM_LOCALID": "3"}, None),  # Kokkos counts the GPUs
+        ({"SLURM_LOCALID": "3", "DEVICES_PER_NODE": "8", "KOKKOS_DEVICE_ID": "7"}, "7"),
+    ],
+)
+def test_ranks_take_the_gpus_of_their_node_in_turn(environment, device, monkeypatch):
+    monkeypatch.setattr(os, "environ", environment)
+    choose_device(OneRank())
+    assert environment.get("KOKKOS_DEVICE_ID") == device
+
+
+def test_number_of_gpus_that_is_none_is_refused(arguments, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("DEVICES_PER_NODE", "four")
+    assert main(arguments(tmp_path / "out")) == 1
+    assert capsys.readouterr().err == "Sorry: DEVICES_PER_NODE=four: expected the number of GPUs of a node, 1 or more\n"
+
+
+@pytest.mark.parametrize("script", sorted(SCRIPTS.glob("*.sh")), ids=lambda path: path.stem)
+def test_batch_scripts_are_shell_and_name_parameters_that_exist(script):
+    assert subprocess.run(["bash", "-n", script]).returncode == 0
+    names = re.findall(r"^ +([a-z_.]+)=\S+(?: \\)?$", script.read_text(), flags=re.MULTILINE)
+    known = {locator.path for locator in parameters.phil_scope.all_definitions()}
+    assert set(names) <= known and (names or "srun" not in script.read_text())
