@@ -12,7 +12,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 import nanobragg_kokkos
-from nanobragg_kokkos import parameters
+from nanobragg_kokkos import parameters, summary
 from nanobragg_kokkos.frames import Frame
 from nanobragg_kokkos.picture import Marks, draw
 from nanobragg_kokkos.picture_layout import lay_out
@@ -106,8 +106,9 @@ def report(run: Run, n_images: int, min_photons: float, pngs: bool) -> Report:
         element("div", *(plot(*p) for p in _model_plots(look)), class_="figures"),
     ]
     if run.summary is not None:
-        rows = [(element("code", name), value) for name, value in _flat(run.summary)]
-        sections += [element("h2", "The run"), table([("", ""), ("", "number")], rows)]
+        heads = [("Seconds", ""), *((head, "number") for head in summary.COLUMNS.values())]
+        rows = [(name, *summary.cells(row)) for name, row in summary.rows(run.summary)]
+        sections += [element("h2", "Time"), element("p", f"{summary.headline(run.summary)}."), table(heads, rows)]
     sections += [element("h2", "Parameters"), *_parameters(run)]
     sections.append(
         element("footer", f"nanobragg_kokkos {nanobragg_kokkos.__version__}, {os.path.basename(run.master)}")
@@ -300,19 +301,6 @@ def _value(definition: Any) -> str:
         chosen = [word[1:] for word in words if word.startswith("*")]
         return "+".join(chosen) or "None"
     return " ".join(words)
-
-
-def _flat(values: Any, name: str = "") -> Iterator[tuple[str, str]]:
-    """Names and values of nested dictionaries; of longer lists how long they are, and their range."""
-    if isinstance(values, dict):
-        for key, value in values.items():
-            yield from _flat(value, f"{name}.{key}" if name else str(key))
-    elif isinstance(values, list) and len(values) > 4 and all(isinstance(value, (int, float)) for value in values):
-        yield name, f"{len(values)} values, {min(values):.4g} to {max(values):.4g}"
-    elif isinstance(values, list):
-        yield name, ", ".join(map(str, values[:4])) + (f", … ({len(values)})" if len(values) > 4 else "")
-    else:
-        yield name, f"{values:.5g}" if isinstance(values, float) else str(values)
 
 
 def _listed(images: Sequence[int]) -> str:

@@ -24,6 +24,7 @@ from nanobragg_kokkos import parameters, response_parameters
 from nanobragg_kokkos.frames import Frames
 from nanobragg_kokkos.prediction import Imperfection, Light, Spots, predict
 from nanobragg_kokkos.specimen import illuminated_volume_mm3
+from nanobragg_kokkos.summary import headline, rows
 
 MASTER_END = "_master.h5"
 
@@ -103,13 +104,14 @@ class Run:
 
     @cached_property
     def summary(self) -> dict[str, Any] | None:
-        """What the run noted of itself; None if it did not."""
+        """How long the run took, as nanobragg_kokkos.summary has it; None if its file is missing or damaged."""
         path = self.file("_summary.json")
         try:
-            found = json.loads(path.read_text()) if path.is_file() else None
-        except ValueError:
+            found = json.loads(path.read_text())
+            headline(found), rows(found)
+        except (OSError, ValueError, KeyError, TypeError):
             return None
-        return found if isinstance(found, dict) else None
+        return found
 
     @cached_property
     def imperfection(self) -> Imperfection:
