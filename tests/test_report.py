@@ -15,6 +15,7 @@ from conftest import small_beam, small_crystal, small_detector
 from dxtbx.model import Crystal, Experiment, ExperimentList, Goniometer, Scan
 from PIL import Image
 
+from nanobragg_kokkos.images import Images
 from nanobragg_kokkos.job import main as simulate
 from nanobragg_kokkos.nxmx import write_image, write_master
 from nanobragg_kokkos.prediction import predict
@@ -97,6 +98,41 @@ def test_damaged_summary_is_left_out(run, contents):
     finally:
         path.write_text(whole)
     assert Run(run).summary["images"] == 3
+
+
+def test_images_that_failed_are_told_and_left_out(tmp_path, monkeypatch, capsys):
+    """In a file of 16 bits, in which pixels without a measurement read more than any overload."""
+    make = Images.__call__
+
+    def call(self, image):
+        if image in (0, 2):
+            raise ValueError("no photons")
+        return make(self, image)
+
+    ExperimentList([Experiment(detector=small_detector(100, 1.0), beam=small_beam())]).as_file(str(tmp_path / "d.expt"))
+    arguments = [f"detector.reference={tmp_path / 'd.expt'}", f"output.directory={tmp_path}", "Deff_A=500",
+                 "detector_response.data_type=uint16", "crystal.mosaic_domains=2", "n_images=4"]  # fmt: skip
+    with monkeypatch.context() as patch:
+        patch.setattr(Images, "__call__", call)
+        assert simulate(arguments) == 1
+    capsys.readouterr()
+    assert main([str(tmp_path)]) == 0
+    said = capsys.readouterr().out
+    assert "Warning: Failures: 2 of 4 images could not be made and hold no measurement: 1, 3." in said
+    assert "Overloads" not in said
+    text = " ".join(_Page((tmp_path / "shot_report.html").read_text()).text)
+    assert "Statistics are of images 2 and 4." in text and "2 failures" in text
+    run = Run(tmp_path)
+    assert run.there == [1, 3] and not run.frames[0].masks[0].any() and run.frames[1].masks[0].any()
+
+
+def test_directory_without_images_says_why(tmp_path, capsys):
+    (tmp_path / "shot.phil").write_text("")
+    assert main([str(tmp_path)]) == 1
+    assert "expected a finished run, but that of shot.phil has no shot_master.h5" in capsys.readouterr().err
+    (tmp_path / "shot_reduced.h5").write_text("")
+    assert main([str(tmp_path)]) == 1
+    assert "kept no images to show (output.images=False); its sums are in shot_reduced.h5" in capsys.readouterr().err
 
 
 def test_figures_are_there_as_png(page, run):

@@ -117,7 +117,7 @@ def report(run: Run, n_images: int, min_photons: float, pngs: bool) -> Report:
 
 
 def _look(run: Run, n_images: int, min_photons: float) -> _Look:
-    images = sorted({round(k) for k in np.linspace(0, run.n_images - 1, min(n_images, run.n_images))})
+    images = [run.there[round(k)] for k in np.linspace(0, len(run.there) - 1, min(n_images, len(run.there)))]
     light, detector = run.light(0), run.truth[0].detector
     d_min = detector.get_max_resolution(light.beam.get_s0())
     sizes = []
@@ -144,7 +144,7 @@ def _look(run: Run, n_images: int, min_photons: float) -> _Look:
 def _warnings(look: _Look) -> list[str]:
     run = look.run
     params = run.parameters.extract() if run.parameters is not None else None
-    found = cautions.of_images(look.found)
+    found = cautions.of_failures(sorted(run.frames.missing), run.n_images) + cautions.of_images(look.found)
     found += cautions.of_models(
         run.imperfection, run.light(0), run.truth[0].detector, look.sizes, getattr(params, "oversample", 1)
     )

@@ -43,6 +43,8 @@ class Run:
     Args:
         path: the master file, or the directory that it is in.
 
+    n_images, there: how many images it was to have, and which of them, counted from 0, have not failed.
+
     Raises:
         Sorry: it is not there, several are, or what belongs to it is missing or damaged.
     """
@@ -53,6 +55,9 @@ class Run:
         self.frames = Frames([self.master])
         self.truth = self._truth()
         self.n_images = len(self.frames)
+        self.there = [image for image in range(self.n_images) if image not in self.frames.missing]
+        if not self.there:
+            raise Sorry(f"{self.master}: expected an image or more, but all have failed")
 
     def file(self, end: str) -> Path:
         """The run's file whose name ends so, whether it is there or not."""
@@ -208,9 +213,24 @@ class Run:
         return None if self.parameters is None else getattr(self.parameters.extract(), scope, None)
 
 
+def _why_no_master(parameters_file: Path) -> str:
+    """Of a job that has left its parameters but no master."""
+    sums = parameters_file.with_name(f"{parameters_file.stem}_reduced.h5")
+    if sums.is_file():
+        return (
+            f"the job of {parameters_file.name} kept no images to show (output.images=False); its sums are in {sums.name}"
+        )
+    return (
+        f"expected a finished run, but that of {parameters_file.name} has no {parameters_file.stem}{MASTER_END}; the same "
+        "nanobragg_kokkos.simulate command makes what is missing"
+    )
+
+
 def _master(path: Path) -> Path:
     if path.is_dir():
         found = sorted(path.glob("*" + MASTER_END))
+        if not found and (unfinished := sorted(path.glob("*.phil"))):
+            raise Sorry(f"{path}: {_why_no_master(unfinished[0])}")
         if len(found) != 1:
             names = ", ".join(p.name for p in found[:5]) or "none"
             raise Sorry(f"{path}: expected one finished run in this directory (*{MASTER_END}), but there is: {names}")
