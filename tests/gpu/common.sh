@@ -20,3 +20,11 @@ small_job() {
   job=(n_images=4 noise=False oversample=2 detector.layers=2 crystal.Deff_A=600
     "detector.reference=$clone/tests/gpu/two_panels.expt" "output.directory=$1")
 }
+
+# varied_job DIRECTORY: the same of images that differ in more than the orientation: two crystals in pulses with random
+# spikes at the absorption edge of iron, where each energy has structure factors of its own.
+varied_job() {
+  small_job "$1"
+  job+=(beam.mean_energy=7120 spectrum.shape=sase spike_width_eV=5 pulse_energy_jitter=0.2 crystal.count=2
+    crystal.cell_variation=0.01 "crystal.mosaic_spread_deg=0.1 0.2 0.3")
+}

@@ -192,16 +192,17 @@ def of_job(engine: str, *arguments: str) -> Experiment:
     params = parameters.parse(list(arguments)).extract()
     parameters.validate(params)
     common = models.experiment(params)
+    first = common.shot(0)
     return Experiment(
         common.detector,
-        Sources.from_beam(common.beam, common.spectrum),
+        common.sources(first.pulse),
         dict(
-            fluence=common.photons / common.beam_size_mm**2,
+            fluence=common.fluence(first.pulse),
             beam_size_mm=common.beam_size_mm,
             oversample=common.oversample,
             sensor=common.sensor,
         ),
-        common.crystal(0),
+        first.crystals[0],
         StructureFactors(common.amplitudes),
         engine,
         common.backgrounds,
