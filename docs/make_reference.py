@@ -61,7 +61,8 @@ def _table(objects: list, prefix: str) -> Iterator[str]:
     for found in definitions:
         meaning = _text(found.help or "")
         if found.type.phil_type == "choice":
-            meaning = f"One of {', '.join(f'`{name}`' for name in command.choices(found))}. {meaning}"
+            number = "One or several" if found.type.multi else "One"
+            meaning = f"{number} of {', '.join(f'`{name}`' for name in command.choices(found))}. {meaning}"
         yield f"| `{prefix}{found.name}` | `{command.default(found)}` | {meaning} |"
 
 
