@@ -126,13 +126,22 @@ def test_images_that_failed_are_told_and_left_out(tmp_path, monkeypatch, capsys)
     assert run.there == [1, 3] and not run.frames[0].masks[0].any() and run.frames[1].masks[0].any()
 
 
-def test_directory_without_images_says_why(tmp_path, capsys):
-    (tmp_path / "shot.phil").write_text("")
+@pytest.mark.parametrize(
+    "names, message",
+    [
+        (("job.phil",), "expected one finished run in this directory (*_master.h5), but there is: none"),
+        (("shot.phil", "shot_00001.h5"), "expected a finished run, but there is no shot_master.h5"),
+        (("shot.phil", "shot_partial_00000.h5"), "expected images, but shot.phil has output.images=False"),
+        (("shot.phil", "shot_reduced.h5"), "expected images, but shot.phil has output.images=False"),
+    ],
+    ids=lambda value: value[-1] if isinstance(value, tuple) else "",
+)
+def test_directory_without_images_says_why(names, message, tmp_path, capsys):
+    for name in names:
+        (tmp_path / name).touch()
     assert main([str(tmp_path)]) == 1
-    assert "expected a finished run, but that of shot.phil has no shot_master.h5" in capsys.readouterr().err
-    (tmp_path / "shot_reduced.h5").write_text("")
-    assert main([str(tmp_path)]) == 1
-    assert "kept no images to show (output.images=False); its sums are in shot_reduced.h5" in capsys.readouterr().err
+    error = capsys.readouterr().err
+    assert error.startswith(f"Sorry: {tmp_path}: ") and error.count("\n") == 1 and message in error
 
 
 def test_figures_are_there_as_png(page, run):

@@ -21,6 +21,7 @@ from iotbx.reflection_file_reader import any_reflection_file
 from libtbx.utils import Sorry
 
 from nanobragg_kokkos import parameters, response_parameters
+from nanobragg_kokkos.files import Files
 from nanobragg_kokkos.frames import Frames
 from nanobragg_kokkos.prediction import Imperfection, Light, Spots, predict
 from nanobragg_kokkos.specimen import illuminated_volume_mm3
@@ -213,24 +214,25 @@ class Run:
         return None if self.parameters is None else getattr(self.parameters.extract(), scope, None)
 
 
-def _why_no_master(parameters_file: Path) -> str:
-    """Of a job that has left its parameters but no master."""
-    sums = parameters_file.with_name(f"{parameters_file.stem}_reduced.h5")
-    if sums.is_file():
-        return (
-            f"the job of {parameters_file.name} kept no images to show (output.images=False); its sums are in {sums.name}"
-        )
-    return (
-        f"expected a finished run, but that of {parameters_file.name} has no {parameters_file.stem}{MASTER_END}; the same "
-        "nanobragg_kokkos.simulate command makes what is missing"
-    )
+def _why_no_master(directory: Path) -> str | None:
+    """Of a job in a directory that has left something but no master."""
+    for parameters_file in sorted(directory.glob("*.phil")):
+        files = Files(directory, parameters_file.stem)
+        if files.numbers_of_data():
+            return (
+                f"expected a finished run, but there is no {files.master.name}; the same nanobragg_kokkos.simulate command "
+                "makes what is missing"
+            )
+        if files.reduced.is_file() or files.numbers_of_partial_sums():
+            return f"expected images, but {parameters_file.name} has output.images=False: there are only sums"
+    return None
 
 
 def _master(path: Path) -> Path:
     if path.is_dir():
         found = sorted(path.glob("*" + MASTER_END))
-        if not found and (unfinished := sorted(path.glob("*.phil"))):
-            raise Sorry(f"{path}: {_why_no_master(unfinished[0])}")
+        if not found and (reason := _why_no_master(path)):
+            raise Sorry(f"{path}: {reason}")
         if len(found) != 1:
             names = ", ".join(p.name for p in found[:5]) or "none"
             raise Sorry(f"{path}: expected one finished run in this directory (*{MASTER_END}), but there is: {names}")
