@@ -88,14 +88,17 @@ def validate(params: libtbx.phil.scope_extract) -> None:
         )
 
 
-def detector(params: libtbx.phil.scope_extract) -> tuple[Detector, SensorLayers | None]:
+def detector(params: libtbx.phil.scope_extract, mean_energy: float) -> tuple[Detector, SensorLayers | None]:
     """The detector, as its files will describe it, its trusted range that of the counts, and its sensor.
+
+    Args:
+        mean_energy: eV, for which the sensor's absorption is looked up.
 
     Raises:
         Sorry: a file is missing or damaged, or something does not fit with the detector.
     """
     given = params.detector
-    wavelength = factor_ev_angstrom / params.beam.mean_energy
+    wavelength = factor_ev_angstrom / mean_energy
     if given.reference is None:
         found, source = by_name(given.name, given.distance_mm), f"detector.name={given.name}"
     else:

@@ -20,15 +20,12 @@ from nanobragg_kokkos.spectrum_parameters import pulses_of
 def experiment(params: libtbx.phil.scope_extract) -> Experiment:
     """The experiment that parameters describe, once parameters.validate has passed them.
 
-    Sets beam.mean_energy if it was left open.
-
     Raises:
         Sorry: a file is missing or damaged, or does not fit with the rest.
     """
     pulses = pulses_of(params)
-    if params.beam.mean_energy is None:
-        params.beam.mean_energy = pulses.mean_eV
-    detector, sensor = detector_parameters.detector(params)
+    mean_energy = params.beam.mean_energy or pulses.mean_eV
+    detector, sensor = detector_parameters.detector(params, mean_energy)
     response = response_parameters.detector_response(params, detector)
     saturation = int(detector[0].get_trusted_range()[1])
     if response.adc_offset > 0 and response.adc_offset >= saturation:
@@ -37,7 +34,7 @@ def experiment(params: libtbx.phil.scope_extract) -> Experiment:
             f"trusted (detector_response.saturation), {saturation}"
         )
     d_min = highest_resolution(detector, pulses.energies_eV) / longest_axes(params)
-    crystal_scattering = scattering(params, d_min, pulses.energies_eV, params.beam.mean_energy)
+    crystal_scattering = scattering(params, d_min, pulses.energies_eV, mean_energy)
     specimen = specimen_of(params, crystal_scattering.symmetry)
     sweep = sweep_of(params, specimen, d_min)
     return Experiment(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import resource
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Sequence
@@ -54,6 +55,11 @@ class Report:
 
 def peak_memory() -> int:
     """Bytes of main memory that this process has taken at most."""
+    with suppress(OSError), open("/proc/self/status") as status:
+        for line in status:
+            if line.startswith("VmHWM"):
+                return int(line.split()[1]) * 1024
+    # Elsewhere than on Linux, where this may be that of the process which started this one.
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 

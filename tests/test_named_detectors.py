@@ -42,7 +42,7 @@ def described(*arguments: str):
     """The detector of a job, and its sensor."""
     params = parameters.parse(list(arguments)).extract()
     parameters.validate(params)
-    return detector_parameters.detector(params)
+    return detector_parameters.detector(params, params.beam.mean_energy or 9500)
 
 
 def corners(panel) -> np.ndarray:
