@@ -210,6 +210,8 @@ def test_run_of_which_little_is_known(tmp_path):
     a, b = np.array(pairs).T
     assert np.median(np.hypot(spots.fast[a] - still.fast[b], spots.slow[a] - still.slow[b])) < 0.5
     assert main([str(tmp_path)]) == 0
+    shown = _Page((tmp_path / "run_report.html").read_text()).text
+    assert "0.5° an image, from 10°" in shown
     text = " ".join(_Page((tmp_path / "run_report.html").read_text()).text)
     assert "run.phil is missing or of another version" in text and "not known" in text
 

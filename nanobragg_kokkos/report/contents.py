@@ -80,7 +80,7 @@ def report(run: Run, n_images: int, min_photons: float, pngs: bool) -> Report:
     def plot(figure: Figure, name: str, caption: str) -> Element:
         if pngs:
             made[f"{name}.png"] = figures.as_png(figure)
-        return picture(figures.as_svg(figure), "svg+xml", caption, caption.split(".")[0])
+        return picture(figures.as_svg(figure), "svg+xml", caption, caption.split(".")[0], tall=name == "close_ups")
 
     seen = "image " + _listed(look.images) if len(look.images) == 1 else "images " + _listed(look.images)
     sections = [
@@ -175,6 +175,10 @@ def _facts(look: _Look) -> list[tuple[str, str]]:
         ("Photons of a pulse", number if np.isfinite(photons).all() else "not known"),
         (_spots_title(look), _range([len(spots) for spots in look.spots])),
     ]
+    scan = run.truth[0].scan
+    if scan is not None:
+        start, width = scan.get_oscillation()
+        found.insert(1, ("Rotation", f"{width:g}° an image, from {start:g}°"))
     return found
 
 
@@ -236,7 +240,8 @@ def _model_plots(look: _Look) -> Iterator[tuple[Figure, str, str]]:
     run = look.run
     yield figures.spectra([run.light(image) for image in look.images]), "spectra", "Spectra of the images looked at."
     yield figures.orientations(run.all_crystals), "orientations", (
-        f"Orientations of {counted(len(run.all_crystals), 'true crystal')}. Directions of the axes seen from the "
+        f"Orientations of {counted(len(run.all_crystals), 'true crystal')}"
+        f"{'' if run.truth[0].scan is None else ', at angle 0 of the rotation'}. Directions of the axes seen from the "
         "source, which is in the middle; circles: angles from the beam. Equal areas hold equally many if all "
         "orientations are as likely."
     )
