@@ -67,8 +67,8 @@ def finish(process: subprocess.Popen) -> str:
 
 
 def digests(directory: Path) -> dict[str, str]:
-    """Of all files but the parameters, which name the directory."""
-    paths = (path for path in directory.iterdir() if path.suffix != ".phil")
+    """Of all files but the parameters, which name the directory, and the times."""
+    paths = (path for path in directory.iterdir() if path.suffix not in (".phil", ".json"))
     return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in paths}
 
 

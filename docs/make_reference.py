@@ -7,6 +7,7 @@ out of date.
 from __future__ import annotations
 
 import sys
+import textwrap
 from pathlib import Path
 from typing import Iterator
 
@@ -30,7 +31,8 @@ def reference() -> str:
     lines = [
         "# All parameters",
         "",
-        f"Written by `{COMMAND}` from the parameters themselves: change their help, not this file.",
+        f"Written by `{COMMAND}` from the parameters themselves:",
+        "change their help, not this file.",
         "[parameters.md](parameters.md) explains those of `nanobragg_kokkos.simulate` together.",
     ]
     for name, scope in SCOPES.items():
@@ -47,7 +49,7 @@ def _scopes(scope: libtbx.phil.scope, prefix: str) -> Iterator[str]:
             path = prefix + found.name
             yield from ("", f"### {path}", "")
             if found.help:
-                yield from (_text(found.help), "")
+                yield from (*textwrap.wrap(_text(found.help), 120, break_on_hyphens=False), "")
             yield from _table(found.objects, path + ".")
             yield from _scopes(found, path + ".")
 
@@ -59,7 +61,8 @@ def _table(objects: list, prefix: str) -> Iterator[str]:
     for found in definitions:
         meaning = _text(found.help or "")
         if found.type.phil_type == "choice":
-            meaning = f"One of {', '.join(f'`{name}`' for name in command.choices(found))}. {meaning}"
+            number = "One or several" if found.type.multi else "One"
+            meaning = f"{number} of {', '.join(f'`{name}`' for name in command.choices(found))}. {meaning}"
         yield f"| `{prefix}{found.name}` | `{command.default(found)}` | {meaning} |"
 
 

@@ -9,8 +9,9 @@ a dxtbx detector and adds up expected photons; a Readout makes counts of them:
     photons = simulation.image[0]
 
 Units are those of the toolkit: angstrom, eV, mm, degrees, photons. The README has an example that runs as it stands.
-The modules below hold what the commands are made of: simulate is in job, its parameters in parameters, its files in
-nxmx and truth.
+Models are made with these modules: protein and reflection_files (amplitudes), named_detectors and detectors, specimen
+(crystals in orientations), spectrum_file and sase (spectra); simtbx is simtbx's interface. The other modules hold what
+the commands are made of: simulate is in job, its parameters in parameters, its files in nxmx and truth.
 """
 
 from __future__ import annotations
@@ -45,7 +46,8 @@ __all__ = [
     "water",
 ]
 
-# Kokkos must end before the interpreter takes its modules apart; whatever a script still holds lets go of its device memory.
+# Kokkos must end before the interpreter takes its modules apart; whatever a script still holds lets go of its device
+# memory.
 atexit.register(ext.stop)
 
 

@@ -59,6 +59,11 @@ class Files:
         return self.directory / f"{self.prefix}.png"
 
     @property
+    def summary(self) -> Path:
+        """How fast the job was, and what failed."""
+        return self.directory / f"{self.prefix}_summary.json"
+
+    @property
     def reduced(self) -> Path:
         """Sums over all images."""
         return self.directory / f"{self.prefix}_reduced.h5"
@@ -91,11 +96,14 @@ class Files:
             self.data(number).unlink(missing_ok=True)
         for rank in self.numbers_of_partial_sums():
             self.partial_sums(rank).unlink(missing_ok=True)
-        for path in (self.master, self.reduced, self.true_models, self.picture):
+        for path in (self.master, self.reduced, self.true_models, self.picture, self.summary):
             path.unlink(missing_ok=True)
 
     def remove_temporary(self) -> None:
         """Removes what killed processes have left behind."""
-        ends = r"(_\d{5,}\.h5|_master\.h5|_reduced\.h5|_partial_\d{5,}\.h5|_truth\.expt|_truth\.mtz|\.phil|\.png)"
+        ends = (
+            r"(_\d{5,}\.h5|_master\.h5|_reduced\.h5|_partial_\d{5,}\.h5|_truth\.expt|_truth\.mtz|_summary\.json|\.phil"
+            r"|\.png)"
+        )
         for path in left_behind(self.directory, re.escape(self.prefix) + ends):
             path.unlink(missing_ok=True)

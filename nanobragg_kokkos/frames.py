@@ -13,6 +13,8 @@ from dxtbx.model import Beam, Detector
 from dxtbx.model.experiment_list import ExperimentListFactory
 from libtbx.utils import Sorry
 
+from nanobragg_kokkos import nxmx
+
 
 @dataclass(frozen=True, eq=False)
 class Frame:
@@ -43,20 +45,28 @@ class Frames:
     Args:
         paths: image files, or dxtbx model files (.expt) that name them.
 
+    missing: images, counted from 0, that a job could not make: no pixel of them was measured.
+
     Raises:
         Sorry: one is missing, cannot be read, or holds no image.
     """
 
     def __init__(self, paths: Sequence[str | os.PathLike]) -> None:
         self._places: list[tuple[ImageSet, int]] = []
+        self.missing: set[int] = set()
         for path in map(os.fspath, paths):
             known = set()
+            failed: dict[str, set[int]] = {}
             for imageset in _imagesets(path):
                 for k, stored_as in enumerate(imageset.indices()):
                     # A model file may name an image once for every crystal in it.
                     name = (imageset.get_path(k), stored_as)
                     if name not in known:
                         known.add(name)
+                        if name[0] not in failed:
+                            failed[name[0]] = _failed(name[0])
+                        if stored_as in failed[name[0]]:
+                            self.missing.add(len(self._places))
                         self._places.append((imageset, k))
 
     def __len__(self) -> int:
@@ -82,7 +92,8 @@ class Frames:
             good = good if fixed is None else good & fixed[i]
             high = panel.get_trusted_range()[1]
             # dxtbx takes overloads for masked, and some of its versions what is exactly at the upper end.
-            masks.append(trusted[i] | (good & (panels[i] >= high)))
+            good = good & (index not in self.missing)
+            masks.append(good & (trusted[i] | (panels[i] >= high)))
             overloads.append(good & (panels[i] > high))
         return Frame(panels, masks, overloads, detector, beam)
 
@@ -100,6 +111,14 @@ def _imagesets(path: str) -> list[ImageSet]:
     if not found:
         raise Sorry(f"{path}: expected an image of a kind that dxtbx reads")
     return found
+
+
+def _failed(path: str) -> set[int]:
+    """Images, counted from 0, that a file of this program notes as missing."""
+    try:
+        return set(nxmx.images_of(path)[1])
+    except OSError:
+        return set()
 
 
 def _fixed_masks(imageset: ImageSet) -> list[np.ndarray] | None:

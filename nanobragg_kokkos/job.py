@@ -32,6 +32,7 @@ from nanobragg_kokkos import (
     reduction,
     response_parameters,
     simulate_help,
+    summary,
 )
 from nanobragg_kokkos.crew import FirstRank, News, OtherRank, crew
 from nanobragg_kokkos.detector_remarks import remarks
@@ -44,7 +45,7 @@ from nanobragg_kokkos.output import Output, log_to
 from nanobragg_kokkos.picture import write_picture
 from nanobragg_kokkos.progress import counted, progress
 from nanobragg_kokkos.reduction import Reduction
-from nanobragg_kokkos.summary import MOST_FAILURES, Report, failure_line, overloads, peak_memory, summary
+from nanobragg_kokkos.summary import MOST_FAILURES, Report, failure_line, overloads, peak_memory
 from nanobragg_kokkos.truth import write_amplitudes, write_experiments
 from nanobragg_kokkos.writer import Writer
 
@@ -128,11 +129,11 @@ def run(comm: Any, arguments: list[str], dry: bool = False) -> str:
             print(engine_line, flush=True)
             if there:
                 print(f"{counted(there, 'image')} of {params.n_images} are there already", flush=True)
-        missing = _share(comm, params, common, files, todo, simulate, sums, taken_over)
+        missing, noted = _share(comm, params, common, files, todo, simulate, sums, taken_over)
         if sums is not None:
             ranks.on_all(comm, lambda: None)  # whoever has no memory left says so before the others wait for it
             sums.over_ranks(comm)
-        conclusion = ranks.on_first(comm, lambda: _conclude(files, working, common, missing, sums))
+        conclusion = ranks.on_first(comm, lambda: _conclude(files, working, common, missing, sums, noted))
         if missing:
             if comm.rank == 0:
                 print(conclusion, flush=True)
@@ -175,8 +176,12 @@ def _share(
     simulate: Images,
     sums: Reduction | None,
     taken_over: Sequence[Path],
-) -> list[int]:
-    """Makes all images together with the other ranks; returns those that failed, counted from 0."""
+) -> tuple[list[int], dict[str, Any] | None]:
+    """Makes all images together with the other ranks.
+
+    Returns:
+        images that failed, counted from 0, and on the first rank a summary.
+    """
     n_images = sum(len(task.needed) for task in todo)
     with progress(n_images, show=comm.rank == 0) as report:
         news = _News(n_images, report)
@@ -201,13 +206,14 @@ def _share(
             Report(output.made, seconds, work.waited_s, output.times, output.overloads, peak_memory())
         )
     stopped_by, failed = ranks.on_first(comm, lambda: (work.stopped_by, sorted(news.failed)))
+    noted = summary.summary(reports, failed) if comm.rank == 0 else None
     if comm.rank == 0:
-        for text in (overloads(common.saturation, reports), summary(reports, len(failed))):
+        for text in (overloads(common.saturation, reports), summary.described(noted)):
             if text:
                 print(text, flush=True)
     if stopped_by:
         raise ranks.Failed(stopped_by)
-    return failed
+    return failed, noted
 
 
 def _work(
@@ -362,8 +368,9 @@ def _claim(held: ExitStack, files: Files, working: libtbx.phil.scope) -> None:
         if working.extract().output.overwrite and _differs(files, working):
             files.remove_results()
         files.remove_temporary()
-        # An old master beside new images would pass for theirs if this job does not come to its end.
-        files.master.unlink(missing_ok=True)
+        # An old master or summary beside new images would pass for theirs if this job does not come to its end.
+        for path in (files.master, files.summary):
+            path.unlink(missing_ok=True)
     with _writable(files.true_amplitudes.parent, f"output.true_amplitudes={files.true_amplitudes}"):
         pass
     lock.write(record.text(working))
@@ -393,6 +400,7 @@ def _conclude(
     common: Experiment,
     missing: Sequence[int],
     sums: Reduction | None,
+    noted: dict[str, Any],
 ) -> str:
     """Writes what is about all images, the master last."""
     params = working.extract()
@@ -407,6 +415,7 @@ def _conclude(
     else:
         true_beams, true_crystals = beams[0], shots[0].models
     write_experiments(files.true_models, files.master, common.detector, true_beams, true_crystals, **rotation)
+    summary.save(files.summary, noted)
     if sums is not None:
         sums.save(files.reduced, common.detector)
         for rank in files.numbers_of_partial_sums():
@@ -449,6 +458,7 @@ def _contents(files: Files, params: libtbx.phil.scope_extract) -> str:
         f"  {files.true_models.name:24} the true models, one for each crystal",
         f"  {_shown(files.true_amplitudes, files.directory):24} the true amplitudes",
         f"  {files.parameters.name:24} the parameters",
+        f"  {files.summary.name:24} how long it took",
     ]
     if params.output.images:
         lines.append(f"  {files.picture.name:24} the first image")

@@ -20,7 +20,12 @@ def by_name(name: str, distance_mm: float | None = None) -> Detector:
     Args:
         name: of the specification.
         distance_mm: from the sample to the panels. Default: the specification's.
+
+    Raises:
+        ValueError: another name.
     """
+    if name not in SPECIFICATIONS:
+        raise ValueError(f"name={name!r}: expected one of {', '.join(SPECIFICATIONS)}")
     specification = SPECIFICATIONS[name]
     detector = Detector()
     root = detector.hierarchy()

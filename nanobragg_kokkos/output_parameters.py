@@ -13,10 +13,11 @@ TEXT = """
 output {
   directory = simulated
     .type = path
-    .help = "Made if it is not there. A job that was killed goes on where it was if the same command runs again."
+    .help = "Directory of all files, made if it is not there. A job that was killed goes on where it was if the same"
+            "command runs again."
   prefix = shot
     .type = str
-    .help = "Of the names of all files."
+    .help = "What the names of all files begin with."
   overwrite = False
     .type = bool
     .help = "What is there with this prefix, simulated with other parameters. False: the job ends with a message. True:"

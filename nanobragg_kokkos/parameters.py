@@ -42,7 +42,7 @@ n_images = 10
   .help = "Number of images: stills, each of a crystal in a random orientation, or a rotation series, see scan."
 seed = 1
   .type = int
-  .help = "Of all random numbers, 0 or more. An image depends on the seed and its own number only,"
+  .help = "Seed of all random numbers, 0 or more. An image depends on the seed and its own number only,"
           "not on how many images or MPI ranks there are."
 oversample = 1
   .type = int

@@ -56,7 +56,7 @@ detector_response
     .help = "Relative standard deviation of the pixels' sensitivity, 0 to 1, the same in all images."
   calibration_seed = None
     .type = int
-    .help = "Of the pixels' sensitivity: which detector of its kind. None: 0."
+    .help = "Seed of the pixels' sensitivity: which detector of its kind. None: 0."
   quantum_gain = None
     .type = float
     .help = "Counts (analog-digital units, ADU) of a photon."
@@ -72,7 +72,7 @@ detector_response
             "trusted range, the preset and data_type allow."
   data_type = *auto int32 uint16
     .type = choice
-    .help = "Of the images' pixels. auto: that of the preset, if it can hold the saturation."
+    .help = "Type of the images' pixels. auto: that of the preset, if it can hold the saturation."
 }
 """
 

@@ -26,7 +26,7 @@ TEXT = """
               "reflections that are not there scatter nothing."
     label = None
       .type = str
-      .help = "Of a column of the data. None: the file has one set of data only."
+      .help = "Label of a column of the data. None: the file has one set of data only."
   }
   unit_cell = None
     .type = unit_cell

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import resource
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Sequence
+from pathlib import Path
+from typing import Any, Sequence
+
+from nanobragg_kokkos.atomic import whole_file
 
 from nanobragg_kokkos.crew import Failure
 from nanobragg_kokkos.output import Times
@@ -15,6 +19,18 @@ from nanobragg_kokkos.progress import counted, duration
 MOST_ROWS = 16
 
 MOST_FAILURES = 20
+
+# Of each rank: its name in the file, and the head of its column.
+COLUMNS = {
+    "simulate_s": "simulate",
+    "read_out_s": "read out",
+    "reduce_s": "reduce",
+    "write_s": "write",
+    "wait_s": "wait",
+    "all_s": "all",
+    "images": "images",
+    "peak_memory_MB": "memory, MB",
+}
 
 
 @dataclass(frozen=True)
@@ -47,28 +63,72 @@ def peak_memory() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
-def summary(reports: Sequence[Report], n_failed: int) -> str:
-    """A table of the ranks' times, in seconds."""
+def summary(reports: Sequence[Report], failed: Sequence[int]) -> dict[str, Any]:
+    """What is written to the file of a job's summary, as it stands there.
+
+    Args:
+        reports: in the order of the ranks.
+        failed: images, counted from 0.
+
+    Returns:
+        images (made by this run), failed_images (counted from 1), seconds (of the slowest rank), images_per_s, and for
+        each of the ranks what COLUMNS names; MB are 10⁶ bytes.
+    """
     seconds = max(report.seconds for report in reports)
     images = sum(report.images for report in reports)
-    rate = f": {images / seconds:.3g} images/s" if seconds > 0 and images else ""
-    lines = [
-        f"{counted(images, 'image')} in {duration(seconds)} by {counted(len(reports), 'process', 'processes')}{rate}; "
-        f"{counted(n_failed, 'failure')}",
-        f"{'Seconds:':9}{'simulate':>10}{'read out':>10}{'reduce':>10}{'write':>10}{'wait':>10}{'all':>10}"
-        f"{'images':>9}{'memory, MB':>12}",
-    ]
-    rows = [_row(report) for report in reports]
-    if len(rows) <= MOST_ROWS:
-        lines += [_line(f"rank {rank}", row) for rank, row in enumerate(rows)]
-    if len(rows) > 1:
-        columns = list(zip(*rows))
-        lines += [
-            _line("least", [min(column) for column in columns]),
-            _line("mean", [sum(column) / len(column) for column in columns]),
-            _line("most", [max(column) for column in columns]),
+    return {
+        "images": images,
+        "failed_images": [image + 1 for image in failed],
+        "seconds": round(seconds, 3),
+        "images_per_s": float(f"{images / seconds:.4g}") if seconds > 0 else 0.0,
+        "ranks": [_rank(report) for report in reports],
+    }
+
+
+def save(path: Path, found: dict[str, Any]) -> None:
+    """Writes a summary as JSON.
+
+    Raises:
+        CannotWrite: the system refuses.
+    """
+    with whole_file(path) as temporary:
+        Path(temporary).write_text(json.dumps(found, indent=1) + "\n")
+
+
+def headline(found: dict[str, Any]) -> str:
+    """A summary in one line."""
+    images, ranks = found["images"], found["ranks"]
+    rate = f": {found['images_per_s']:.3g} images/s" if images and found["images_per_s"] else ""
+    return (
+        f"{counted(images, 'image')} in {duration(found['seconds'])} by "
+        f"{counted(len(ranks), 'process', 'processes')}{rate}; {counted(len(found['failed_images']), 'failure')}"
+    )
+
+
+def rows(found: dict[str, Any]) -> list[tuple[str, list[float]]]:
+    """Names and, in the order of COLUMNS, values: of some ranks each, of several the least, the mean and the most."""
+    ranks = [[float(rank[name]) for name in COLUMNS] for rank in found["ranks"]]
+    named = [(f"rank {number}", row) for number, row in enumerate(ranks)] if len(ranks) <= MOST_ROWS else []
+    if len(ranks) > 1:
+        columns = list(zip(*ranks))
+        named += [
+            ("least", [min(column) for column in columns]),
+            ("mean", [sum(column) / len(column) for column in columns]),
+            ("most", [max(column) for column in columns]),
         ]
-    return "\n".join(lines)
+    return named
+
+
+def cells(row: Sequence[float]) -> list[str]:
+    """The values of a row as they are shown."""
+    *seconds, images, memory = row
+    return [*(f"{x:.2f}" for x in seconds), f"{images:.0f}", f"{memory:.0f}"]
+
+
+def described(found: dict[str, Any]) -> str:
+    """A summary as a table."""
+    lines = [headline(found), _line("Seconds:", list(COLUMNS.values()))]
+    return "\n".join([*lines, *(_line(name, cells(row)) for name, row in rows(found))])
 
 
 def overloads(saturation: int, reports: Sequence[Report]) -> str:
@@ -90,14 +150,13 @@ def failure_line(failure: Failure) -> str:
     return f"{which} failed: {failure.cause}"
 
 
-def _row(report: Report) -> list[float]:
+def _rank(report: Report) -> dict[str, float]:
     times = report.times
-    return [
-        times.simulate, times.read_out, times.reduce, times.write, report.waiting, report.seconds, report.images,
-        report.memory / 1e6,
-    ]  # fmt: skip
+    seconds = (times.simulate, times.read_out, times.reduce, times.write, report.waiting, report.seconds)
+    values = (*(round(x, 3) for x in seconds), report.images, round(report.memory / 1e6, 1))
+    return dict(zip(COLUMNS, values))
 
 
-def _line(name: str, row: Sequence[float]) -> str:
-    *seconds, images, memory = row
-    return f"{name:9}" + "".join(f"{x:10.2f}" for x in seconds) + f"{images:9.0f}{memory:12.0f}"
+def _line(name: str, texts: Sequence[str]) -> str:
+    *seconds, images, memory = texts
+    return f"{name:9}" + "".join(f"{x:>10}" for x in seconds) + f"{images:>9}{memory:>12}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import io
+import json
 import os
 import re
 import shutil
@@ -23,7 +24,7 @@ from dxtbx.model import Experiment, ExperimentList
 from dxtbx.model.experiment_list import ExperimentListFactory
 from libtbx.utils import Sorry
 
-from nanobragg_kokkos import nexus, parameters, record
+from nanobragg_kokkos import nexus, parameters, record, summary
 from nanobragg_kokkos.images import Images
 from nanobragg_kokkos.job import main
 from nanobragg_kokkos.protein import default_coordinates
@@ -102,8 +103,8 @@ def before_launcher(complained: str) -> str:
 
 
 def results(directory: Path) -> dict[str, bytes]:
-    """All files but the parameters, which name the directory."""
-    return {path.name: path.read_bytes() for path in directory.iterdir() if path.suffix != ".phil"}
+    """All files but the parameters, which name the directory, and the times."""
+    return {path.name: path.read_bytes() for path in directory.iterdir() if path.suffix not in (".phil", ".json")}
 
 
 @pytest.fixture(scope="module")
@@ -213,6 +214,29 @@ def test_killed_rank_ends_the_job_and_any_number_of_ranks_goes_on(arguments, und
     code, _, complained = run(3, "pass", arguments(out, *options))
     assert code == 0, complained
     assert results(out) == expected
+
+
+@needs_mpirun
+def test_summary_tells_what_each_rank_has_done_and_what_failed(arguments, tmp_path):
+    out = tmp_path / "out"
+    before = "if image in (2, 5): raise ValueError('no photons')"
+    code, said, _ = run(2, before, arguments(out, "n_images=8"))
+    assert code == 1
+    found = json.loads((out / "shot_summary.json").read_text())
+    assert (found["images"], found["failed_images"]) == (6, [3, 6])
+    assert found["images_per_s"] == pytest.approx(6 / found["seconds"], rel=0.05)
+    assert sum(rank["images"] for rank in found["ranks"]) == 6 and len(found["ranks"]) == 2
+    for rank in found["ranks"]:
+        assert rank["all_s"] <= found["seconds"] and rank["peak_memory_MB"] > 50
+        assert rank["simulate_s"] + rank["wait_s"] <= rank["all_s"] + 0.01
+    assert summary.described(found) in said
+    # The next run of the same job has the two left, and one of other parameters begins anew.
+    assert main(arguments(out, "n_images=8")) == 0
+    found = json.loads((out / "shot_summary.json").read_text())
+    assert (found["images"], found["failed_images"], len(found["ranks"])) == (2, [], 1)
+    code, _, _ = run(1, "os.kill(os.getpid(), signal.SIGKILL)", arguments(out, "n_images=8", "seed=2", "overwrite=True"))
+    assert code == -signal.SIGKILL
+    assert not (out / "shot_summary.json").exists()
 
 
 @needs_mpirun
@@ -361,7 +385,7 @@ def test_sums_without_images_survive_a_kill(arguments, tmp_path):
         assert file["images"][()].tolist() == [[0, 5]]
     assert main(arguments(out, *options)) == 0
     assert sorted(path.name for path in out.iterdir()) == [
-        "shot.phil", "shot_reduced.h5", "shot_truth.expt", "shot_truth.mtz",
+        "shot.phil", "shot_reduced.h5", "shot_summary.json", "shot_truth.expt", "shot_truth.mtz",
     ]  # fmt: skip
     with h5py.File(out / "shot_reduced.h5") as file:
         assert set(file) == set(expected)

@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+import textwrap
 from pathlib import Path
 
 import libtbx.load_env
@@ -14,7 +15,7 @@ import pytest
 from conftest import TESTS
 
 CLONE = TESTS.parent
-DOCUMENTS = sorted([*CLONE.glob("*.md"), *CLONE.glob("docs/*.md")])
+DOCUMENTS = sorted([*CLONE.glob("*.md"), *CLONE.glob("docs/*.md"), *CLONE.glob("tests/*/*.md")])
 
 # Seconds; on two cores a document takes half a minute.
 MOST_SECONDS = 240
@@ -48,6 +49,8 @@ def test_commands_run_as_they_stand(document, tmp_path):
 def assert_tutorial_keeps_its_promises(directory: Path, said: str) -> None:
     names = ("simulated/shot_report.html", "shot_master_2.png", "spot.png", "indexed.expt")
     assert [name for name in names if not (directory / name).is_file()] == []
+    (promised,) = re.findall(r"^    Written to .*?\n\n", (CLONE / "docs/tutorial.md").read_text(), re.DOTALL | re.MULTILINE)
+    assert textwrap.dedent(promised).strip() in said
     # "some hundredths of a degree"
     first = re.search(r"Rotation of (-?[\d.]+) degrees", said)
     assert first and abs(float(first.group(1))) < 0.1
@@ -64,9 +67,30 @@ def test_reference_of_parameters_is_up_to_date():
     assert done.returncode == 0, done.stderr
 
 
+def prose(document: Path) -> list[str]:
+    """Lines of a document that are neither code nor measured results."""
+    text = re.sub(r"```.*?```", "", document.read_text(), flags=re.DOTALL)
+    return re.sub(r"<!-- measured: begin -->.*?<!-- measured: end -->", "", text, flags=re.DOTALL).splitlines()
+
+
+def anchors(document: Path) -> set[str]:
+    """What links to a document's headings end with, as GitHub makes it of them."""
+    headings = [line.lstrip("#").strip() for line in prose(document) if re.match(r"#+ ", line)]
+    names = [re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings]
+    return {name if (before := names[:k].count(name)) == 0 else f"{name}-{before}" for k, name in enumerate(names)}
+
+
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda document: document.name)
 def test_links_lead_somewhere(document):
-    text = re.sub(r"```.*?```", "", document.read_text(), flags=re.DOTALL)
-    for target in re.findall(r"\]\(([^)#\s]+)[^)]*\)", text):
-        if not target.startswith(("http://", "https://", "mailto:")):
-            assert (document.parent / target).exists(), f"{document.name}: {target}"
+    links = re.findall(r"\]\(([^)\s]+)[^)]*\)", "\n".join(prose(document)))
+    for target, _, anchor in (link.partition("#") for link in links if "://" not in link and "mailto:" not in link):
+        linked = document.parent / target if target else document
+        assert linked.exists(), f"{document.name}: {target}"
+        assert not anchor or anchor in anchors(linked), f"{document.name}: {target}#{anchor}"
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda document: document.name)
+def test_lines_are_short(document):
+    """But for rows of tables and commands, which cannot be broken."""
+    long = [line for line in prose(document) if len(line) > 120 and not line.startswith(("|", "    "))]
+    assert not long, f"{document.name}: {long[0]}"

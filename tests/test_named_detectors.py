@@ -345,3 +345,8 @@ def test_mask_of_a_model_file_is_kept(with_mask):
 def test_damaged_mask_is_refused(with_mask, contents, message):
     with pytest.raises(Sorry, match=f"detector.reference=.*{message}"):
         described(with_mask(contents))
+
+
+def test_unknown_name_is_refused_with_those_that_there_are():
+    with pytest.raises(ValueError, match="name='rayonix': expected one of rayonix_mx340, .*cspad"):
+        by_name("rayonix")

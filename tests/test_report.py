@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import html
-import json
 import re
 import shutil
 import subprocess
@@ -16,6 +15,7 @@ from conftest import small_beam, small_crystal, small_detector
 from dxtbx.model import Crystal, Experiment, ExperimentList, Goniometer, Scan
 from PIL import Image
 
+from nanobragg_kokkos.images import Images
 from nanobragg_kokkos.job import main as simulate
 from nanobragg_kokkos.nxmx import write_image, write_master
 from nanobragg_kokkos.prediction import predict
@@ -31,7 +31,7 @@ PREFIX = "<script>alert(1)<!--&amp"
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory) -> Path:
-    """Three images with overloads, on a small detector, and a note of how the run went."""
+    """Three images with overloads, on a small detector."""
     directory = tmp_path_factory.mktemp("run")
     detector = small_detector(pixels=200, pixel_mm=0.5)
     detector[0].set_trusted_range((-1, 3000))
@@ -47,8 +47,6 @@ def run(tmp_path_factory) -> Path:
     assert (
         simulate([f"detector.reference={directory / 'small.expt'}", f"output.directory={directory}", *arguments]) == 0
     )
-    times = {"seconds": {"spots": 1.25, "write": [0.1] * 10}, "host": "<b>here"}
-    (directory / f"{PREFIX}_summary.json").write_text(json.dumps(times))
     return directory
 
 
@@ -82,12 +80,68 @@ def test_page_needs_nothing_else_and_text_stays_text(page):
     assert not {"script", "link", "iframe", "b"} & set(read.tags)
     assert "url(" not in page and "@import" not in page
     text = " ".join(read.text)
-    assert f"{PREFIX}: 3 simulated images" in text and "<b>here" in text
+    assert f"{PREFIX}: 3 simulated images" in text
     assert html.escape(PREFIX, quote=False) in page
-    for heading in ("Warnings", "Images", "Spots", "Counts", "Beam and crystals", "The run", "Parameters"):
+    for heading in ("Warnings", "Images", "Spots", "Counts", "Beam and crystals", "Time", "Parameters"):
         assert heading in read.text
-    assert "n_images" in text and "differ from the defaults" in text and "seconds.spots" in text
+    assert "n_images" in text and "differ from the defaults" in text and "images/s; 0 failures." in text
     assert "Overloads: " in text
+
+
+@pytest.mark.parametrize("contents", ["", "[]", '{"images": 3}', '{"images": 3, "ranks": [{}], "seconds": "long"}'])
+def test_damaged_summary_is_left_out(run, contents):
+    path = run / f"{PREFIX}_summary.json"
+    whole = path.read_text()
+    try:
+        path.write_text(contents)
+        assert Run(run).summary is None
+    finally:
+        path.write_text(whole)
+    assert Run(run).summary["images"] == 3
+
+
+def test_images_that_failed_are_told_and_left_out(tmp_path, monkeypatch, capsys):
+    """In a file of 16 bits, in which pixels without a measurement read more than any overload."""
+    make = Images.__call__
+
+    def call(self, image):
+        if image in (0, 2):
+            raise ValueError("no photons")
+        return make(self, image)
+
+    ExperimentList([Experiment(detector=small_detector(100, 1.0), beam=small_beam())]).as_file(str(tmp_path / "d.expt"))
+    arguments = [f"detector.reference={tmp_path / 'd.expt'}", f"output.directory={tmp_path}", "Deff_A=500",
+                 "detector_response.data_type=uint16", "crystal.mosaic_domains=2", "n_images=4"]  # fmt: skip
+    with monkeypatch.context() as patch:
+        patch.setattr(Images, "__call__", call)
+        assert simulate(arguments) == 1
+    capsys.readouterr()
+    assert main([str(tmp_path)]) == 0
+    said = capsys.readouterr().out
+    assert "Warning: Failures: 2 of 4 images could not be made and hold no measurement: 1, 3." in said
+    assert "Overloads" not in said
+    text = " ".join(_Page((tmp_path / "shot_report.html").read_text()).text)
+    assert "Statistics are of images 2 and 4." in text and "2 failures" in text
+    run = Run(tmp_path)
+    assert run.there == [1, 3] and not run.frames[0].masks[0].any() and run.frames[1].masks[0].any()
+
+
+@pytest.mark.parametrize(
+    "names, message",
+    [
+        (("job.phil",), "expected one finished run in this directory (*_master.h5), but there is: none"),
+        (("shot.phil", "shot_00001.h5"), "expected a finished run, but there is no shot_master.h5"),
+        (("shot.phil", "shot_partial_00000.h5"), "expected images, but shot.phil has output.images=False"),
+        (("shot.phil", "shot_reduced.h5"), "expected images, but shot.phil has output.images=False"),
+    ],
+    ids=lambda value: value[-1] if isinstance(value, tuple) else "",
+)
+def test_directory_without_images_says_why(names, message, tmp_path, capsys):
+    for name in names:
+        (tmp_path / name).touch()
+    assert main([str(tmp_path)]) == 1
+    error = capsys.readouterr().err
+    assert error.startswith(f"Sorry: {tmp_path}: ") and error.count("\n") == 1 and message in error
 
 
 def test_figures_are_there_as_png(page, run):
@@ -156,6 +210,8 @@ def test_run_of_which_little_is_known(tmp_path):
     a, b = np.array(pairs).T
     assert np.median(np.hypot(spots.fast[a] - still.fast[b], spots.slow[a] - still.slow[b])) < 0.5
     assert main([str(tmp_path)]) == 0
+    shown = _Page((tmp_path / "run_report.html").read_text()).text
+    assert "0.5° an image, from 10°" in shown
     text = " ".join(_Page((tmp_path / "run_report.html").read_text()).text)
     assert "run.phil is missing or of another version" in text and "not known" in text
 

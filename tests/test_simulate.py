@@ -100,7 +100,9 @@ needs_mpirun = pytest.mark.skipif(not shutil.which("mpirun"), reason="mpirun is 
 def test_files_hold_what_was_simulated(simulate):
     out = simulate("n_images=3", "output.prefix=run7", "mean_energy=9000")
     names = [f"run7{end}" for end in (".phil", ".png", "_00001.h5", "_00002.h5", "_00003.h5", "_master.h5")]
-    assert sorted(path.name for path in out.iterdir()) == names + ["run7_truth.expt", "run7_truth.mtz"]
+    assert sorted(path.name for path in out.iterdir()) == names + [
+        "run7_summary.json", "run7_truth.expt", "run7_truth.mtz",
+    ]  # fmt: skip
 
     images = pixels(out / "run7_master.h5")
     assert images.dtype == np.int32 and images.shape == (3, 160, 160)
@@ -432,7 +434,7 @@ def test_ranks_and_threads_do_not_change_a_byte(detector_file, tmp_path):
         assert done.returncode == 0, done.stderr
         assert done.stdout.count("Try: dials.import") == 1
         # The one thing that differs is where the files are.
-        found[ranks, threads] = {k: v for k, v in contents(out).items() if not k.endswith(".phil")}
+        found[ranks, threads] = {k: v for k, v in contents(out).items() if not k.endswith((".phil", ".json"))}
     assert len(found[1, 1]) == 8
     assert found[1, 1] == found[1, 2] == found[2, 1] == found[3, 1]
 

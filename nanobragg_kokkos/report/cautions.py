@@ -17,8 +17,22 @@ from nanobragg_kokkos.spot_size import FWHM, SpotSize, ripple, wavelength_spread
 # Share of a spot's photons that may depend on where the spot lies between the samples.
 MOST_RIPPLE = 0.1
 
+# Images that failed; of more, the first ones.
+MOST_NAMED = 10
+
 # Share of the pixels that spots alone do not take up.
 MOST_OVERLOADED = 0.01
+
+
+def of_failures(missing: Sequence[int], n_images: int) -> list[str]:
+    """Images, counted from 0, that could not be made."""
+    if not missing:
+        return []
+    names = ", ".join(str(image + 1) for image in missing[:MOST_NAMED]) + (", …" if len(missing) > MOST_NAMED else "")
+    return [
+        f"Failures: {len(missing)} of {counted(n_images, 'image')} could not be made and hold no measurement: {names}. "
+        "The same nanobragg_kokkos.simulate command tries them again."
+    ]
 
 
 def of_images(looked_at: Sequence[Statistics]) -> list[str]:

@@ -12,7 +12,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 import nanobragg_kokkos
-from nanobragg_kokkos import parameters
+from nanobragg_kokkos import parameters, summary
 from nanobragg_kokkos.frames import Frame
 from nanobragg_kokkos.picture import Marks, draw
 from nanobragg_kokkos.picture_layout import lay_out
@@ -80,7 +80,7 @@ def report(run: Run, n_images: int, min_photons: float, pngs: bool) -> Report:
     def plot(figure: Figure, name: str, caption: str) -> Element:
         if pngs:
             made[f"{name}.png"] = figures.as_png(figure)
-        return picture(figures.as_svg(figure), "svg+xml", caption, caption.split(".")[0])
+        return picture(figures.as_svg(figure), "svg+xml", caption, caption.split(".")[0], tall=name == "close_ups")
 
     seen = "image " + _listed(look.images) if len(look.images) == 1 else "images " + _listed(look.images)
     sections = [
@@ -106,8 +106,9 @@ def report(run: Run, n_images: int, min_photons: float, pngs: bool) -> Report:
         element("div", *(plot(*p) for p in _model_plots(look)), class_="figures"),
     ]
     if run.summary is not None:
-        rows = [(element("code", name), value) for name, value in _flat(run.summary)]
-        sections += [element("h2", "The run"), table([("", ""), ("", "number")], rows)]
+        heads = [("Seconds", ""), *((head, "number") for head in summary.COLUMNS.values())]
+        rows = [(name, *summary.cells(row)) for name, row in summary.rows(run.summary)]
+        sections += [element("h2", "Time"), element("p", f"{summary.headline(run.summary)}."), table(heads, rows)]
     sections += [element("h2", "Parameters"), *_parameters(run)]
     sections.append(
         element("footer", f"nanobragg_kokkos {nanobragg_kokkos.__version__}, {os.path.basename(run.master)}")
@@ -116,7 +117,7 @@ def report(run: Run, n_images: int, min_photons: float, pngs: bool) -> Report:
 
 
 def _look(run: Run, n_images: int, min_photons: float) -> _Look:
-    images = sorted({round(k) for k in np.linspace(0, run.n_images - 1, min(n_images, run.n_images))})
+    images = [run.there[round(k)] for k in np.linspace(0, len(run.there) - 1, min(n_images, len(run.there)))]
     light, detector = run.light(0), run.truth[0].detector
     d_min = detector.get_max_resolution(light.beam.get_s0())
     sizes = []
@@ -143,7 +144,7 @@ def _look(run: Run, n_images: int, min_photons: float) -> _Look:
 def _warnings(look: _Look) -> list[str]:
     run = look.run
     params = run.parameters.extract() if run.parameters is not None else None
-    found = cautions.of_images(look.found)
+    found = cautions.of_failures(sorted(run.frames.missing), run.n_images) + cautions.of_images(look.found)
     found += cautions.of_models(
         run.imperfection, run.light(0), run.truth[0].detector, look.sizes, getattr(params, "oversample", 1)
     )
@@ -174,6 +175,10 @@ def _facts(look: _Look) -> list[tuple[str, str]]:
         ("Photons of a pulse", number if np.isfinite(photons).all() else "not known"),
         (_spots_title(look), _range([len(spots) for spots in look.spots])),
     ]
+    scan = run.truth[0].scan
+    if scan is not None:
+        start, width = scan.get_oscillation()
+        found.insert(1, ("Rotation", f"{width:g}° an image, from {start:g}°"))
     return found
 
 
@@ -235,7 +240,8 @@ def _model_plots(look: _Look) -> Iterator[tuple[Figure, str, str]]:
     run = look.run
     yield figures.spectra([run.light(image) for image in look.images]), "spectra", "Spectra of the images looked at."
     yield figures.orientations(run.all_crystals), "orientations", (
-        f"Orientations of {counted(len(run.all_crystals), 'true crystal')}. Directions of the axes seen from the "
+        f"Orientations of {counted(len(run.all_crystals), 'true crystal')}"
+        f"{'' if run.truth[0].scan is None else ', at angle 0 of the rotation'}. Directions of the axes seen from the "
         "source, which is in the middle; circles: angles from the beam. Equal areas hold equally many if all "
         "orientations are as likely."
     )
@@ -300,19 +306,6 @@ def _value(definition: Any) -> str:
         chosen = [word[1:] for word in words if word.startswith("*")]
         return "+".join(chosen) or "None"
     return " ".join(words)
-
-
-def _flat(values: Any, name: str = "") -> Iterator[tuple[str, str]]:
-    """Names and values of nested dictionaries; of longer lists how long they are, and their range."""
-    if isinstance(values, dict):
-        for key, value in values.items():
-            yield from _flat(value, f"{name}.{key}" if name else str(key))
-    elif isinstance(values, list) and len(values) > 4 and all(isinstance(value, (int, float)) for value in values):
-        yield name, f"{len(values)} values, {min(values):.4g} to {max(values):.4g}"
-    elif isinstance(values, list):
-        yield name, ", ".join(map(str, values[:4])) + (f", … ({len(values)})" if len(values) > 4 else "")
-    else:
-        yield name, f"{values:.5g}" if isinstance(values, float) else str(values)
 
 
 def _listed(images: Sequence[int]) -> str:

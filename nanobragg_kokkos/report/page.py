@@ -39,6 +39,8 @@ code{font:.92em ui-monospace,"DejaVu Sans Mono",monospace}
 details{margin:.6rem 0}
 summary{cursor:pointer;color:#286ebe}
 footer{margin-top:2.5rem;font-size:.85rem;color:#56626e}
+.figures+.scroll{margin-top:1.2rem}
+@media (min-width:56rem){figure.tall{grid-row:span 2}}
 @media (max-width:36rem){body{padding:.7rem}td.help,th.help{display:none}}
 @media print{body{max-width:none;padding:0;font-size:10pt}h2{break-after:avoid}
  .figures{grid-template-columns:1fr 1fr}tr{break-inside:avoid}
@@ -60,16 +62,18 @@ def element(tag: str, *children: Element | str, **attributes: str) -> Element:
     return made
 
 
-def picture(contents: bytes, kind: str, caption: str, alternative: str) -> Element:
+def picture(contents: bytes, kind: str, caption: str, alternative: str, tall: bool = False) -> Element:
     """A figure with its caption.
 
     Args:
         contents: of a file.
         kind: of the file: png or svg+xml.
         alternative: what is said in the place of the picture.
+        tall: beside it is room for two others.
     """
     source = f"data:image/{kind};base64,{base64.b64encode(contents).decode('ascii')}"
-    return element("figure", element("img", src=source, alt=alternative), element("figcaption", caption))
+    contained = element("img", src=source, alt=alternative), element("figcaption", caption)
+    return element("figure", *contained, **({"class_": "tall"} if tall else {}))
 
 
 def table(heads: Sequence[tuple[str, str]], rows: Sequence[Sequence[str | Element]]) -> Element:

@@ -21,9 +21,11 @@ from iotbx.reflection_file_reader import any_reflection_file
 from libtbx.utils import Sorry
 
 from nanobragg_kokkos import parameters, response_parameters
+from nanobragg_kokkos.files import Files
 from nanobragg_kokkos.frames import Frames
 from nanobragg_kokkos.prediction import Imperfection, Light, Spots, predict
 from nanobragg_kokkos.specimen import illuminated_volume_mm3
+from nanobragg_kokkos.summary import headline, rows
 
 MASTER_END = "_master.h5"
 
@@ -42,6 +44,8 @@ class Run:
     Args:
         path: the master file, or the directory that it is in.
 
+    n_images, there: how many images it was to have, and which of them, counted from 0, have not failed.
+
     Raises:
         Sorry: it is not there, several are, or what belongs to it is missing or damaged.
     """
@@ -52,6 +56,9 @@ class Run:
         self.frames = Frames([self.master])
         self.truth = self._truth()
         self.n_images = len(self.frames)
+        self.there = [image for image in range(self.n_images) if image not in self.frames.missing]
+        if not self.there:
+            raise Sorry(f"{self.master}: expected an image or more, but all have failed")
 
     def file(self, end: str) -> Path:
         """The run's file whose name ends so, whether it is there or not."""
@@ -103,13 +110,14 @@ class Run:
 
     @cached_property
     def summary(self) -> dict[str, Any] | None:
-        """What the run noted of itself; None if it did not."""
+        """How long the run took, as nanobragg_kokkos.summary has it; None if its file is missing or damaged."""
         path = self.file("_summary.json")
         try:
-            found = json.loads(path.read_text()) if path.is_file() else None
-        except ValueError:
+            found = json.loads(path.read_text())
+            headline(found), rows(found)
+        except (OSError, ValueError, KeyError, TypeError):
             return None
-        return found if isinstance(found, dict) else None
+        return found
 
     @cached_property
     def imperfection(self) -> Imperfection:
@@ -206,9 +214,25 @@ class Run:
         return None if self.parameters is None else getattr(self.parameters.extract(), scope, None)
 
 
+def _why_no_master(directory: Path) -> str | None:
+    """Of a job in a directory that has left something but no master."""
+    for parameters_file in sorted(directory.glob("*.phil")):
+        files = Files(directory, parameters_file.stem)
+        if files.numbers_of_data():
+            return (
+                f"expected a finished run, but there is no {files.master.name}; the same nanobragg_kokkos.simulate command "
+                "makes what is missing"
+            )
+        if files.reduced.is_file() or files.numbers_of_partial_sums():
+            return f"expected images, but {parameters_file.name} has output.images=False: there are only sums"
+    return None
+
+
 def _master(path: Path) -> Path:
     if path.is_dir():
         found = sorted(path.glob("*" + MASTER_END))
+        if not found and (reason := _why_no_master(path)):
+            raise Sorry(f"{path}: {reason}")
         if len(found) != 1:
             names = ", ".join(p.name for p in found[:5]) or "none"
             raise Sorry(f"{path}: expected one finished run in this directory (*{MASTER_END}), but there is: {names}")
