@@ -400,7 +400,8 @@ def _conclude(
     shots = [common.shot(index) for index in range(n_images)]
     pulses = [shot.pulse for shot in shots]
     beams = [pulse.beam for pulse in pulses]
-    write_amplitudes(files.true_amplitudes, common.amplitudes, factor_ev_angstrom / common.scattering.mean_energy)
+    mean_wavelength = factor_ev_angstrom / common.scattering.mean_energy
+    write_amplitudes(files.true_amplitudes, common.amplitudes, mean_wavelength)
     rotation = {"scan": common.scan, "goniometer": common.goniometer}
     if common.scan is None:
         true_beams, true_crystals = beams, [shot.models for shot in shots]
@@ -430,6 +431,8 @@ def _conclude(
             missing=missing,
             photons=[pulse.photons for pulse in pulses],
             beam_size_mm=common.beam_size_mm,
+            # Pulses may have wavelengths of their own.
+            sensor_wavelength=mean_wavelength,
             **rotation,
             description=response_parameters.described(params, common.response, common.saturation),
         )
