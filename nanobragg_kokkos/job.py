@@ -23,6 +23,7 @@ from cctbx import factor_ev_angstrom
 from libtbx.utils import Sorry
 
 from nanobragg_kokkos import (
+    crystal_parameters,
     node_memory,
     nxmx,
     parameters,
@@ -32,6 +33,7 @@ from nanobragg_kokkos import (
     reduction,
     response_parameters,
     simulate_help,
+    spectrum_parameters,
 )
 from nanobragg_kokkos.crew import FirstRank, News, OtherRank, crew
 from nanobragg_kokkos.detector_remarks import remarks
@@ -342,6 +344,8 @@ def _announcement(params: libtbx.phil.scope_extract, common: Experiment, n_ranks
         f"Crystal: {symmetry.space_group_info()}, {cell}; {common.amplitudes.size()} amplitudes "
         f"to {common.amplitudes.d_min():.2f} angstrom",
         *common.scattering.notes,
+        *crystal_parameters.remarks(params, symmetry),
+        *spectrum_parameters.remarks(params),
     ]
     if params.attenuation and common.sensor is None:
         lines.append("detector.reference says nothing of the sensor: attenuation=True has no effect")
