@@ -25,6 +25,9 @@ MOST_VARIATION = 0.1
 # Standard deviations of the cell beyond which no crystal is expected.
 FARTHEST = 5.0
 
+# Unit cells; a domain that is asked to be smaller along an edge is worth a word.
+LEAST_DOMAIN = 0.5
+
 # What follows the structure factors inside crystal { }.
 TEXT = """
   length_um = 3
@@ -106,8 +109,8 @@ def specimen_of(params: libtbx.phil.scope_extract, symmetry: cctbx_crystal.symme
     """The crystals of an experiment, of a unit cell and a space group.
 
     Raises:
-        Sorry: crystal.orientation.file is missing or damaged, or does not go with this symmetry; domains that are
-            larger than the crystal.
+        Sorry: crystal.orientation.file is missing or damaged, or does not go with this symmetry, or has too few
+            crystals; domains that are larger than the crystal.
     """
     crystal, cell = params.crystal, symmetry.unit_cell()
     n_cells = tuple(crystal.n_cells or cells_in_domain(cell, crystal.Deff_A))
@@ -121,6 +124,11 @@ def specimen_of(params: libtbx.phil.scope_extract, symmetry: cctbx_crystal.symme
         orientations = RandomOrientations(symmetry, crystal.count)
     else:
         found = read_crystals(crystal.orientation.file, symmetry)
+        if crystal.count > len(found):
+            raise Sorry(
+                f"crystal.count={crystal.count}: expected at most {len(found)}, the number of crystals in "
+                f"crystal.orientation.file={crystal.orientation.file}, as no image has one of them twice"
+            )
         orientations = RecordedOrientations(found, crystal.count)
     spread = _three(crystal.mosaic_spread_deg)
     blocks = mosaic_blocks(crystal.mosaic_domains, spread, stream(params.seed, "mosaic"))
@@ -135,6 +143,17 @@ def specimen_of(params: libtbx.phil.scope_extract, symmetry: cctbx_crystal.symme
         volume_mm3=illuminated_volume_mm3(crystal.length_um, params.beam.size_mm),
         cell_variation=_three(crystal.cell_variation),
     )
+
+
+def remarks(params: libtbx.phil.scope_extract, symmetry: cctbx_crystal.symmetry) -> list[str]:
+    """A line if mosaic domains are to be smaller than a unit cell."""
+    crystal, longest = params.crystal, max(symmetry.unit_cell().parameters()[:3])
+    if crystal.n_cells is not None or crystal.Deff_A > LEAST_DOMAIN * longest:
+        return []
+    return [
+        f"Warning: crystal.Deff_A={crystal.Deff_A:g} is less than the unit cell, {longest:g} angstrom: domains have one "
+        "along that edge"
+    ]
 
 
 def longest_axes(params: libtbx.phil.scope_extract) -> float:

@@ -22,11 +22,12 @@ def remarks(detector: Detector, energies_eV: np.ndarray, amplitudes: miller.arra
     if beside > 0:
         found.append(f"Detector: the beam passes {beside:.3g} mm beside it")
     lowest, highest = resolution_range(detector, energies_eV)
-    largest = amplitudes.d_max_min()[0]
-    if highest > largest:
+    largest, smallest = amplitudes.d_max_min()
+    if highest > largest or lowest < smallest:
+        known = f"the crystal's largest d is {largest:.3g}" if highest > largest else f"amplitudes end at {smallest:.3g}"
         found.append(
-            f"Detector: no reflection reaches it; the crystal's largest d is {largest:.3g} angstrom, and the detector "
-            f"covers {lowest:.3g} to {highest:.3g} angstrom"
+            f"Detector: no reflection reaches it; {known} angstrom, and the detector covers {lowest:.3g} to "
+            f"{highest:.3g} angstrom"
         )
     return found
 

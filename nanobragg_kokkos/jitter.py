@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from nanobragg_kokkos.pulses import pulse_of
+from nanobragg_kokkos.pulses import mean_step, pulse_of, stepped
 from nanobragg_kokkos.shot import Pulse
 from nanobragg_kokkos.streams import stream
 
@@ -45,9 +45,9 @@ class JitteringPulses:
         energies = self.pulses.energies_eV
         if self.energy_eV == 0:
             return energies
-        step = np.ptp(energies) / (len(energies) - 1) if len(energies) > 1 else self.energy_eV
-        more = step * np.arange(1, math.ceil(FARTHEST * self.energy_eV / step) + 1)
-        return np.concatenate([energies[0] - more[::-1], energies, energies[-1] + more])
+        step = mean_step(energies) if len(energies) > 1 else min(mean_step(energies), self.energy_eV)
+        farthest = step * math.ceil(FARTHEST * self.energy_eV / step)
+        return stepped(energies[0] - farthest, energies[-1] + farthest, step)
 
     def __call__(self, image: int, seed: int) -> Pulse:
         pulse = self.pulses(image, seed)

@@ -23,6 +23,7 @@ from cctbx import factor_ev_angstrom
 from libtbx.utils import Sorry
 
 from nanobragg_kokkos import (
+    crystal_parameters,
     node_memory,
     nxmx,
     parameters,
@@ -32,6 +33,7 @@ from nanobragg_kokkos import (
     reduction,
     response_parameters,
     simulate_help,
+    spectrum_parameters,
     summary,
 )
 from nanobragg_kokkos.crew import FirstRank, News, OtherRank, crew
@@ -348,6 +350,8 @@ def _announcement(params: libtbx.phil.scope_extract, common: Experiment, n_ranks
         f"Crystal: {symmetry.space_group_info()}, {cell}; {common.amplitudes.size()} amplitudes "
         f"to {common.amplitudes.d_min():.2f} angstrom",
         *common.scattering.notes,
+        *crystal_parameters.remarks(params, symmetry),
+        *spectrum_parameters.remarks(params),
     ]
     if params.attenuation and common.sensor is None:
         lines.append("detector.reference says nothing of the sensor: attenuation=True has no effect")
@@ -408,7 +412,8 @@ def _conclude(
     shots = [common.shot(index) for index in range(n_images)]
     pulses = [shot.pulse for shot in shots]
     beams = [pulse.beam for pulse in pulses]
-    write_amplitudes(files.true_amplitudes, common.amplitudes, factor_ev_angstrom / common.scattering.mean_energy)
+    mean_wavelength = factor_ev_angstrom / common.scattering.mean_energy
+    write_amplitudes(files.true_amplitudes, common.amplitudes, mean_wavelength)
     rotation = {"scan": common.scan, "goniometer": common.goniometer}
     if common.scan is None:
         true_beams, true_crystals = beams, [shot.models for shot in shots]
@@ -439,6 +444,8 @@ def _conclude(
             missing=missing,
             photons=[pulse.photons for pulse in pulses],
             beam_size_mm=common.beam_size_mm,
+            # Pulses may have wavelengths of their own.
+            sensor_wavelength=mean_wavelength,
             **rotation,
             description=response_parameters.described(params, common.response, common.saturation),
         )

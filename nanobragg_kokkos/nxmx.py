@@ -186,6 +186,7 @@ def write_master(
     photons: float | Sequence[float] | None = None,
     beam_size_mm: float | None = None,
     exposure_s: float | None = None,
+    sensor_wavelength: float | None = None,
     scan: Scan | None = None,
     goniometer: Goniometer | None = None,
     sample_name: str = "crystal",
@@ -208,6 +209,8 @@ def write_master(
         photons: of the beam in the exposure, for all images, or one number an image.
         beam_size_mm: side of the beam's square cross-section.
         exposure_s: of an image.
+        sensor_wavelength: at which the detector's attenuation coefficients are (angstrom). None: that of the first
+            image, at which dxtbx will look them up.
         scan, goniometer: for a rotation about one axis; None for stills.
         sample_name, description: of the sample and of the detector, for people.
 
@@ -260,7 +263,7 @@ def write_master(
         if exposure_s is not None:
             nexus.quantity(group, "count_time", exposure_s, "s")
             nexus.quantity(group, "frame_time", exposure_s, "s")
-        write_detector(group, detector, rows, beams[0].get_wavelength())
+        write_detector(group, detector, rows, sensor_wavelength or beams[0].get_wavelength())
         write_mask(group, detector, masks, MASKED[dtype])
 
 

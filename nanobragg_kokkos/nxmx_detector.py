@@ -79,7 +79,7 @@ def write_detector(group: h5py.Group, detector: Detector, rows: Sequence[int], w
 
     Args:
         rows: first row of each panel in the stored array.
-        wavelength: at which dxtbx will look the sensor's absorption up (angstrom).
+        wavelength: at which the panels' attenuation coefficients are (angstrom).
     """
     material, thickness_mm = _sensor(detector, wavelength)
     nexus.field(group, "sensor_material", material)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Iterator, Mapping
+from typing import Callable, Iterator, Mapping
 
 import iotbx.pdb
 from cctbx import adptbx, crystal, factor_ev_angstrom, miller, sgtbx, uctbx, xray
@@ -14,7 +14,7 @@ from iotbx.pdb import mmcif
 from libtbx import smart_open
 from libtbx.utils import Sorry
 
-from nanobragg_kokkos import cif_text
+from nanobragg_kokkos import cif_text, given_symmetry
 from nanobragg_kokkos.anomalous import AnomalousScattering
 
 # Rubredoxin from Pyrococcus furiosus, PDB entry 1BRF (Bau et al. 1998, J. Biol. Inorg. Chem. 3, 484-493): 54 residues
@@ -47,12 +47,16 @@ def default_coordinates() -> str:
 
 
 def read_coordinates(
-    path: str, unit_cell: uctbx.unit_cell | None = None, space_group: sgtbx.space_group_info | None = None
+    path: str,
+    unit_cell: uctbx.unit_cell | None = None,
+    space_group: sgtbx.space_group_info | None = None,
+    warn: Callable[[str], None] = lambda line: None,
 ) -> xray.structure:
     """The atoms of a PDB or mmCIF file, which may be compressed (.gz), and the symmetry of their crystal.
 
     Args:
         unit_cell, space_group: take the place of what the file says.
+        warn: is called with a line for each of them that contradicts the file.
 
     Raises:
         Sorry: the file is not there or is damaged, or there is no unit cell or space group that makes sense.
@@ -66,7 +70,9 @@ def read_coordinates(
         atoms = records.atoms()
         if not len(atoms):
             raise ValueError("it has no atoms")
-    symmetry = _symmetry(name, unit_cell or given.unit_cell(), space_group or given.space_group_info(), len(atoms))
+    symmetry = _symmetry(name, given, unit_cell, space_group, len(atoms))
+    for line in given_symmetry.contradictions(name, given, unit_cell, space_group):
+        warn(line)
     with _naming_damage(name):
         return records.xray_structure_simple(crystal_symmetry=symmetry)
 
@@ -209,24 +215,27 @@ def _records(path: str) -> iotbx.pdb.pdb_input_mixin:
 
 
 def _symmetry(
-    name: str, unit_cell: uctbx.unit_cell | None, space_group: sgtbx.space_group_info | None, n_atoms: int
+    name: str,
+    of_file: crystal.symmetry,
+    unit_cell: uctbx.unit_cell | None,
+    space_group: sgtbx.space_group_info | None,
+    n_atoms: int,
 ) -> crystal.symmetry:
-    if unit_cell is None:
+    if not (unit_cell or of_file.unit_cell()):
         place = "a unit cell (CRYST1, or _cell in mmCIF) in this file"
         raise Sorry(f"{name}: expected {place}; else give crystal.unit_cell")
-    if space_group is None:
+    if not (space_group or of_file.space_group_info()):
         place = "a space group (CRYST1, or _symmetry in mmCIF) in this file"
         raise Sorry(f"{name}: expected {place}; else give crystal.space_group")
-    cell = " ".join(f"{value:g}" for value in unit_cell.parameters())
-    if not space_group.group().is_compatible_unit_cell(unit_cell):
-        raise Sorry(f"crystal.unit_cell={cell}: expected a cell that has the symmetry of space group {space_group}")
-    room = unit_cell.volume() / space_group.group().order_z()
+    symmetry = given_symmetry.chosen(name, of_file, unit_cell, space_group)
+    room = symmetry.unit_cell().volume() / symmetry.space_group().order_z()
     if room < n_atoms * ANGSTROM3_AN_ATOM:
         raise Sorry(
-            f"crystal.unit_cell={cell}: expected a cell with room for the {n_atoms} atoms of {name}, "
-            f"but in space group {space_group} each has {room / n_atoms:.2g} angstrom^3"
+            f"crystal.unit_cell={given_symmetry.numbers(symmetry.unit_cell())}: expected a cell with room for the "
+            f"{n_atoms} atoms of {name}, but in space group {symmetry.space_group_info()} each has "
+            f"{room / n_atoms:.2g} angstrom^3"
         )
-    return crystal.symmetry(unit_cell=unit_cell, space_group_info=space_group)
+    return symmetry
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Sequence
 
@@ -13,6 +14,9 @@ from nanobragg_kokkos.shot import Pulse
 
 # Energies (eV), ascending, and relative weights.
 Spectrum = tuple[np.ndarray, np.ndarray]
+
+# eV. Pulses whose energies move may have any in a range, which is told at distances that are no longer than this.
+LONGEST_STEP_EV = 1.0
 
 
 def pulse_of(spectrum: Spectrum, photons: float) -> Pulse:
@@ -70,16 +74,27 @@ class RecordedPulses:
 
     @property
     def energies_eV(self) -> np.ndarray:
-        """Ascending, from the lowest to the highest of all images; those of each, if images have the same."""
+        """Ascending, from the lowest to the highest of all images; those of each, if images have the same, else at even
+        distances."""
         first = self.spectra[0][0]
         if all(energies is first or np.array_equal(energies, first) for energies, _ in self.spectra):
             return first
         lowest = min(energies[0] for energies, _ in self.spectra)
         highest = max(energies[-1] for energies, _ in self.spectra)
-        return np.linspace(lowest, highest, max(len(energies) for energies, _ in self.spectra))
+        return stepped(lowest, highest, min(mean_step(energies) for energies, _ in self.spectra))
 
     def __call__(self, image: int, seed: int) -> Pulse:
         return pulse_of(self.spectra[image % len(self.spectra)], self.photons)
+
+
+def mean_step(energies: np.ndarray) -> float:
+    """The mean distance of ascending energies, eV, as far as it is no longer than LONGEST_STEP_EV."""
+    return min(LONGEST_STEP_EV, float(np.ptp(energies)) / (len(energies) - 1)) if len(energies) > 1 else LONGEST_STEP_EV
+
+
+def stepped(lowest: float, highest: float, step: float) -> np.ndarray:
+    """Energies at even distances, no longer than a step, from the lowest to the highest."""
+    return np.linspace(lowest, highest, math.ceil((highest - lowest) / step - 1e-6) + 1)
 
 
 def even_energies(mean_energy: float, nchannels: int, channel_width: float) -> np.ndarray:

@@ -15,7 +15,7 @@ from cctbx.array_family import flex
 from libtbx import smart_open
 from libtbx.utils import Sorry
 
-from nanobragg_kokkos import cif_text, mtz_header
+from nanobragg_kokkos import cif_text, given_symmetry, mtz_header
 
 NAME = "crystal.structure_factors.file"
 LABEL = "crystal.structure_factors.label"
@@ -27,10 +27,12 @@ ANGLE_TOLERANCE_DEG = 3.0
 
 @dataclass(frozen=True, eq=False)
 class ReadAmplitudes:
-    """What a file of reflections gives: amplitudes in its space group, and what they were made of."""
+    """What a file of reflections gives: amplitudes in its space group, what they were made of, and a line for each thing
+    that was given and contradicts the file."""
 
     amplitudes: miller.array
     description: str
+    warnings: tuple[str, ...] = ()
 
 
 def read_amplitudes(
@@ -60,9 +62,9 @@ def read_amplitudes(
     with _naming_damage(name):
         arrays = _arrays(path)
     array = _chosen(name, arrays, label)
+    of_file = array.crystal_symmetry() or crystal.symmetry()
     array = array.customized_copy(
-        crystal_symmetry=_symmetry(name, array.crystal_symmetry() or crystal.symmetry(), unit_cell, space_group),
-        info=array.info(),
+        crystal_symmetry=_symmetry(name, of_file, unit_cell, space_group), info=array.info()
     )
     with _naming_damage(name):
         amplitudes, how = _amplitudes(array)
@@ -71,7 +73,8 @@ def read_amplitudes(
         amplitudes = amplitudes.select(keep)
         if not amplitudes.size():
             raise ValueError("it has no amplitudes")
-    return ReadAmplitudes(amplitudes, f"{_label(array)}, {how}")
+    warnings = given_symmetry.contradictions(name, of_file, unit_cell, space_group)
+    return ReadAmplitudes(amplitudes, f"{_label(array)}, {how}", warnings)
 
 
 def _arrays(path: str) -> list[miller.array]:
@@ -138,8 +141,9 @@ def _symmetry(
         raise Sorry(f"{name}: expected a space group in this file; else give crystal.space_group")
     if unit_cell and in_file and not unit_cell.is_similar_to(in_file, LENGTH_TOLERANCE, ANGLE_TOLERANCE_DEG):
         raise Sorry(
-            f"crystal.unit_cell={_numbers(unit_cell)}: expected None or a cell within {100 * LENGTH_TOLERANCE:g} % and "
-            f"{ANGLE_TOLERANCE_DEG:g} degrees of that of {name}, {_numbers(in_file)}"
+            f"crystal.unit_cell={given_symmetry.numbers(unit_cell)}: expected None or a cell within "
+            f"{100 * LENGTH_TOLERANCE:g} % and {ANGLE_TOLERANCE_DEG:g} degrees of that of {name}, "
+            f"{given_symmetry.numbers(in_file)}"
         )
     if space_group and group_in_file:
         of_file, asked_for = (info.group().build_derived_point_group() for info in (group_in_file, space_group))
@@ -148,10 +152,7 @@ def _symmetry(
                 f"crystal.space_group={space_group}: expected None or a group with the point group of that of {name}, "
                 f"{group_in_file}"
             )
-    cell, group = unit_cell or in_file, space_group or group_in_file
-    if not group.group().is_compatible_unit_cell(cell):
-        raise Sorry(f"crystal.unit_cell={_numbers(cell)}: expected a cell that has the symmetry of space group {group}")
-    return crystal.symmetry(unit_cell=cell, space_group_info=group)
+    return given_symmetry.chosen(name, given, unit_cell, space_group)
 
 
 def _amplitudes(array: miller.array) -> tuple[miller.array, str]:
@@ -172,10 +173,6 @@ def _amplitudes(array: miller.array) -> tuple[miller.array, str]:
         array = scaled
     array = array.customized_copy(data=flex.abs(array.data().as_double()), sigmas=None)
     return array.set_observation_type_xray_amplitude(), how
-
-
-def _numbers(cell: uctbx.unit_cell) -> str:
-    return " ".join(f"{value:g}" for value in cell.parameters())
 
 
 @contextmanager

@@ -56,8 +56,12 @@ def validate(params: libtbx.phil.scope_extract) -> None:
         Sorry: with the name of the parameter and what was expected.
     """
     scan = params.scan
-    if not scan.width_deg and scan.steps is not libtbx.Auto:
+    if scan.width_deg:
+        return
+    if scan.steps is not libtbx.Auto:
         raise Sorry(f"scan.steps={scan.steps}: expected scan.width_deg with it")
+    if scan.start_deg != 0:
+        raise Sorry(f"scan.start_deg={scan.start_deg:g}: expected scan.width_deg with it")
 
 
 def sweep_of(params: libtbx.phil.scope_extract, specimen: Specimen, d_min: float) -> Sweep | None:

@@ -104,9 +104,9 @@ def _calculated(
     params: libtbx.phil.scope_extract, d_min: float, energies_eV: np.ndarray, mean_energy: float
 ) -> CrystalScattering:
     given = params.crystal
-    structure = protein.read_coordinates(
-        given.pdb.file or protein.default_coordinates(), given.unit_cell, given.space_group
-    )
+    notes: list[str] = []
+    path = given.pdb.file or protein.default_coordinates()
+    structure = protein.read_coordinates(path, given.unit_cell, given.space_group, warn=notes.append)
     if given.b_iso is not None:
         structure = protein.with_mean_b(structure, given.b_iso)
     n_reflections = 4 / 3 * np.pi * structure.unit_cell().volume() / d_min**3
@@ -120,16 +120,17 @@ def _calculated(
     energies = anomalous.channel_energies(table, elements, energies_eV, mean_energy, given.anomalous_channels)
     _require_room(structure.unit_cell(), d_min, len(energies))
     channels = calculated_channels(structure, d_min, energies, table, given.k_sol, given.b_sol)
-    notes = ()
     if len(energies) == 1:
         amplitudes = channels.channel(0)
     else:
         amplitudes = channels.at(_factors_at(table, elements, energies, mean_energy))
-        notes = (
+        notes.append(
             f"Structure factors: {len(energies)} channels, {energies[0]:g} to {energies[-1]:g} eV, "
-            "with f' and f'' of each",
+            "with f' and f'' of each"
         )
-    return CrystalScattering(structure.crystal_symmetry(), amplitudes, mean_energy, channels, energies, notes)
+    return CrystalScattering(
+        structure.crystal_symmetry(), amplitudes, mean_energy, channels, energies, tuple(notes)
+    )
 
 
 def _factors_at(
@@ -147,7 +148,7 @@ def _measured(params: libtbx.phil.scope_extract, d_min: float, mean_energy: floa
     if BoxLayout.of(amplitudes.unit_cell(), amplitudes.d_min(), 1).n_amplitudes > MOST_AMPLITUDES:
         raise Sorry(f"crystal.structure_factors.file={path}: expected indices that span less than 2**31 reflections")
     complete = f"{100 * amplitudes.completeness():.1f} % of the reflections are there"
-    notes = [f"Structure factors: {read.description}; {complete}"]
+    notes = [*read.warnings, f"Structure factors: {read.description}; {complete}"]
     ends = amplitudes.d_min()
     if ends > d_min * (1 + RESOLUTION_TOLERANCE):
         notes.append(

@@ -61,7 +61,10 @@ def read_spectra(path: str) -> list[Spectrum]:
 
 def _of_text(path: str) -> list[Spectrum]:
     with open(path, encoding="utf-8") as file:
-        table = np.loadtxt((line.replace(",", " ") for line in file), ndmin=2)
+        rows = [line.replace(",", " ") for line in file if line.split("#")[0].strip()]
+    if not rows:
+        raise ValueError("it has no numbers")
+    table = np.loadtxt(rows, ndmin=2)
     if table.shape[1] < 2:
         raise ValueError("it has no two columns")
     return [(table[:, 0], column) for column in table[:, 1:].T]

@@ -108,6 +108,25 @@ def validate(params: libtbx.phil.scope_extract) -> None:
             )
 
 
+def remarks(params: libtbx.phil.scope_extract) -> list[str]:
+    """A line for each way in which the energies do not follow a spectrum of spectrum.fwhm."""
+    given = params.spectrum
+    if given.shape == "file" or given.nchannels == 1:
+        return []
+    covered = given.nchannels * given.channel_width
+    if covered < given.fwhm:
+        return [
+            f"Warning: spectrum.fwhm={given.fwhm:g} is more than spectrum.nchannels={given.nchannels} energies cover, "
+            f"{covered:g} eV"
+        ]
+    if given.channel_width > given.fwhm:
+        return [
+            f"Warning: spectrum.fwhm={given.fwhm:g} is less than spectrum.channel_width={given.channel_width:g}, "
+            "from one energy to the next"
+        ]
+    return []
+
+
 def pulses_of(params: libtbx.phil.scope_extract) -> Any:
     """The pulses of an experiment: of an image and a seed, the pulse; and their mean_eV and energies_eV.
 

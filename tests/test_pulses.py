@@ -171,10 +171,14 @@ def test_columns_are_spectra(columns):
 
 def test_energies_span_those_of_all_images():
     spectra = [(np.array([9000.0, 9010, 9020]), np.ones(3)), (np.array([9005.0, 9035]), np.ones(2))]
-    assert RecordedPulses(spectra, 1e9).energies_eV.tolist() == [9000, 9017.5, 9035]
+    assert RecordedPulses(spectra, 1e9).energies_eV == pytest.approx(9000 + np.arange(36))
+    single = [(np.array([energy]), np.ones(1)) for energy in (9010.0, 9000, 9004.5)]
+    assert RecordedPulses(single, 1e9).energies_eV == pytest.approx(9000 + np.arange(11))
     one = EqualPulses(pulse_of((np.array([9000.0]), np.ones(1)), 1e9))
-    assert JitteringPulses(one, 1e9, 2.0, None).energies_eV == pytest.approx(9000 + np.arange(-10, 11, 2))
+    assert JitteringPulses(one, 1e9, 2.0, None).energies_eV == pytest.approx(9000 + np.arange(-10, 11))
     assert JitteringPulses(one, 1e9, 0.0, 0.1).energies_eV is one.energies_eV
+    coarse = EqualPulses(pulse_of((np.array([9000.0, 9010]), np.ones(2)), 1e9))
+    assert JitteringPulses(coarse, 1e9, 0.5, None).energies_eV == pytest.approx(np.arange(8997, 9014))
 
 
 def test_mean_energy_is_that_of_the_file(columns):

@@ -1,0 +1,58 @@
+"""Unit cells and space groups that a user gives in place of a file's: how they fit with it and with each other."""
+
+from __future__ import annotations
+
+from cctbx import crystal, sgtbx, uctbx
+from libtbx.utils import Sorry
+
+# How far a given cell may be from a file's before it is worth a word: changes with temperature are smaller.
+LENGTHS = 0.01
+ANGLES_DEG = 1.0
+
+
+def chosen(
+    file: str,
+    of_file: crystal.symmetry,
+    unit_cell: uctbx.unit_cell | None,
+    space_group: sgtbx.space_group_info | None,
+) -> crystal.symmetry:
+    """What is given, or else what the file says, each of which has to be there.
+
+    Args:
+        file: the parameter that names it, and its name.
+
+    Raises:
+        Sorry: the cell does not have the symmetry of the space group.
+    """
+    cell, group = unit_cell or of_file.unit_cell(), space_group or of_file.space_group_info()
+    if not group.group().is_compatible_unit_cell(cell):
+        if unit_cell is not None:
+            wrong = f"crystal.unit_cell={numbers(cell)}: expected a cell that has the symmetry of space group {group}"
+        elif space_group is not None:
+            wrong = f"crystal.space_group={group}: expected a group whose symmetry the cell of {file} has"
+            wrong = f"{wrong}, {numbers(cell)}; else give crystal.unit_cell"
+        else:
+            wrong = f"{file}: expected a cell that has the symmetry of its space group {group}, not {numbers(cell)}"
+        raise Sorry(wrong)
+    return crystal.symmetry(unit_cell=cell, space_group_info=group)
+
+
+def contradictions(
+    file: str,
+    of_file: crystal.symmetry,
+    unit_cell: uctbx.unit_cell | None,
+    space_group: sgtbx.space_group_info | None,
+) -> tuple[str, ...]:
+    """A line for each thing that is given and unlike what the file says."""
+    found = []
+    cell, group = of_file.unit_cell(), of_file.space_group_info()
+    if unit_cell and cell and not unit_cell.is_similar_to(cell, LENGTHS, ANGLES_DEG):
+        found.append(f"Warning: crystal.unit_cell={numbers(unit_cell)} takes the place of {numbers(cell)} in {file}")
+    if space_group and group and space_group.group() != group.group():
+        found.append(f"Warning: crystal.space_group={space_group} takes the place of {group} in {file}")
+    return tuple(found)
+
+
+def numbers(cell: uctbx.unit_cell) -> str:
+    """Its six parameters, as text."""
+    return " ".join(f"{value:g}" for value in cell.parameters())
