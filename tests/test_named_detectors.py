@@ -243,7 +243,7 @@ REFUSED = {
     "name=cspad distance_mm=0": "detector.distance_mm=0.0: expected more than 0 mm",
     "name=cspad offset_mm=-100": "detector.offset_mm=-100: expected one that leaves the detector downstream",
     "name=cspad beam_center_mm=1,2": "detector.beam_center_mm=1,2: expected None with a detector of 64 panels",
-    "beam_center_mm=1": "detector.beam_center_mm=[1.0]: expected None or two numbers, fast and slow, in mm",
+    "beam_center_mm=1": "detector.beam_center_mm=1.0: expected None or two numbers, fast and slow, in mm",
     "beam_center_mm=1,nan": "expected None or two numbers, fast and slow, in mm",
     "beam_center_shift_mm=left,right": "detector.beam_center_shift_mm=left,right: expected numbers",
     "beam_center_mm=1,2 beam_center_shift_mm=3,4": "detector.beam_center_shift_mm=3,4: expected None with",

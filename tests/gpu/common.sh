@@ -8,7 +8,7 @@ use_python() {
     PYTHONPATH="$clone:$programs" PYTHONNOUSERSITE=1 PYTHONPYCACHEPREFIX="${scratch:?}/bytecode" PYTHONUNBUFFERED=1
     LC_ALL=C.UTF-8 OPENBLAS_NUM_THREADS=1
     # Where Debian's packages would look in the machine's own folders.
-    CLIBD="$root/usr/share/ccp4" MATPLOTLIBRC="$root/usr/lib/python3/dist-packages/matplotlib/mpl-data"
+    HDF5_PLUGIN_PATH="$root/usr/lib/x86_64-linux-gnu/hdf5/serial/plugins" CLIBD="$root/usr/share/ccp4" MATPLOTLIBRC="$root/usr/lib/python3/dist-packages/matplotlib/mpl-data"
     MPLCONFIGDIR="$scratch/matplotlib")
   [[ -z $libraries ]] || python+=(LD_LIBRARY_PATH="$libraries")
   python+=("$root/usr/bin/python3")
