@@ -9,8 +9,8 @@ import sys
 from libtbx.utils import Sorry
 
 
-def run(args: list[str]) -> None:
-    """Prints the information; raises Sorry if the compiled extension is missing."""
+def run(args: list[str]) -> int:
+    """Prints the information; returns the exit code. Raises Sorry if the compiled extension is missing."""
     parser = argparse.ArgumentParser(
         prog="nanobragg_kokkos.info",
         usage="\n  nanobragg_kokkos.info\n  nanobragg_kokkos.info --json",
@@ -20,12 +20,13 @@ def run(args: list[str]) -> None:
     parser.add_argument("--json", action="store_true", help="write JSON instead of lines for people")
     options = parser.parse_args(args)
     try:
+        from nanobragg_kokkos import command
         from nanobragg_kokkos.info import as_text, information
     except ImportError as error:
         raise Sorry(str(error)) from None
     found = information()
-    print(json.dumps(found, indent=1) if options.json else as_text(found))
+    return command.run(lambda: print(json.dumps(found, indent=1) if options.json else as_text(found), flush=True))
 
 
 if __name__ == "__main__":
-    run(sys.argv[1:])
+    sys.exit(run(sys.argv[1:]))

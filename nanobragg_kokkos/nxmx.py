@@ -83,7 +83,7 @@ def stored_shape(shapes: Sequence[tuple[int, int]]) -> tuple[int, int]:
 
 
 def images_of(path: str | os.PathLike) -> tuple[int, list[int]]:
-    """How many images a data file has room for, and which of them, counted from 0, are missing.
+    """How many images a data file or master has room for, and which of them, counted from 0, are missing.
 
     Raises:
         OSError: the file cannot be read, or is none of images.

@@ -234,7 +234,8 @@ def test_summary_tells_what_each_rank_has_done_and_what_failed(arguments, tmp_pa
     assert main(arguments(out, "n_images=8")) == 0
     found = json.loads((out / "shot_summary.json").read_text())
     assert (found["images"], found["failed_images"], len(found["ranks"])) == (2, [], 1)
-    code, _, _ = run(1, "os.kill(os.getpid(), signal.SIGKILL)", arguments(out, "n_images=8", "seed=2", "overwrite=True"))
+    others = ("n_images=8", "seed=2", "overwrite=True")
+    code, _, _ = run(1, "os.kill(os.getpid(), signal.SIGKILL)", arguments(out, *others))
     assert code == -signal.SIGKILL
     assert not (out / "shot_summary.json").exists()
 

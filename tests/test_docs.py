@@ -49,7 +49,8 @@ def test_commands_run_as_they_stand(document, tmp_path):
 def assert_tutorial_keeps_its_promises(directory: Path, said: str) -> None:
     names = ("simulated/shot_report.html", "shot_master_2.png", "spot.png", "indexed.expt")
     assert [name for name in names if not (directory / name).is_file()] == []
-    (promised,) = re.findall(r"^    Written to .*?\n\n", (CLONE / "docs/tutorial.md").read_text(), re.DOTALL | re.MULTILINE)
+    tutorial = (CLONE / "docs" / "tutorial.md").read_text()
+    (promised,) = re.findall(r"^    Written to .*?\n\n", tutorial, re.DOTALL | re.MULTILINE)
     assert textwrap.dedent(promised).strip() in said
     # "some hundredths of a degree"
     first = re.search(r"Rotation of (-?[\d.]+) degrees", said)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 
@@ -53,3 +54,14 @@ def test_parameters_of_the_help_are_told_with_default_and_meaning():
     for name in simulate_help.COMMON:
         (line,) = [line for line in lines if line.startswith(f"  {name}=")]
         assert line.startswith(f"  {name}={command.default(known[name])}") and len(line.split()) > 2
+
+
+@pytest.mark.parametrize("name", ["info", "view"])
+def test_reader_that_has_gone_is_nothing_to_complain_about(name):
+    read, write = os.pipe()
+    os.close(read)
+    command_line = str(TESTS.parent / "command_line" / f"{name}.py")
+    options = [] if name == "info" else ["--help"]
+    done = subprocess.run([sys.executable, command_line, *options], stdout=write, stderr=subprocess.PIPE, text=True)
+    os.close(write)
+    assert (done.returncode, done.stderr) == (141, "")

@@ -220,8 +220,8 @@ def _why_no_master(directory: Path) -> str | None:
         files = Files(directory, parameters_file.stem)
         if files.numbers_of_data():
             return (
-                f"expected a finished run, but there is no {files.master.name}; the same nanobragg_kokkos.simulate command "
-                "makes what is missing"
+                f"expected a finished run, but there is no {files.master.name}; the same nanobragg_kokkos.simulate "
+                "command makes what is missing"
             )
         if files.reduced.is_file() or files.numbers_of_partial_sums():
             return f"expected images, but {parameters_file.name} has output.images=False: there are only sums"
