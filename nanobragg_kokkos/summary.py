@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any, Sequence
 
 from nanobragg_kokkos.atomic import whole_file
-
 from nanobragg_kokkos.crew import Failure
 from nanobragg_kokkos.output import Times
 from nanobragg_kokkos.progress import counted, duration
