@@ -184,7 +184,7 @@ def test_energies_span_those_of_all_images():
 def test_mean_energy_is_that_of_the_file(columns):
     params = parameters.parse(["spectrum.shape=file", f"spectrum.file={columns}", "detector.distance_mm=900"]).extract()
     experiment = models.experiment(params)
-    assert params.beam.mean_energy == pytest.approx(pulses_of(params).mean_eV)
+    assert experiment.scattering.mean_energy == pytest.approx(pulses_of(params).mean_eV)
     angle = np.arctan2(np.hypot(1920, 1920) * 0.088, 900)
     assert experiment.amplitudes.d_min() == pytest.approx(factor_ev_angstrom / 7125 / 2 / np.sin(angle / 2), rel=0.01)
     with pytest.raises(Sorry, match="beam.mean_energy=9000: expected None or an energy that .* covers, 7100 to 7125"):
