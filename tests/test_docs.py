@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -13,6 +14,8 @@ from pathlib import Path
 import libtbx.load_env
 import pytest
 from conftest import TESTS
+
+from nanobragg_kokkos import benchmark_parameters, parameters
 
 CLONE = TESTS.parent
 DOCUMENTS = sorted([*CLONE.glob("*.md"), *CLONE.glob("docs/*.md"), *CLONE.glob("tests/*/*.md")])
@@ -66,6 +69,26 @@ def test_reference_of_parameters_is_up_to_date():
         text=True,
     )
     assert done.returncode == 0, done.stderr
+
+
+def calls(document: Path) -> list[tuple[str, list[str]]]:
+    """The calls of simulate and benchmark in a document: command and arguments."""
+    text = document.read_text().replace("\\\n", " ")
+    found = re.findall(r"(?:nanobragg_kokkos\.|\./bootstrap )(simulate|benchmark) ([^`#\n]*=[^`#\n]*)", text)
+    return [(command, shlex.split(arguments)) for command, arguments in found]
+
+
+@pytest.mark.parametrize("document", [d for d in DOCUMENTS if calls(d)], ids=lambda document: document.name)
+def test_calls_make_sense(document, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for command, arguments in calls(document):
+        for name in arguments:
+            if "=" not in name and not name.startswith("-"):
+                Path(name).touch()
+        if command == "simulate":
+            parameters.validate(parameters.parse(arguments).extract())
+        else:
+            parameters.parse(arguments, benchmark_parameters.phil_scope)
 
 
 def prose(document: Path) -> list[str]:
