@@ -37,6 +37,9 @@ STYLE = {
 CLOSE_UPS = 12
 MOST_POINTS = 5000
 
+# Of its background: weaker spots are not shown.
+LEAST_SIGNAL = 1e-3
+
 
 def as_svg(figure: Figure) -> bytes:
     """The contents of an SVG file."""
@@ -162,8 +165,10 @@ def signal(looked_at: Sequence[Statistics], shells: Shells) -> Figure:
         figure, axes = _by_resolution(shells)
         inverse_d = np.concatenate([1 / s.measured.spots.d for s in looked_at])
         ratio = np.concatenate([s.measured.signal_to_background for s in looked_at])
-        good = np.isfinite(ratio) & (ratio > 0)
-        some = np.flatnonzero(good)[:: max(1, good.sum() // MOST_POINTS)]
+        good = np.isfinite(ratio)
+        # What noise alone makes of a spot may be next to nothing, or less, and would stretch the scale.
+        shown = good & (ratio > LEAST_SIGNAL)
+        some = np.flatnonzero(shown)[:: max(1, shown.sum() // MOST_POINTS)]
         axes.scatter(inverse_d[some], ratio[some], s=10, color=BLUE, alpha=0.5, lw=0, label="a spot")
         # Shells several times as wide, so that there are spots in each.
         edges = shells.edges[::5]
@@ -175,7 +180,7 @@ def signal(looked_at: Sequence[Statistics], shells: Shells) -> Figure:
         axes.plot(edges + 0.5 * edges[1], medians, "o-", color=ORANGE, label="median")
         axes.set_yscale("log")
         axes.set_ylabel("photons of a spot / of its background")
-        axes.legend(loc="upper right")
+        axes.legend(loc="best", frameon=True)
         return figure
 
 
