@@ -278,11 +278,18 @@ def fuzz(directory: Path, small: bool) -> bool:
     reference = small_detector(directory, 20)
     quick = [f"detector.reference={reference}", "crystal.mosaic_domains=1", "spectrum.nchannels=1", "n_images=1"]
     assert outcome([*quick, f"output.directory={directory / 'image'}"], directory)[0] == "done"
-    master = directory / "image" / "shot_master.h5"
+    spectra = directory / "spectra.txt"
+    spectra.write_text("".join(f"{energy} {energy % 7} {energy % 5}\n" for energy in range(9480, 9520)))
     text = parameters.parse(quick).as_str()
-    inputs = {"crystal.pdb.file": Path(protein.default_coordinates()), "detector.reference": reference}
-    cases = [("phil", None)] * 200 + [(name, path) for name, path in inputs.items() for _ in range(50)]
-    cases += [("detector.reference", master)] * 50
+    inputs = [
+        ("crystal.pdb.file", Path(protein.default_coordinates())),
+        ("crystal.structure_factors.file", directory / "image" / "shot_truth.mtz"),
+        ("crystal.orientation.file", directory / "image" / "shot_truth.expt"),
+        ("spectrum.file", spectra),
+        ("detector.reference", reference),
+        ("detector.reference", directory / "image" / "shot_master.h5"),
+    ]
+    cases = [("phil", None)] * 200 + [case for case in inputs for _ in range(50)]
     chance = random.Random(2)
     good = True
     counted: dict[str, dict[str, int]] = {}
@@ -291,6 +298,8 @@ def fuzz(directory: Path, small: bool) -> bool:
         file = directory / ("fuzzed.phil" if path is None else f"fuzzed{path.suffix}")
         file.write_bytes(fuzzed_text(text, chance) if path is None else damaged(path.read_bytes(), chance))
         arguments = [*quick, str(file) if path is None else f"{name}={file}", f"output.directory={out}"]
+        if name == "spectrum.file":
+            arguments.append("spectrum.shape=file")
         how, said = outcome(arguments, directory)
         kind = "parameters" if path is None else f"{name} ({path.suffix})"
         counted.setdefault(kind, {}).setdefault(how, 0)
