@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import os
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Callable, Iterator, Mapping
+from typing import Callable, Mapping
 
 import iotbx.pdb
 from cctbx import adptbx, crystal, factor_ev_angstrom, miller, sgtbx, uctbx, xray
@@ -16,6 +15,10 @@ from libtbx.utils import Sorry
 
 from nanobragg_kokkos import cif_text, given_symmetry
 from nanobragg_kokkos.anomalous import AnomalousScattering
+from nanobragg_kokkos.damage import naming_damage
+
+# What a file should have been.
+EXPECTED = "a PDB or mmCIF file"
 
 # Rubredoxin from Pyrococcus furiosus, PDB entry 1BRF (Bau et al. 1998, J. Biol. Inorg. Chem. 3, 484-493): 54 residues
 # and an iron atom, P 21 21 21, refined to 0.95 angstrom. It comes with cctbx.
@@ -64,7 +67,7 @@ def read_coordinates(
     name = f"crystal.pdb.file={path}"
     if not os.path.isfile(path):
         raise Sorry(f"{name}: there is no such file")
-    with _naming_damage(name):
+    with naming_damage(name, EXPECTED):
         records = _records(path)
         given = records.crystal_symmetry() or crystal.symmetry()
         atoms = records.atoms()
@@ -73,7 +76,7 @@ def read_coordinates(
     symmetry = _symmetry(name, given, unit_cell, space_group, len(atoms))
     for line in given_symmetry.contradictions(name, given, unit_cell, space_group):
         warn(line)
-    with _naming_damage(name):
+    with naming_damage(name, EXPECTED):
         return records.xray_structure_simple(crystal_symmetry=symmetry)
 
 
@@ -236,13 +239,3 @@ def _symmetry(
             f"{room / n_atoms:.2g} angstrom^3"
         )
     return symmetry
-
-
-@contextmanager
-def _naming_damage(name: str) -> Iterator[None]:
-    try:
-        yield
-    # iotbx raises many kinds of exceptions, AssertionError among them.
-    except Exception as error:
-        reason = " ".join(str(error).split())
-        raise Sorry(f"{name}: expected a PDB or mmCIF file, but reading it failed ({reason})") from error

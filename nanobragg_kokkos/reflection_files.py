@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import io
 import os
-from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Iterator, Sequence
+from typing import Sequence
 
 import iotbx.cif
 import iotbx.mtz
@@ -16,6 +15,10 @@ from libtbx import smart_open
 from libtbx.utils import Sorry
 
 from nanobragg_kokkos import cif_text, given_symmetry, mtz_header
+from nanobragg_kokkos.damage import naming_damage
+
+# What a file should have been.
+EXPECTED = "an MTZ file or a CIF of structure factors"
 
 NAME = "crystal.structure_factors.file"
 LABEL = "crystal.structure_factors.label"
@@ -59,14 +62,14 @@ def read_amplitudes(
     name = f"{NAME}={path}"
     if not os.path.isfile(path):
         raise Sorry(f"{name}: there is no such file")
-    with _naming_damage(name):
+    with naming_damage(name, EXPECTED):
         arrays = _arrays(path)
     array = _chosen(name, arrays, label)
     of_file = array.crystal_symmetry() or crystal.symmetry()
     array = array.customized_copy(
         crystal_symmetry=_symmetry(name, of_file, unit_cell, space_group), info=array.info()
     )
-    with _naming_damage(name):
+    with naming_damage(name, EXPECTED):
         amplitudes, how = _amplitudes(array)
         values = amplitudes.data()
         keep = ~amplitudes.sys_absent_flags().data() & (amplitudes.indices() != (0, 0, 0)) & (values < 1e300)
@@ -173,14 +176,3 @@ def _amplitudes(array: miller.array) -> tuple[miller.array, str]:
         array = scaled
     array = array.customized_copy(data=flex.abs(array.data().as_double()), sigmas=None)
     return array.set_observation_type_xray_amplitude(), how
-
-
-@contextmanager
-def _naming_damage(name: str) -> Iterator[None]:
-    try:
-        yield
-    # iotbx raises many kinds of exceptions, AssertionError among them.
-    except Exception as error:
-        reason = " ".join(str(error).split())
-        expected = "an MTZ file or a CIF of structure factors"
-        raise Sorry(f"{name}: expected {expected}, but reading it failed ({reason})") from error
