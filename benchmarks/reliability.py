@@ -27,8 +27,9 @@ from typing import Callable, Iterator
 import h5py
 from dxtbx.model import Beam, DetectorFactory, Experiment, ExperimentList
 
-from nanobragg_kokkos import parameters, protein
-from nanobragg_kokkos.job import main
+from nanobragg_kokkos import protein
+from nanobragg_kokkos.job import parameters
+from nanobragg_kokkos.job.command import main
 
 COMMAND = Path(__file__).parents[1] / "command_line" / "simulate.py"
 

@@ -20,8 +20,8 @@ def run(args: list[str]) -> int:
     parser.add_argument("--json", action="store_true", help="write JSON instead of lines for people")
     options = parser.parse_args(args)
     try:
-        from nanobragg_kokkos import command
         from nanobragg_kokkos.info import as_text, information
+        from nanobragg_kokkos.util import command
     except ImportError as error:
         raise Sorry(str(error)) from None
     found = information()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from nanobragg_kokkos.report.main import main
+from nanobragg_kokkos.report.command import main
 
 if __name__ == "__main__":
     sys.exit(main(sys.argv[1:]))

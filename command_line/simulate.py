@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import sys
 
-from nanobragg_kokkos.job import main
+from nanobragg_kokkos.job.command import main
 
 if __name__ == "__main__":
     # Launchers, batch systems and kill ask a process to stop by this signal: it ends as with Ctrl-C.

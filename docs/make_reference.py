@@ -13,8 +13,11 @@ from typing import Iterator
 
 import libtbx.phil
 
-from nanobragg_kokkos import benchmark_parameters, command, parameters, view
+from nanobragg_kokkos.benchmark import parameters as benchmark_parameters
+from nanobragg_kokkos.job import parameters
 from nanobragg_kokkos.report import parameters as report_parameters
+from nanobragg_kokkos.report import view
+from nanobragg_kokkos.util import command
 
 COMMAND = "build/bin/libtbx.python docs/make_reference.py"
 PATH = Path(__file__).with_name("parameters_reference.md")

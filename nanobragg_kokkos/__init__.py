@@ -9,23 +9,32 @@ a dxtbx detector and adds up expected photons; a Readout makes counts of them:
     photons = simulation.image[0]
 
 Units are those of the toolkit: angstrom, eV, mm, degrees, photons. The README has an example that runs as it stands.
-Models are made with these modules: protein and reflection_files (amplitudes), named_detectors and detectors, specimen
-(crystals in orientations), spectrum_file and sase (spectra); simtbx is simtbx's interface. The other modules hold what
-the commands are made of: simulate is in job, its parameters in parameters, its files in nxmx and truth.
+These modules make models: protein and reflection_files (amplitudes), named_detectors and detectors, specimen (crystals
+in orientations), spectrum_file and sase (spectra). nxmx and truth read and write files; simtbx is simtbx's interface.
+
+The packages: models (values, and how parameters and files describe them), imaging (from models to photons and counts),
+files, mpi, job (nanobragg_kokkos.simulate), report, benchmark, util.
 """
 
 from __future__ import annotations
 
 import atexit
 
-from nanobragg_kokkos.amorphous import Amorphous, air, water
-from nanobragg_kokkos.crystal import Crystal, Rotation
-from nanobragg_kokkos.detector_response import Counts, DetectorResponse, Readout
 from nanobragg_kokkos.extension import ext
-from nanobragg_kokkos.point_spread import PointSpread
-from nanobragg_kokkos.simulation import SensorLayers, Simulation
-from nanobragg_kokkos.sources import Sources
-from nanobragg_kokkos.structure_factors import StructureFactors
+from nanobragg_kokkos.files import nxmx
+from nanobragg_kokkos.files import true_models as truth
+from nanobragg_kokkos.imaging.simulation import SensorLayers, Simulation
+from nanobragg_kokkos.models.amplitudes import protein, reflection_files
+from nanobragg_kokkos.models.amplitudes.structure_factors import StructureFactors
+from nanobragg_kokkos.models.beam import sase, spectrum_file
+from nanobragg_kokkos.models.beam.sources import Sources
+from nanobragg_kokkos.models.detector import geometry as detectors
+from nanobragg_kokkos.models.detector import named_detectors
+from nanobragg_kokkos.models.detector.point_spread import PointSpread
+from nanobragg_kokkos.models.detector.response import Counts, DetectorResponse, Readout
+from nanobragg_kokkos.models.sample import specimen
+from nanobragg_kokkos.models.sample.amorphous import Amorphous, air, water
+from nanobragg_kokkos.models.sample.crystal import Crystal, Rotation
 
 __version__ = "0.1.0"
 
@@ -43,6 +52,15 @@ __all__ = [
     "StructureFactors",
     "air",
     "backend",
+    "detectors",
+    "named_detectors",
+    "nxmx",
+    "protein",
+    "reflection_files",
+    "sase",
+    "specimen",
+    "spectrum_file",
+    "truth",
     "water",
 ]
 

@@ -24,12 +24,13 @@ from dxtbx.model import Experiment, ExperimentList
 from dxtbx.model.experiment_list import ExperimentListFactory
 from libtbx.utils import Sorry
 
-from nanobragg_kokkos import nexus, parameters, record, summary
-from nanobragg_kokkos.images import Images
-from nanobragg_kokkos.job import main
-from nanobragg_kokkos.protein import default_coordinates
-from nanobragg_kokkos.ranks import OneRank, choose_device
-from nanobragg_kokkos.schedule import Schedule
+from nanobragg_kokkos.files import nexus
+from nanobragg_kokkos.imaging.image_simulator import Images
+from nanobragg_kokkos.job import parameters, same_job, summary
+from nanobragg_kokkos.job.command import main
+from nanobragg_kokkos.models.amplitudes.protein import default_coordinates
+from nanobragg_kokkos.mpi.ranks import OneRank, choose_device
+from nanobragg_kokkos.mpi.schedule import Schedule
 
 COMMAND = Path(__file__).parents[1] / "command_line" / "simulate.py"
 SCRIPTS = Path(__file__).parents[1] / "docs" / "slurm"
@@ -41,7 +42,7 @@ SPOTS = ("crystal.mosaic_domains=2", "spectrum.nchannels=2")
 PROGRAM = """
 import os, runpy, signal, sys, time
 from nanobragg_kokkos import crew, output, ranks
-from nanobragg_kokkos.images import Images
+from nanobragg_kokkos.imaging.image_simulator import Images
 
 crew.GRACE_S = 2
 output.SAVE_EVERY_S = output.SAVE_SHARE = 0
@@ -362,7 +363,7 @@ def test_images_of_other_parameters_are_not_mixed(arguments, tmp_path, capsys):
 def test_two_jobs_do_not_write_the_same_files(arguments, tmp_path, monkeypatch, capsys):
     out = tmp_path / "out"
     assert main(arguments(out, "n_images=1")) == 0
-    monkeypatch.setattr(record.Lock.__init__, "__defaults__", (0.2,))
+    monkeypatch.setattr(same_job.Lock.__init__, "__defaults__", (0.2,))
     with open(out / "shot.phil") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         assert main(arguments(out, "n_images=2")) == 1

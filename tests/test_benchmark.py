@@ -13,11 +13,13 @@ import numpy as np
 import pytest
 
 import nanobragg_kokkos
-from nanobragg_kokkos import air, named_detectors, nexus, water, workloads
-from nanobragg_kokkos.benchmark import main
-from nanobragg_kokkos.benchmark_report import contents
+from nanobragg_kokkos import air, named_detectors, water
+from nanobragg_kokkos.benchmark import workloads
+from nanobragg_kokkos.benchmark.command import main
+from nanobragg_kokkos.benchmark.report import contents
+from nanobragg_kokkos.benchmark.timing import measure
 from nanobragg_kokkos.extension import ext
-from nanobragg_kokkos.timing import measure
+from nanobragg_kokkos.files import nexus
 
 TOP = Path(__file__).parents[1]
 PROGRAM = Path(libtbx.env.under_build("exe/nanobragg_kokkos_benchmark"))

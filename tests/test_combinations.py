@@ -14,8 +14,8 @@ from dxtbx.model.experiment_list import ExperimentListFactory
 from iotbx.reflection_file_reader import any_reflection_file
 from test_simulate import contents, launch, needs_mpirun, pixels
 
-from nanobragg_kokkos.job import main
-from nanobragg_kokkos.report.main import main as report
+from nanobragg_kokkos.job.command import main
+from nanobragg_kokkos.report.command import main as report
 
 IRON_EDGE_EV = 7112
 TWO_SPECTRA = "7090 1 0\n7100 3 0\n7110 1 1\n7120 0 3\n7130 0 1\n"

@@ -15,7 +15,8 @@ import libtbx.load_env
 import pytest
 from conftest import TESTS
 
-from nanobragg_kokkos import benchmark_parameters, parameters
+from nanobragg_kokkos.benchmark import parameters as benchmark_parameters
+from nanobragg_kokkos.job import parameters
 
 CLONE = TESTS.parent
 DOCUMENTS = sorted([*CLONE.glob("*.md"), *CLONE.glob("docs/*.md"), *CLONE.glob("tests/*/*.md")])

@@ -124,7 +124,7 @@ class TestBackground:
         simulation = small_simulation()
         simulation.add_background(water(0.1), air(10))
         first = simulation.image[0].copy()
-        monkeypatch.delattr("nanobragg_kokkos.simulation.ext.add_background")
+        monkeypatch.delattr("nanobragg_kokkos.imaging.simulation.ext.add_background")
         simulation.clear()
         simulation.add_background(water(0.1), air(10))
         np.testing.assert_array_equal(simulation.image[0], first)

@@ -9,11 +9,12 @@ import sys
 import pytest
 from conftest import TESTS
 
-from nanobragg_kokkos import command, parameters, simulate_help
-from nanobragg_kokkos.benchmark import main as benchmark
-from nanobragg_kokkos.job import main as simulate
-from nanobragg_kokkos.report.main import main as report
-from nanobragg_kokkos.view import main as view
+from nanobragg_kokkos.benchmark.command import main as benchmark
+from nanobragg_kokkos.job import help_text, parameters
+from nanobragg_kokkos.job.command import main as simulate
+from nanobragg_kokkos.report.command import main as report
+from nanobragg_kokkos.report.view import main as view
+from nanobragg_kokkos.util import command
 
 COMMANDS = {"benchmark": benchmark, "report": report, "simulate": simulate, "view": view}
 LINES, COLUMNS = 40, 100
@@ -49,9 +50,9 @@ def test_config_is_shown_with_its_meaning_and_can_be_read_back(name, capsys, tmp
 
 
 def test_parameters_of_the_help_are_told_with_default_and_meaning():
-    lines = simulate_help.help_text().split("\n")
+    lines = help_text.help_text().split("\n")
     known = {found.path: found.object for found in parameters.phil_scope.all_definitions()}
-    for name in simulate_help.COMMON:
+    for name in help_text.COMMON:
         (line,) = [line for line in lines if line.startswith(f"  {name}=")]
         assert line.startswith(f"  {name}={command.default(known[name])}") and len(line.split()) > 2
 

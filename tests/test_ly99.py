@@ -15,8 +15,10 @@ from dxtbx.model.experiment_list import ExperimentListFactory
 from iotbx.reflection_file_reader import any_reflection_file
 from libtbx.utils import Sorry
 
-from nanobragg_kokkos import ly99, parameters, protein, response_parameters
-from nanobragg_kokkos.job import main
+from nanobragg_kokkos import protein
+from nanobragg_kokkos.job import ly99_phil, parameters
+from nanobragg_kokkos.job.command import main
+from nanobragg_kokkos.models.detector import response_parameters
 
 DATA = Path(__file__).parent / "data"
 
@@ -212,7 +214,7 @@ def test_observed_amplitudes_and_symmetrized_domains_have_their_places():
                         coefficients = *fobs fcalc
                         label = "tensity" } }
     """)
-    found = ly99.translation(source, parameters.phil_scope, {})
+    found = ly99_phil.translation(source, parameters.phil_scope, {})
     assert found.values == {
         "crystal.symmetrize": "True",
         "crystal.structure_factors.file": "observed-sf.cif",

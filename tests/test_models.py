@@ -11,9 +11,12 @@ from dxtbx.model import Experiment, ExperimentList, SimplePxMmStrategy
 from libtbx.utils import Sorry
 from scitbx import matrix
 
-from nanobragg_kokkos import SensorLayers, detectors, models, named_detectors, parameters, protein, pulses, specimen
-from nanobragg_kokkos.orientation import axis_rotation, mosaic_blocks, random_rotation
-from nanobragg_kokkos.streams import stream
+from nanobragg_kokkos import SensorLayers, detectors, named_detectors, protein, specimen
+from nanobragg_kokkos.imaging import from_parameters
+from nanobragg_kokkos.job import parameters
+from nanobragg_kokkos.models.beam import pulses
+from nanobragg_kokkos.models.sample.random_orientations import axis_rotation, mosaic_blocks, random_rotation
+from nanobragg_kokkos.util.random_streams import stream
 
 
 @pytest.fixture(scope="module")
@@ -90,14 +93,14 @@ def test_what_nxmx_cannot_hold_is_refused_beforehand(tmp_path):
     path = saved(tmp_path / "carbon.expt", detector, small_beam())
     params = parameters.parse([f"detector.reference={path}"]).extract()
     with pytest.raises(Sorry, match="detector.reference=.*has the parallax"):
-        models.experiment(params)
+        from_parameters.experiment(params)
 
 
 def test_phosphor_stops_nearly_all():
     sensor = detectors.phosphor(1.3)
     assert 0.95 < 1 - np.exp(-sensor.thickness_mm / sensor.attenuation_length_mm) < 0.999
     params = parameters.parse(["attenuation=False"]).extract()
-    assert models.experiment(params).sensor is None
+    assert from_parameters.experiment(params).sensor is None
 
 
 def test_spectrum_has_its_mean_and_width():
@@ -137,7 +140,7 @@ def test_experiment_reaches_the_farthest_corner_and_survives_pickling():
     import pickle
 
     params = parameters.parse(["crystal.Deff_A=1000", "length_um=20", "beam.size_mm=0.005"]).extract()
-    experiment = pickle.loads(pickle.dumps(models.experiment(params)))
+    experiment = pickle.loads(pickle.dumps(from_parameters.experiment(params)))
     assert isinstance(experiment.amplitudes, miller.array)
     angle = np.arctan2(np.hypot(1920, 1920) * 0.088, 141.7)
     assert experiment.amplitudes.d_min() == pytest.approx(12398.42 / 9549.5 / 2 / np.sin(angle / 2), rel=1e-3)

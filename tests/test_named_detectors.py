@@ -18,11 +18,15 @@ from hypothesis import strategies as st
 from libtbx.utils import Sorry
 from scitbx.array_family import flex
 
-from nanobragg_kokkos import detector_parameters, detector_remarks, detectors, masks, parameters, response_parameters
-from nanobragg_kokkos.detector_specifications import SPECIFICATIONS
-from nanobragg_kokkos.job import main
-from nanobragg_kokkos.named_detectors import by_name
-from nanobragg_kokkos.nxmx import write_image, write_master
+from nanobragg_kokkos import detectors
+from nanobragg_kokkos.files.nxmx import write_image, write_master
+from nanobragg_kokkos.job import parameters
+from nanobragg_kokkos.job.command import main
+from nanobragg_kokkos.models.detector import masks, response_parameters
+from nanobragg_kokkos.models.detector import parameters as detector_parameters
+from nanobragg_kokkos.models.detector import warnings as detector_warnings
+from nanobragg_kokkos.models.detector.named_detectors import by_name
+from nanobragg_kokkos.models.detector.specifications import SPECIFICATIONS
 
 # Panels, pixels of one (fast, slow), their side, width and height of the rectangle around all, sensor (all in mm).
 EXPECTED = {
@@ -142,7 +146,7 @@ def test_resolution_at_the_corners(name):
     farthest = max(np.hypot(*point[:2]) for panel in detector for point in corners(panel))
     d = factor_ev_angstrom / 9500 / 2 / math.sin(math.atan(farthest / 200) / 2)
     assert detector.get_max_resolution((0, 0, -9500 / factor_ev_angstrom)) == pytest.approx(d)
-    assert detector_remarks.resolution_range(detector, np.array([9500.0]))[1] == pytest.approx(d)
+    assert detector_warnings.resolution_range(detector, np.array([9500.0]))[1] == pytest.approx(d)
 
 
 # cm^2/g, from the mass attenuation coefficients of silicon of NIST (Hubbell & Seltzer): 64.68 at 8, 33.89 at 10 and
@@ -271,7 +275,7 @@ def test_beam_beside_the_detector_and_reflections_beside_it_are_told():
     amplitudes = random_amplitudes()  # the largest d is 60 angstrom, the axis being absent 38.4
 
     def told(*arguments: str) -> list[str]:
-        return detector_remarks.remarks(described(*arguments)[0], np.array([9500.0]), amplitudes)
+        return detector_warnings.remarks(described(*arguments)[0], np.array([9500.0]), amplitudes)
 
     assert told() == []
     assert told("name=jungfrau_16m") == []

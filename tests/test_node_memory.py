@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 from conftest import random_amplitudes
 
-from nanobragg_kokkos import node_memory
-from nanobragg_kokkos.amplitude_channels import AmplitudeChannels
-from nanobragg_kokkos.ranks import OneRank
+from nanobragg_kokkos.models.amplitudes.channels import AmplitudeChannels
+from nanobragg_kokkos.mpi import shared_amplitudes
+from nanobragg_kokkos.mpi.ranks import OneRank
 
 # Each rank tells, for each way to go about it, what it got: a number that follows from all bits, how many ranks' notes
 # it sees in its memory, where that memory comes from, and what is said of it.
@@ -28,7 +28,7 @@ from pathlib import Path
 from mpi4py import MPI
 from conftest import random_amplitudes
 from nanobragg_kokkos import node_memory
-from nanobragg_kokkos.amplitude_channels import AmplitudeChannels
+from nanobragg_kokkos.models.amplitudes.channels import AmplitudeChannels
 
 comm = MPI.COMM_WORLD
 directory = node_memory.DIRECTORY
@@ -66,15 +66,15 @@ def told() -> dict[str, list]:
         "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
     }
     command = ["mpirun", "--oversubscribe", "-n", "2", sys.executable, "-c", PROGRAM]
-    before = set(node_memory.DIRECTORY.glob("nanobragg_kokkos*"))
+    before = set(shared_amplitudes.DIRECTORY.glob("nanobragg_kokkos*"))
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
-    assert set(node_memory.DIRECTORY.glob("nanobragg_kokkos*")) == before
+    assert set(shared_amplitudes.DIRECTORY.glob("nanobragg_kokkos*")) == before
     return json.loads(done.stdout)
 
 
 def alone():
-    return node_memory.amplitudes(OneRank(), AmplitudeChannels(np.array([7112.0]), random_amplitudes()))
+    return shared_amplitudes.amplitudes(OneRank(), AmplitudeChannels(np.array([7112.0]), random_amplitudes()))
 
 
 def test_ranks_of_a_node_have_one_copy(told):

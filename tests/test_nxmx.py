@@ -29,8 +29,8 @@ from scipy.spatial.transform import Rotation
 from scitbx.array_family import flex
 
 from nanobragg_kokkos import nxmx
-from nanobragg_kokkos.frame import frame_rotation, rotated_detector
-from nanobragg_kokkos.nxmx import write_image, write_master
+from nanobragg_kokkos.files.nxmx import write_image, write_master
+from nanobragg_kokkos.models.beam_along_z import frame_rotation, rotated_detector
 
 BEAM = Beam((0, 0, 1), 1.3)
 
@@ -408,7 +408,7 @@ import resource, signal
 import numpy as np
 from dxtbx.model import Beam, DetectorFactory
 from libtbx.utils import Sorry
-from nanobragg_kokkos.nxmx import write_image, write_master
+from nanobragg_kokkos.files.nxmx import write_image, write_master
 
 def limited(write, *arguments):
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)

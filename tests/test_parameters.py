@@ -10,8 +10,9 @@ from conftest import small_beam, small_detector
 from dxtbx.model import Experiment, ExperimentList
 from libtbx.utils import Sorry
 
-from nanobragg_kokkos import parameters, protein
-from nanobragg_kokkos.job import main
+from nanobragg_kokkos import protein
+from nanobragg_kokkos.job import parameters
+from nanobragg_kokkos.job.command import main
 
 # Arguments, and what the message has to say of them.
 WRONG_ARGUMENTS = {
@@ -224,7 +225,7 @@ def test_config_of_values_that_make_no_sense_is_refused(capsys, tmp_path, monkey
 
 
 def test_help_can_be_cut_off(run_python):
-    program = "import sys; from nanobragg_kokkos.job import main; sys.exit(main(['--help']))"
+    program = "import sys; from nanobragg_kokkos.job.command import main; sys.exit(main(['--help']))"
     shell = f"import subprocess, sys; p = subprocess.Popen([sys.executable, '-c', {program!r}], stdout=-1, stderr=-1)\n"
     done = run_python(shell + "p.stdout.close(); print(p.stderr.read().decode(), p.wait())")
     assert done.stdout.split() == ["141"], done.stdout

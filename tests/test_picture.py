@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from conftest import small_beam, small_detector
 
-from nanobragg_kokkos.picture import write_picture
+from nanobragg_kokkos.files.picture import write_picture
 
 
 @pytest.fixture

@@ -13,8 +13,8 @@ from dxtbx.model.detector import DetectorFactory
 from scitbx import matrix
 
 from nanobragg_kokkos import Crystal, Rotation, Simulation, Sources, StructureFactors
-from nanobragg_kokkos.orientation import mosaic_blocks
-from nanobragg_kokkos.prediction import Imperfection, Light, predict
+from nanobragg_kokkos.imaging.prediction import Imperfection, Light, predict
+from nanobragg_kokkos.models.sample.random_orientations import mosaic_blocks
 
 PIXELS, PIXEL_MM, DISTANCE_MM = 1000, 0.1, 90.0
 VOLUME_MM3, FLUENCE = 1e-7, 1e14

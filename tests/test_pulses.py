@@ -16,10 +16,12 @@ from dxtbx.model import Experiment, ExperimentList, Spectrum
 from dxtbx.model.experiment_list import ExperimentListFactory
 from libtbx.utils import Sorry
 
-from nanobragg_kokkos import models, parameters
-from nanobragg_kokkos.jitter import JitteringPulses
-from nanobragg_kokkos.job import main
-from nanobragg_kokkos.pulses import (
+from nanobragg_kokkos.imaging import from_parameters
+from nanobragg_kokkos.job import parameters
+from nanobragg_kokkos.job.command import main
+from nanobragg_kokkos.models.beam.jitter import JitteringPulses
+from nanobragg_kokkos.models.beam.parameters import pulses_of
+from nanobragg_kokkos.models.beam.pulses import (
     EqualPulses,
     RecordedPulses,
     gaussian_spectrum,
@@ -27,9 +29,8 @@ from nanobragg_kokkos.pulses import (
     pulse_of,
     tophat_spectrum,
 )
-from nanobragg_kokkos.sase import SasePulses, spike_width_eV
-from nanobragg_kokkos.spectrum_file import read_spectra
-from nanobragg_kokkos.spectrum_parameters import pulses_of
+from nanobragg_kokkos.models.beam.sase import SasePulses, spike_width_eV
+from nanobragg_kokkos.models.beam.spectrum_file import read_spectra
 
 
 def pulses(*arguments: str):
@@ -183,7 +184,7 @@ def test_energies_span_those_of_all_images():
 
 def test_mean_energy_is_that_of_the_file(columns):
     params = parameters.parse(["spectrum.shape=file", f"spectrum.file={columns}", "detector.distance_mm=900"]).extract()
-    experiment = models.experiment(params)
+    experiment = from_parameters.experiment(params)
     assert experiment.scattering.mean_energy == pytest.approx(pulses_of(params).mean_eV)
     angle = np.arctan2(np.hypot(1920, 1920) * 0.088, 900)
     assert experiment.amplitudes.d_min() == pytest.approx(factor_ev_angstrom / 7125 / 2 / np.sin(angle / 2), rel=0.01)
@@ -265,7 +266,7 @@ def test_dxtbx_finds_each_image_s_pulse_and_the_file_gives_the_same_images(detec
     first, again = tmp_path / "first", tmp_path / "again"
     sase = ["spectrum.shape=sase", "pulse_length_fs=1", "energy_jitter_eV=20", "mean_energy=9600"]
     assert main([*common, *sase, "pulse_energy_jitter=0", f"output.directory={first}"]) == 0
-    experiment = models.experiment(parameters.parse([str(first / "shot.phil")]).extract())
+    experiment = from_parameters.experiment(parameters.parse([str(first / "shot.phil")]).extract())
     found = ExperimentListFactory.from_filenames([str(first / "shot_master.h5")])
     for k in range(3):
         pulse, spectrum = experiment.shot(k).pulse, spectrum_in(first / "shot_master.h5", k)

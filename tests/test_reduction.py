@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from conftest import small_detector
 
-from nanobragg_kokkos import reduction
-from nanobragg_kokkos.reduction import QUANTITIES, Reduction, runs, two_theta_deg
+from nanobragg_kokkos.job import reduction
+from nanobragg_kokkos.job.reduction import QUANTITIES, Reduction, runs, two_theta_deg
 
 SHAPE = (6, 6)
 DETECTOR = small_detector(pixels=6, pixel_mm=10)

@@ -20,8 +20,8 @@ from libtbx.utils import Sorry
 from test_simulate import contents, pixels
 
 from nanobragg_kokkos import protein
-from nanobragg_kokkos.job import main
-from nanobragg_kokkos.reflection_files import read_amplitudes
+from nanobragg_kokkos.job.command import main
+from nanobragg_kokkos.models.amplitudes.reflection_files import read_amplitudes
 
 CELLS = {"P 1": (30, 40, 50, 80, 95, 110), "C 1 2 1": (40, 30, 50, 90, 105, 90), "P 61": (40, 40, 60, 90, 90, 120)}
 

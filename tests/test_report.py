@@ -15,15 +15,15 @@ from conftest import small_beam, small_crystal, small_detector
 from dxtbx.model import Crystal, Experiment, ExperimentList, Goniometer, Scan
 from PIL import Image
 
-from nanobragg_kokkos.images import Images
-from nanobragg_kokkos.job import main as simulate
-from nanobragg_kokkos.nxmx import write_image, write_master
-from nanobragg_kokkos.prediction import predict
-from nanobragg_kokkos.report import cautions
-from nanobragg_kokkos.report.main import main
+from nanobragg_kokkos.files.nxmx import write_image, write_master
+from nanobragg_kokkos.files.true_models import write_experiments
+from nanobragg_kokkos.imaging.image_simulator import Images
+from nanobragg_kokkos.imaging.prediction import predict
+from nanobragg_kokkos.job.command import main as simulate
+from nanobragg_kokkos.report import warnings
+from nanobragg_kokkos.report.command import main
 from nanobragg_kokkos.report.run import Run
 from nanobragg_kokkos.report.statistics import Shells, statistics
-from nanobragg_kokkos.truth import write_experiments
 
 # A name that would be seen as what it says, were it not escaped.
 PREFIX = "<script>alert(1)<!--&amp"
@@ -218,11 +218,11 @@ def test_run_of_which_little_is_known(tmp_path):
 
 def test_gap_between_panels():
     detector = small_detector(pixels=100, pixel_mm=0.5)
-    assert cautions.narrowest_gap(detector) == float("inf")
+    assert warnings.narrowest_gap(detector) == float("inf")
     for k in (1, 2):
         panel = detector.add_panel(detector[0])
         panel.set_local_frame((1, 0, 0), (0, -1, 0), (-25 + k * (50 + 2 * k), 25, -80))
-    assert cautions.narrowest_gap(detector) == pytest.approx(4)
+    assert warnings.narrowest_gap(detector) == pytest.approx(4)
 
 
 WRONG = {

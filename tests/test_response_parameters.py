@@ -7,10 +7,11 @@ import pytest
 from conftest import small_detector
 from libtbx.utils import Sorry
 
-from nanobragg_kokkos import parameters, response_parameters
-from nanobragg_kokkos.detector_response import HIGHEST_SATURATION, DetectorResponse
-from nanobragg_kokkos.point_spread import PointSpread
-from nanobragg_kokkos.response_presets import PRESETS
+from nanobragg_kokkos.job import parameters
+from nanobragg_kokkos.models.detector import response_parameters
+from nanobragg_kokkos.models.detector.point_spread import PointSpread
+from nanobragg_kokkos.models.detector.response import HIGHEST_SATURATION, DetectorResponse
+from nanobragg_kokkos.models.detector.response_presets import PRESETS
 
 DETECTOR = small_detector(pixels=10, pixel_mm=0.1)
 

@@ -14,10 +14,13 @@ from conftest import rotation_matrix, small_beam, small_crystal, small_detector
 from libtbx.utils import Sorry
 
 import nanobragg_kokkos
-from nanobragg_kokkos import Crystal, Simulation, Sources, StructureFactors, models, parameters, protein, scattering
-from nanobragg_kokkos.amplitude_box import AmplitudeBox, BoxLayout
-from nanobragg_kokkos.anomalous import AnomalousScattering, channel_energies, nearest_channels
-from nanobragg_kokkos.specimen import oriented_crystal
+from nanobragg_kokkos import Crystal, Simulation, Sources, StructureFactors, protein
+from nanobragg_kokkos.imaging import from_parameters
+from nanobragg_kokkos.job import parameters
+from nanobragg_kokkos.models.amplitudes import crystal_scattering
+from nanobragg_kokkos.models.amplitudes.anomalous import AnomalousScattering, channel_energies, nearest_channels
+from nanobragg_kokkos.models.amplitudes.box import AmplitudeBox, BoxLayout
+from nanobragg_kokkos.models.sample.specimen import oriented_crystal
 
 IRON_EDGE = np.array([7050.0, 7100.0, 7113.0, 7150.0])
 
@@ -55,7 +58,7 @@ def directly(structure, reflections, energy: float, table: str):
 @pytest.mark.parametrize("space_group", ["P 1", "C 1 2 1", "P 61", "P 21 21 21"])
 def test_a_sum_is_what_is_calculated_at_each_energy(space_group, table):
     structure = random_iron_structure(space_group)
-    channels = scattering.calculated_channels(
+    channels = crystal_scattering.calculated_channels(
         structure, 1.5, IRON_EDGE, AnomalousScattering(table), k_sol=0, algorithm="direct"
     )
     for number, energy in enumerate(IRON_EDGE):
@@ -68,7 +71,7 @@ def test_a_sum_is_what_is_calculated_at_each_energy(space_group, table):
 
 def test_a_sum_of_fast_transforms_has_their_errors_only(rubredoxin):
     several, one = (
-        scattering.calculated_channels(rubredoxin, 2.5, np.array(energies), AnomalousScattering())
+        crystal_scattering.calculated_channels(rubredoxin, 2.5, np.array(energies), AnomalousScattering())
         for energies in ([7000.0, 7120.0], [7120.0])
     )
     expected, found = one.channel(0), several.channel(1)
@@ -80,7 +83,7 @@ def test_a_sum_of_fast_transforms_has_their_errors_only(rubredoxin):
 
 @pytest.mark.parametrize("space_group", ["P 1", "C 1 2 1", "P 61"])
 def test_channels_in_memory_are_those_of_structure_factors(space_group):
-    channels = scattering.calculated_channels(
+    channels = crystal_scattering.calculated_channels(
         random_iron_structure(space_group), 2.0, IRON_EDGE, AnomalousScattering(), k_sol=0, algorithm="direct"
     )
     box = channels.box()
@@ -108,7 +111,7 @@ def iron_crystal(structure, rotation: np.ndarray, **options) -> Crystal:
 
 @pytest.mark.parametrize("engine", ["pixel", "reflection"])
 def test_an_image_of_several_channels_is_the_sum_of_one_each(rubredoxin, engine):
-    channels = scattering.calculated_channels(rubredoxin, 4.5, IRON_EDGE, AnomalousScattering())
+    channels = crystal_scattering.calculated_channels(rubredoxin, 4.5, IRON_EDGE, AnomalousScattering())
     crystal = iron_crystal(rubredoxin, rotation_matrix((1, 2, 3), 40), mosaic_blocks=small_crystal().mosaic_blocks)
     waves = Sources(factor_ev_angstrom / IRON_EDGE, np.ones(4)).in_channels(IRON_EDGE)
     together = image(channels.box(), waves, crystal, engine)
@@ -123,7 +126,7 @@ def test_an_image_of_several_channels_is_the_sum_of_one_each(rubredoxin, engine)
 @pytest.mark.parametrize("energy", [7050.0, 7150.0], ids=["below_the_edge", "above_the_edge"])
 def test_bijvoet_differences_are_those_of_the_structure(rubredoxin, energy):
     energies = np.array([7050.0, 7150.0])
-    channels = scattering.calculated_channels(rubredoxin, 6.0, energies, AnomalousScattering(), algorithm="direct")
+    channels = crystal_scattering.calculated_channels(rubredoxin, 6.0, energies, AnomalousScattering(), algorithm="direct")
     box = channels.box()
     wavelength = factor_ev_angstrom / energy
     expected = directly_with_solvent(rubredoxin, channels, energy)
@@ -198,7 +201,7 @@ def test_energies_take_the_nearest_channel():
 
 def test_images_of_a_job_see_a_channel_for_each_energy(tmp_path):
     params = parameters.parse(["mean_energy=7112", "spectrum.nchannels=9", "detector.offset_mm=500"]).extract()
-    experiment = models.experiment(params)
+    experiment = from_parameters.experiment(params)
     pulse = experiment.shot(0).pulse
     assert list(experiment.scattering.channel_energies_eV) == pytest.approx(list(pulse.energies_eV))
     assert list(experiment.sources(pulse).channels) == list(range(9))
@@ -218,7 +221,7 @@ def test_a_measured_table_takes_the_place_of_an_element(tmp_path, rubredoxin):
     path.write_text(TABLE)
     argument = f"anomalous_tables=Fe={path}"
     params = parameters.parse([argument, "mean_energy=7112", "nchannels=3", "k_sol=0", "offset_mm=500"]).extract()
-    found = models.experiment(params).scattering
+    found = from_parameters.experiment(params).scattering
     assert list(found.channel_energies_eV) == [7111, 7112, 7113]
     structure = rubredoxin.deep_copy_scatterers()
     structure.scattering_type_registry(table="wk1995")
@@ -252,7 +255,7 @@ def test_wrong_tables_are_refused(name, tmp_path):
     argument = "crystal.anomalous_tables=" + pair.format(path)
     params = parameters.parse([argument, "mean_energy=7112", "nchannels=3", "offset_mm=500"]).extract()
     with pytest.raises(Sorry) as refusal:
-        models.experiment(params)
+        from_parameters.experiment(params)
     assert str(refusal.value).startswith("crystal.anomalous_tables=") and message in str(refusal.value)
 
 
@@ -266,7 +269,7 @@ def test_energies_that_a_table_lacks_are_refused():
 def test_more_channels_than_memory_holds_are_refused():
     params = parameters.parse(["anomalous_channels=1000000", "offset_mm=500"]).extract()
     with pytest.raises(Sorry, match="anomalous_channels=1000000: expected at most 2[0-9]{5}, as .* would take .* GB"):
-        models.experiment(params)
+        from_parameters.experiment(params)
 
 
 def test_b_factors_are_shifted_to_their_mean(rubredoxin):

@@ -27,10 +27,12 @@ from dxtbx.model import Experiment, ExperimentList, Panel, ParallaxCorrectedPxMm
 from dxtbx.model.experiment_list import ExperimentListFactory
 from iotbx.reflection_file_reader import any_reflection_file
 
-from nanobragg_kokkos import models, parameters, protein, specimen
-from nanobragg_kokkos.job import main
-from nanobragg_kokkos.nxmx import image_file
-from nanobragg_kokkos.orientation import axis_rotation, random_rotation
+from nanobragg_kokkos import protein, specimen
+from nanobragg_kokkos.files.nxmx import image_file
+from nanobragg_kokkos.imaging import from_parameters
+from nanobragg_kokkos.job import parameters
+from nanobragg_kokkos.job.command import main
+from nanobragg_kokkos.models.sample.random_orientations import axis_rotation, random_rotation
 
 COMMAND = Path(__file__).parents[1] / "command_line" / "simulate.py"
 
@@ -110,7 +112,7 @@ def test_files_hold_what_was_simulated(simulate):
 
     params = parameters.parse([str(out / "run7.phil")]).extract()
     assert (params.n_images, params.beam.mean_energy) == (3, 9000)
-    experiment = models.experiment(params)
+    experiment = from_parameters.experiment(params)
 
     (amplitudes,) = any_reflection_file(str(out / "run7_truth.mtz")).as_miller_arrays()
     assert amplitudes.anomalous_flag() and str(amplitudes.space_group_info()) == "P 21 21 21"

@@ -17,14 +17,15 @@ from dxtbx.model.experiment_list import ExperimentListFactory
 from libtbx.utils import Sorry
 from scipy.spatial.transform import Rotation
 
-from nanobragg_kokkos import Crystal, Simulation, Sources, StructureFactors, parameters
-from nanobragg_kokkos.cell_variation import varied_cell
-from nanobragg_kokkos.crystal_parameters import specimen_of
-from nanobragg_kokkos.domain_symmetry import shape_rotations, symmetrized_blocks
-from nanobragg_kokkos.frame import frame_rotation
-from nanobragg_kokkos.job import main
-from nanobragg_kokkos.orientation import mosaic_blocks, random_rotation
-from nanobragg_kokkos.specimen import oriented_crystal
+from nanobragg_kokkos import Crystal, Simulation, Sources, StructureFactors
+from nanobragg_kokkos.job import parameters
+from nanobragg_kokkos.job.command import main
+from nanobragg_kokkos.models.beam_along_z import frame_rotation
+from nanobragg_kokkos.models.sample.cell_variation import varied_cell
+from nanobragg_kokkos.models.sample.crystal_parameters import specimen_of
+from nanobragg_kokkos.models.sample.domain_symmetry import shape_rotations, symmetrized_blocks
+from nanobragg_kokkos.models.sample.random_orientations import mosaic_blocks, random_rotation
+from nanobragg_kokkos.models.sample.specimen import oriented_crystal
 
 TETRAGONAL = cctbx_crystal.symmetry((79, 79, 38, 90, 90, 90), "P 43 21 2")
 

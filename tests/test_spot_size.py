@@ -12,8 +12,8 @@ from dxtbx.model import Crystal as CrystalModel
 from dxtbx.model.detector import DetectorFactory
 
 from nanobragg_kokkos import Crystal, Simulation, Sources, StructureFactors
-from nanobragg_kokkos.prediction import Imperfection, Light
-from nanobragg_kokkos.spot_size import FWHM, ripple, spot_size
+from nanobragg_kokkos.imaging.prediction import Imperfection, Light
+from nanobragg_kokkos.imaging.spot_size import FWHM, ripple, spot_size
 
 WAVELENGTH = 1.2
 D = 6.0

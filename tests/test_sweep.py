@@ -15,10 +15,11 @@ from dxtbx.model import Experiment, ExperimentList
 from dxtbx.model.experiment_list import ExperimentListFactory
 from iotbx.reflection_file_reader import any_reflection_file
 
-from nanobragg_kokkos import models, parameters
-from nanobragg_kokkos.job import main
-from nanobragg_kokkos.structure_factors import StructureFactors
-from nanobragg_kokkos.sweep import smooth_steps
+from nanobragg_kokkos.imaging import from_parameters
+from nanobragg_kokkos.job import parameters
+from nanobragg_kokkos.job.command import main
+from nanobragg_kokkos.models.amplitudes.structure_factors import StructureFactors
+from nanobragg_kokkos.models.sample.rotation_series import smooth_steps
 
 R_E_MM = 2.8179403262e-12
 
@@ -30,14 +31,14 @@ def reference(tmp_path_factory) -> str:
     return str(path)
 
 
-def experiment(reference: str, *arguments: str) -> models.Experiment:
+def experiment(reference: str, *arguments: str) -> from_parameters.Experiment:
     common = (f"detector.reference={reference}", "spectrum.nchannels=1", "mosaic_domains=5", "crystal.Deff_A=400")
     params = parameters.parse([*common, *arguments]).extract()
     parameters.validate(params)
-    return models.experiment(params)
+    return from_parameters.experiment(params)
 
 
-def photons(of: models.Experiment, image: int) -> np.ndarray:
+def photons(of: from_parameters.Experiment, image: int) -> np.ndarray:
     """Expected photons of the spots."""
     shot = of.shot(image)
     simulation = of.simulation(shot.pulse)
@@ -89,12 +90,12 @@ def test_sweep_is_found_again(reference, tmp_path):
     for one in (*truth, found):
         assert one.scan.get_oscillation() == pytest.approx((10, 0.5)) and one.scan.get_num_images() == 3
         assert one.goniometer.get_rotation_axis() == pytest.approx((0, 1, 0)) and len(one.imageset) == 3
-    again = models.experiment(parameters.parse([str(tmp_path / "shot.phil")]).extract())
+    again = from_parameters.experiment(parameters.parse([str(tmp_path / "shot.phil")]).extract())
     for one, crystal in zip(truth, again.shot(2).crystals):
         assert one.crystal.get_A() == pytest.approx(crystal.model.get_A())
     # What was found of a sweep, measured or not, can be simulated.
     file = f"crystal.orientation.file={tmp_path / 'shot_truth.expt'}"
-    recorded = models.experiment(parameters.parse([str(tmp_path / "shot.phil"), file, "seed=2"]).extract())
+    recorded = from_parameters.experiment(parameters.parse([str(tmp_path / "shot.phil"), file, "seed=2"]).extract())
     for one, crystal in zip(truth, recorded.shot(0).crystals):
         assert one.crystal.get_A() == pytest.approx(crystal.model.get_A())
 

@@ -25,9 +25,9 @@ from PIL import Image
 from scipy.spatial.transform import Rotation
 
 from nanobragg_kokkos import nxmx
-from nanobragg_kokkos.frame import frame_rotation
-from nanobragg_kokkos.picture import write_picture
-from nanobragg_kokkos.truth import write_amplitudes, write_experiments
+from nanobragg_kokkos.files.picture import write_picture
+from nanobragg_kokkos.files.true_models import write_amplitudes, write_experiments
+from nanobragg_kokkos.models.beam_along_z import frame_rotation
 
 BEAM = Beam((0, 0, 1), 1.3)
 DETECTOR = DetectorFactory.simple("PAD", 100, (1.5, 1.0), "+x", "-y", (0.1, 0.1), (30, 20), (-1, 65535))
@@ -230,7 +230,7 @@ def test_amplitudes_cut_short_by_a_full_disk_are_refused(missing, tmp_path, run_
 import os, resource, signal
 from conftest import random_amplitudes
 from libtbx.utils import Sorry
-from nanobragg_kokkos.truth import write_amplitudes
+from nanobragg_kokkos.files.true_models import write_amplitudes
 
 path = {str(tmp_path / "true.mtz")!r}
 write_amplitudes(path, random_amplitudes(d_min=4), 1.3)

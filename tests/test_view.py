@@ -11,11 +11,11 @@ from conftest import small_beam, small_detector
 from dxtbx.model import Experiment, ExperimentList
 from PIL import Image
 
-from nanobragg_kokkos.frames import Frames
-from nanobragg_kokkos.job import main as simulate
-from nanobragg_kokkos.picture import OVERLOAD_COLOUR, SPOT_COLOUR, Marks, draw
-from nanobragg_kokkos.picture_layout import lay_out, region_to_resolution
-from nanobragg_kokkos.view import _one_panel, main
+from nanobragg_kokkos.files.picture import OVERLOAD_COLOUR, SPOT_COLOUR, Marks, draw
+from nanobragg_kokkos.files.picture_layout import lay_out, region_to_resolution
+from nanobragg_kokkos.files.reader import Frames
+from nanobragg_kokkos.job.command import main as simulate
+from nanobragg_kokkos.report.view import _one_panel, main
 
 
 @pytest.fixture(scope="module")

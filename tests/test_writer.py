@@ -10,7 +10,7 @@ import weakref
 
 import pytest
 
-from nanobragg_kokkos.writer import MOST_WAITING, Writer
+from nanobragg_kokkos.job.writer import MOST_WAITING, Writer
 
 
 class Image:
@@ -104,7 +104,7 @@ def test_the_writer_has_a_processor_of_its_own(run_python):
     program = """
 import os
 import nanobragg_kokkos
-from nanobragg_kokkos.writer import Writer
+from nanobragg_kokkos.job.writer import Writer
 
 processors = os.sched_getaffinity(os.getppid())
 nanobragg_kokkos.backend()

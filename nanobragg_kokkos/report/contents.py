@@ -12,17 +12,17 @@ import numpy as np
 from matplotlib.figure import Figure
 
 import nanobragg_kokkos
-from nanobragg_kokkos import parameters, summary
-from nanobragg_kokkos.frames import Frame
-from nanobragg_kokkos.picture import Marks, draw
-from nanobragg_kokkos.picture_layout import lay_out
-from nanobragg_kokkos.prediction import Spots
-from nanobragg_kokkos.progress import counted
-from nanobragg_kokkos.report import cautions, figures
+from nanobragg_kokkos.files.picture import Marks, draw
+from nanobragg_kokkos.files.picture_layout import lay_out
+from nanobragg_kokkos.files.reader import Frame
+from nanobragg_kokkos.imaging.prediction import Spots
+from nanobragg_kokkos.imaging.spot_size import SpotSize, spot_size
+from nanobragg_kokkos.job import parameters, summary
+from nanobragg_kokkos.report import figures, warnings
 from nanobragg_kokkos.report.page import element, facts, page, picture, table
 from nanobragg_kokkos.report.run import Run
 from nanobragg_kokkos.report.statistics import Shells, Statistics, statistics
-from nanobragg_kokkos.spot_size import SpotSize, spot_size
+from nanobragg_kokkos.util.progress import counted
 
 PICTURE_SIZE = 960
 
@@ -144,8 +144,8 @@ def _look(run: Run, n_images: int, min_photons: float) -> _Look:
 def _warnings(look: _Look) -> list[str]:
     run = look.run
     params = run.parameters.extract() if run.parameters is not None else None
-    found = cautions.of_failures(sorted(run.frames.missing), run.n_images) + cautions.of_images(look.found)
-    found += cautions.of_models(
+    found = warnings.of_failures(sorted(run.frames.missing), run.n_images) + warnings.of_images(look.found)
+    found += warnings.of_models(
         run.imperfection, run.light(0), run.truth[0].detector, look.sizes, getattr(params, "oversample", 1)
     )
     if params is None:

@@ -11,8 +11,8 @@ from matplotlib import rc_context
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter
 
-from nanobragg_kokkos.frames import Frame
-from nanobragg_kokkos.prediction import Light
+from nanobragg_kokkos.files.reader import Frame
+from nanobragg_kokkos.imaging.prediction import Light
 from nanobragg_kokkos.report.statistics import MOST_COUNTS, Measured, Shells, Statistics
 
 BLUE, ORANGE, RED, GREEN, GREY = "#286ebe", "#e15f00", "#c80028", "#2a8a4a", "#8a94a0"

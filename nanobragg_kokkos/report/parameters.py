@@ -6,7 +6,8 @@ import iotbx.phil
 import libtbx.phil
 from libtbx.utils import Sorry
 
-from nanobragg_kokkos import command, parameters
+from nanobragg_kokkos.job import parameters
+from nanobragg_kokkos.util import command
 
 phil_scope = iotbx.phil.parse("""
 images = 3

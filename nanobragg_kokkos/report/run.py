@@ -20,12 +20,13 @@ from dxtbx.model.experiment_list import ExperimentListFactory
 from iotbx.reflection_file_reader import any_reflection_file
 from libtbx.utils import Sorry
 
-from nanobragg_kokkos import parameters, response_parameters
-from nanobragg_kokkos.files import Files
-from nanobragg_kokkos.frames import Frames
-from nanobragg_kokkos.prediction import Imperfection, Light, Spots, predict
-from nanobragg_kokkos.specimen import illuminated_volume_mm3
-from nanobragg_kokkos.summary import headline, rows
+from nanobragg_kokkos.files.reader import Frames
+from nanobragg_kokkos.imaging.prediction import Imperfection, Light, Spots, predict
+from nanobragg_kokkos.job import parameters
+from nanobragg_kokkos.job.file_names import Files
+from nanobragg_kokkos.job.summary import headline, rows
+from nanobragg_kokkos.models.detector import response_parameters
+from nanobragg_kokkos.models.sample.specimen import illuminated_volume_mm3
 
 MASTER_END = "_master.h5"
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from dxtbx.model import Beam, Detector
 
-from nanobragg_kokkos.frames import Frame
-from nanobragg_kokkos.picture_layout import pixel_frame, resolution_along
-from nanobragg_kokkos.prediction import Spots
+from nanobragg_kokkos.files.picture_layout import pixel_frame, resolution_along
+from nanobragg_kokkos.files.reader import Frame
+from nanobragg_kokkos.imaging.prediction import Spots
 from nanobragg_kokkos.report.run import Scale
 
 N_SHELLS = 40

@@ -10,8 +10,8 @@ from cctbx import crystal, miller
 from cctbx.array_family import flex
 
 from nanobragg_kokkos import StructureFactors
+from nanobragg_kokkos.models.amplitudes.structure_factors import integers
 from nanobragg_kokkos.simtbx.state import State
-from nanobragg_kokkos.structure_factors import integers
 
 # Scripts make an object for each panel and each shot, often with the same structure factors: these stay on the device.
 KEPT = 4

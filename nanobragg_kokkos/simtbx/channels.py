@@ -9,9 +9,9 @@ from cctbx import miller
 from cctbx.array_family import flex
 
 from nanobragg_kokkos import StructureFactors
+from nanobragg_kokkos.models.amplitudes.structure_factors import integers
 from nanobragg_kokkos.simtbx.amplitudes import as_given
 from nanobragg_kokkos.simtbx.properties import flex_array, integer
-from nanobragg_kokkos.structure_factors import integers
 
 
 class ChannelTable:

@@ -9,7 +9,6 @@ import numpy as np
 from cctbx.array_family import flex
 
 from nanobragg_kokkos import Crystal
-from nanobragg_kokkos.checks import finite
 from nanobragg_kokkos.simtbx import engine, noise
 from nanobragg_kokkos.simtbx.channels import gpu_energy_channels
 from nanobragg_kokkos.simtbx.diffuse import diffuse_api
@@ -21,6 +20,7 @@ from nanobragg_kokkos.simtbx.nanobragg import nanoBragg as simulation_class
 from nanobragg_kokkos.simtbx.nanobragg import state_of
 from nanobragg_kokkos.simtbx.properties import integer
 from nanobragg_kokkos.simtbx.state import State
+from nanobragg_kokkos.util.argument_checks import finite
 
 # What counts as it was at allocate(); everything else counts as it is when something is added.
 ALLOCATED = ("real_vectors", "cell_volume", "spindle_vector", "mosaic_blocks", "polar_vector", "source_XYZ")

@@ -8,7 +8,6 @@ import numpy as np
 from cctbx.array_family import flex
 from dxtbx.model import Beam, Detector
 
-from nanobragg_kokkos.checks import finite
 from nanobragg_kokkos.simtbx.accumulated import ListedPixels, WholeImage
 from nanobragg_kokkos.simtbx.arithmetic import cross, dot, unit
 from nanobragg_kokkos.simtbx.gathering import Term, first_pass, image_of, scaled
@@ -17,6 +16,7 @@ from nanobragg_kokkos.simtbx.nanobragg import state_of
 from nanobragg_kokkos.simtbx.properties import integer
 from nanobragg_kokkos.simtbx.setup import Panel, Setup, panel_of, setup_of
 from nanobragg_kokkos.simtbx.state import State
+from nanobragg_kokkos.util.argument_checks import finite
 
 
 class gpu_detector:

@@ -31,10 +31,10 @@ from nanobragg_kokkos import (
     Sources,
     StructureFactors,
     air,
-    models,
-    parameters,
     water,
 )
+from nanobragg_kokkos.imaging import from_parameters
+from nanobragg_kokkos.job import parameters
 
 TOLERANCE = 1e-12  # of the brightest pixel
 MOST_PIXELS = 1_000_000  # that are kept of an image one by one
@@ -191,7 +191,7 @@ def of_job(engine: str, *arguments: str) -> Experiment:
     """The first image of a job of nanobragg_kokkos.simulate with these parameters."""
     params = parameters.parse(list(arguments)).extract()
     parameters.validate(params)
-    common = models.experiment(params)
+    common = from_parameters.experiment(params)
     first = common.shot(0)
     return Experiment(
         common.detector,

@@ -1,0 +1,1 @@
+"""Reading and writing NeXus/NXmx files, true models and pictures."""

@@ -1,0 +1,133 @@
+"""Images in files of any kind that dxtbx opens, one at a time."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import Sequence
+
+import numpy as np
+from dxtbx import flumpy
+from dxtbx.imageset import ImageSet
+from dxtbx.model import Beam, Detector
+from dxtbx.model.experiment_list import ExperimentListFactory
+from libtbx.utils import Sorry
+
+from nanobragg_kokkos.files import nxmx
+
+
+@dataclass(frozen=True, eq=False)
+class Frame:
+    """An image as it was stored.
+
+    Attributes:
+        panels: (slow, fast) counts of each panel.
+        masks: (slow, fast) bool of each panel: which pixels were measured, overloads included.
+        overloads: (slow, fast) bool of each panel: which pixels are brighter than is trusted.
+        detector, beam: dxtbx models.
+    """
+
+    panels: list[np.ndarray]
+    masks: list[np.ndarray]
+    overloads: list[np.ndarray]
+    detector: Detector
+    beam: Beam
+
+    def measures(self, panels: np.ndarray, fast: np.ndarray, slow: np.ndarray) -> np.ndarray:
+        """Which of some positions on panels (pixels; within them) are on pixels that were measured, bool (n)."""
+        found = [self.masks[p][int(y), int(x)] for p, x, y in zip(panels, fast, slow)]
+        return np.array(found, bool)
+
+
+class Frames:
+    """The images of some files, in their order.
+
+    Args:
+        paths: image files, or dxtbx model files (.expt) that name them.
+
+    missing: images, counted from 0, that a job could not make: no pixel of them was measured.
+
+    Raises:
+        Sorry: one is missing, cannot be read, or holds no image.
+    """
+
+    def __init__(self, paths: Sequence[str | os.PathLike]) -> None:
+        self._places: list[tuple[ImageSet, int]] = []
+        self.missing: set[int] = set()
+        for path in map(os.fspath, paths):
+            known = set()
+            failed: dict[str, set[int]] = {}
+            for imageset in _imagesets(path):
+                for k, stored_as in enumerate(imageset.indices()):
+                    # A model file may name an image once for every crystal in it.
+                    name = (imageset.get_path(k), stored_as)
+                    if name not in known:
+                        known.add(name)
+                        if name[0] not in failed:
+                            failed[name[0]] = _failed(name[0])
+                        if stored_as in failed[name[0]]:
+                            self.missing.add(len(self._places))
+                        self._places.append((imageset, k))
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def __getitem__(self, index: int) -> Frame:
+        """An image, counted from 0.
+
+        Raises:
+            Sorry: it cannot be read.
+        """
+        imageset, k = self._places[index]
+        try:
+            panels = [flumpy.to_numpy(panel) for panel in imageset.get_raw_data(k)]
+            trusted = [flumpy.to_numpy(mask) for mask in imageset.get_mask(k)]
+            fixed = _fixed_masks(imageset)
+        except Exception as error:
+            raise _unreadable(imageset.get_path(k), error) from error
+        detector, beam = imageset.get_detector(k), imageset.get_beam(k)
+        masks, overloads = [], []
+        for i, panel in enumerate(detector):
+            good = flumpy.to_numpy(panel.get_untrusted_rectangle_mask())
+            good = good if fixed is None else good & fixed[i]
+            high = panel.get_trusted_range()[1]
+            # dxtbx takes overloads for masked, and some of its versions what is exactly at the upper end.
+            good = good & (index not in self.missing)
+            masks.append(good & (trusted[i] | (panels[i] >= high)))
+            overloads.append(good & (panels[i] > high))
+        return Frame(panels, masks, overloads, detector, beam)
+
+
+def _imagesets(path: str) -> list[ImageSet]:
+    if not os.path.isfile(path):
+        raise Sorry(f"{path}: there is no such file")
+    try:
+        if path.endswith((".expt", ".json")):
+            return ExperimentListFactory.from_json_file(path).imagesets()
+        found = ExperimentListFactory.from_filenames([path]).imagesets()
+    # dxtbx, HDF5 and the JSON reader raise whatever a broken file makes them stumble over.
+    except Exception as error:
+        raise _unreadable(path, error) from error
+    if not found:
+        raise Sorry(f"{path}: expected an image of a kind that dxtbx reads")
+    return found
+
+
+def _failed(path: str) -> set[int]:
+    """Images, counted from 0, that a file of this program notes as missing."""
+    try:
+        return set(nxmx.images_of(path)[1])
+    except OSError:
+        return set()
+
+
+def _fixed_masks(imageset: ImageSet) -> list[np.ndarray] | None:
+    """What the file says of pixels that are never measured."""
+    reader = imageset.get_format_class().get_instance(imageset.get_path(0))
+    masks = reader.get_static_mask()
+    return None if masks is None else [flumpy.to_numpy(mask) for mask in masks]
+
+
+def _unreadable(path: str, error: Exception) -> Sorry:
+    said = " ".join(str(error).split())
+    return Sorry(f"{path}: expected an image that dxtbx reads, but reading it failed ({type(error).__name__}: {said})")

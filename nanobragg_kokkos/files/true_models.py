@@ -1,0 +1,186 @@
+"""The models behind simulated images, in the field's own formats: what a data reduction should find again.
+
+`write_experiments`: a dxtbx experiment list, one experiment for each crystal of an image or of a rotation series, whose
+imagesets point into the NXmx master file (by its relative name) and whose models are in that file's frame.
+`write_amplitudes`: the structure-factor amplitudes as MTZ.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import os
+import re
+import uuid
+from typing import Sequence
+
+import numpy as np
+from cctbx import miller
+from dxtbx.model import (
+    Beam,
+    Crystal,
+    Detector,
+    Experiment,
+    ExperimentList,
+    Goniometer,
+    MosaicCrystalSauter2014,
+    Scan,
+)
+from libtbx.utils import Sorry
+from scipy.spatial.transform import Rotation
+
+from nanobragg_kokkos.models.beam_along_z import frame_rotation, rotated_detector
+from nanobragg_kokkos.util.whole_files import whole_file
+
+# The MTZ library notes for every column when it was made; equal amplitudes are to give equal files.
+MTZ_TIME = re.compile(rb"CREATED_\d\d/\d\d/\d{4}_\d\d:\d\d:\d\d")
+MTZ_RECORD = 80
+MTZ_END = b"MTZENDOFHEADERS"
+MTZ_NO_TIME = b"CREATED_BY_nanobragg_kokkos"
+
+
+def write_experiments(
+    path: str | os.PathLike,
+    master_path: str | os.PathLike,
+    detector: Detector,
+    beam: Beam | Sequence[Beam],
+    crystals: Sequence[Crystal | Sequence[Crystal]],
+    *,
+    mosaic_spread_deg: float | None = None,
+    domain_size_A: float | None = None,
+    scan: Scan | None = None,
+    goniometer: Goniometer | None = None,
+) -> None:
+    """Write the true experiments to `path` (.expt). The master file need not exist yet.
+
+    It depends on the arguments only; the experiments' identifiers follow from the models.
+
+    Args:
+        path: of the file.
+        master_path: of the master file.
+        detector, beam: as given to `nxmx.write_master`; one beam for all, or one for each image. With a scan: one.
+        crystals: for stills, for each image of the master file, in its order, a crystal or a sequence of them, which
+            may be empty. With a scan: any number, each of which is in all images.
+        mosaic_spread_deg, domain_size_A: full width in degrees, and angstrom. Where either is given, the
+            crystals are written as dxtbx's MosaicCrystalSauter2014, which holds them; otherwise as they are.
+        scan, goniometer: for a rotation; None for stills.
+
+    Raises:
+        ValueError: sequences of wrong length.
+        Sorry: the file cannot be written.
+    """
+    # Of which image each crystal is; in a scan, each is in all images.
+    if scan is None:
+        images = [[one] if isinstance(one, Crystal) else list(one) for one in crystals]
+        placed = [(image, crystal) for image, some in enumerate(images) for crystal in some]
+    else:
+        images = [list(crystals)]
+        placed = [(0, crystal) for crystal in crystals]
+    beams = [beam] * len(images) if isinstance(beam, Beam) else list(beam)
+    if not placed:
+        raise ValueError("crystals: expected at least one.")
+    if len(beams) != len(images):
+        what = "the number of images" if scan is None else "of a scan"
+        raise ValueError(f"beam: expected one or {len(images)} ({what}), got {len(beams)}.")
+    if (scan is None) != (goniometer is None):
+        raise ValueError("scan, goniometer: give both or none.")
+
+    rotation = frame_rotation(beams)
+    detector = rotated_detector(detector, rotation)
+    if goniometer is not None:
+        goniometer = _turned(goniometer, rotation)
+    # One object where the caller had one: the file then holds it once.
+    turned_beams = {id(b): _turned(b, rotation) for b in beams}
+
+    experiments = ExperimentList()
+    for k, (image, crystal) in enumerate(placed):
+        crystal = _turned(_with_mosaicity(crystal, mosaic_spread_deg, domain_size_A), rotation)
+        experiments.append(
+            Experiment(
+                beam=turned_beams[id(beams[image])],
+                detector=detector,
+                crystal=crystal,
+                goniometer=goniometer,
+                scan=scan,
+                identifier=_identifier(k, crystal),
+            )
+        )
+    contents = experiments.to_dict()
+    master = os.path.relpath(master_path, os.path.dirname(os.path.abspath(path)))
+    contents["imageset"] = _imagesets(master, len(images), scan)
+    for (image, _), experiment in zip(placed, contents["experiment"]):
+        experiment["imageset"] = image
+    with whole_file(path) as temporary, open(temporary, "w") as file:
+        json.dump(contents, file, indent=2)
+        file.write("\n")
+
+
+def write_amplitudes(
+    path: str | os.PathLike, amplitudes: miller.array, wavelength: float | None = None
+) -> None:
+    """Write real amplitudes to `path` (.mtz), with columns F, or F(+) and F(-) where they are anomalous.
+
+    Args:
+        path: of the file.
+        amplitudes: any cctbx array of real numbers.
+        wavelength: of the dataset, in angstrom.
+
+    Raises:
+        ValueError: an array of another kind.
+        Sorry: the file cannot be written.
+    """
+    if not amplitudes.is_real_array():
+        raise ValueError("amplitudes: expected a real array; take abs() of complex structure factors.")
+    amplitudes = amplitudes.customized_copy(sigmas=None).set_observation_type_xray_amplitude()
+    dataset = amplitudes.as_mtz_dataset(column_root_label="F", title="True amplitudes", wavelength=wavelength)
+    with whole_file(path) as temporary:
+        try:
+            dataset.mtz_object().write(temporary)
+        except RuntimeError as error:
+            raise Sorry(f"Cannot write {path}: {error}") from error
+        with open(temporary, "r+b") as file:
+            contents = MTZ_TIME.sub(MTZ_NO_TIME, file.read())
+            # The library overlooks it if the last buffer does not fit on the disk.
+            if not contents[-MTZ_RECORD:].startswith(MTZ_END):
+                raise Sorry(f"Cannot write {path}: the disk took a part of it only.")
+            file.seek(0)
+            file.write(contents)
+
+
+def _turned(model, rotation: np.ndarray):
+    """A dxtbx beam, crystal or goniometer, turned about the origin; the model itself if there is no turn."""
+    vector = Rotation.from_matrix(rotation).as_rotvec()
+    angle = float(np.linalg.norm(vector))
+    if angle == 0:
+        return model
+    model = copy.deepcopy(model)
+    model.rotate_around_origin(tuple(vector / angle), angle, deg=False)
+    return model
+
+
+def _with_mosaicity(
+    crystal: Crystal, mosaic_spread_deg: float | None, domain_size_A: float | None
+) -> Crystal:
+    if mosaic_spread_deg is None and domain_size_A is None:
+        return crystal
+    crystal = MosaicCrystalSauter2014(crystal)
+    crystal.set_half_mosaicity_deg((mosaic_spread_deg or 0.0) / 2)
+    crystal.set_domain_size_ang(domain_size_A or 0.0)
+    return crystal
+
+
+def _identifier(index: int, crystal: Crystal) -> str:
+    """An identifier that differs between experiments, also of different jobs, and is always the same."""
+    vectors = " ".join(f"{x:.9g}" for x in crystal.get_A())
+    return str(uuid.uuid5(uuid.NAMESPACE_OID, f"nanobragg_kokkos {index} {vectors}"))
+
+
+def _imagesets(master: str, n_images: int, scan: Scan | None) -> list[dict]:
+    common = {"mask": None, "gain": None, "pedestal": None, "dx": None, "dy": None, "params": {}}
+    if scan is not None:
+        indices = list(range(scan.get_num_images()))
+        return [{"__id__": "ImageSequence", "template": master, "single_file_indices": indices, **common}]
+    return [
+        {"__id__": "ImageSet", "images": [master], "single_file_indices": [k], **common}
+        for k in range(n_images)
+    ]

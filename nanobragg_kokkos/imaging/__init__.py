@@ -1,0 +1,1 @@
+"""Models to photons to counts: simulation, readout, prediction."""

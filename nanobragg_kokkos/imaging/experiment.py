@@ -1,0 +1,100 @@
+"""An experiment: everything that decides what its images show."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Callable
+
+import numpy as np
+from cctbx import miller
+from dxtbx import flumpy
+from dxtbx.model import Detector, Goniometer, Scan
+
+from nanobragg_kokkos.imaging.exposure import Pulse, Shot
+from nanobragg_kokkos.imaging.simulation import SensorLayers, Simulation
+from nanobragg_kokkos.models.amplitudes.crystal_scattering import CrystalScattering
+from nanobragg_kokkos.models.beam.sources import Sources
+from nanobragg_kokkos.models.detector.response import DetectorResponse, Readout
+from nanobragg_kokkos.models.sample.amorphous import Amorphous
+from nanobragg_kokkos.models.sample.crystal import Crystal
+
+
+@dataclass(frozen=True, eq=False)
+class Experiment:
+    """Everything that decides what the images of a job show.
+
+    What image k shows follows from this and k alone, so that every rank can tell it without asking another. It can be
+    pickled.
+
+    Args:
+        detector: dxtbx model; the beam comes from +z. Its trusted range is that of the counts.
+        sensor: None: photons are counted at the detector's surface, all of them.
+        response: how the detector makes counts of photons.
+        saturation: the highest count that is trusted, ADU.
+        data_type: of the counts.
+        oversample: sub-pixels along each side of a pixel.
+        pulses: of an image (counted from 0) and a seed, the pulse.
+        beam_size_mm: side of the beam's square cross-section.
+        specimen: of an image and a seed, the crystals.
+        scattering: the structure factors of the crystals, which share them.
+        backgrounds: what scatters besides the crystal.
+        seed: of all random numbers.
+        scan, goniometer: dxtbx models of a rotation; None: stills.
+    """
+
+    detector: Detector
+    sensor: SensorLayers | None
+    response: DetectorResponse
+    saturation: int
+    data_type: np.dtype
+    oversample: int
+    pulses: Callable[[int, int], Pulse]
+    beam_size_mm: float
+    specimen: Callable[[int, int], tuple[Crystal, ...]]
+    scattering: CrystalScattering
+    backgrounds: tuple[Amorphous, ...]
+    seed: int
+    scan: Scan | None = None
+    goniometer: Goniometer | None = None
+
+    def shot(self, image: int) -> Shot:
+        """What an image is of, counted from 0."""
+        return Shot(self.pulses(image, self.seed), self.specimen(image, self.seed))
+
+    @property
+    def amplitudes(self) -> miller.array:
+        """The true structure factor amplitudes, at the mean energy."""
+        return self.scattering.amplitudes
+
+    def without_amplitudes(self) -> Experiment:
+        """For processes that share another's amplitudes."""
+        return replace(self, scattering=self.scattering.without_amplitudes())
+
+    def sources(self, pulse: Pulse) -> Sources:
+        """The plane waves of a pulse, each of which sees the structure factors of the nearest energy that there are."""
+        return pulse.sources.in_channels(self.scattering.channel_energies_eV)
+
+    def fluence(self, pulse: Pulse) -> float:
+        """Photons/mm² of a pulse."""
+        return pulse.photons / self.beam_size_mm**2
+
+    @property
+    def masks(self) -> list[np.ndarray] | None:
+        """Which pixels lie in none of the detector's untrusted rectangles, an array (slow, fast) a panel; None: all."""
+        masks = [flumpy.to_numpy(panel.get_untrusted_rectangle_mask()) for panel in self.detector]
+        return None if all(mask.all() for mask in masks) else masks
+
+    def simulation(self, pulse: Pulse) -> Simulation:
+        """A dark image of this experiment."""
+        return Simulation(
+            self.detector,
+            self.sources(pulse),
+            fluence=self.fluence(pulse),
+            beam_size_mm=self.beam_size_mm,
+            oversample=self.oversample,
+            sensor=self.sensor,
+        )
+
+    def readout(self, simulation: Simulation) -> Readout:
+        """Makes counts of what a simulation of this experiment holds."""
+        return Readout(simulation, self.response, saturation=self.saturation, dtype=self.data_type, mask=self.masks)

@@ -1,0 +1,59 @@
+"""The images of an experiment, one after the other."""
+
+from __future__ import annotations
+
+from nanobragg_kokkos.imaging.experiment import Experiment
+from nanobragg_kokkos.models.amplitudes.box import AmplitudeBox
+from nanobragg_kokkos.models.detector.response import Counts
+from nanobragg_kokkos.util.progress import counted
+
+
+class Images:
+    """Simulates images, and keeps on the device what they have in common.
+
+    Args:
+        experiment: whose images.
+        engine, tolerance: for the spots, as in Simulation.add_spots.
+        amplitudes: of the experiment, in memory shared with other processes. None: in memory of this one.
+    """
+
+    def __init__(
+        self,
+        experiment: Experiment,
+        engine: str = "auto",
+        tolerance: float | None = None,
+        amplitudes: AmplitudeBox | None = None,
+    ) -> None:
+        self.experiment = experiment
+        self.engine = engine
+        self.tolerance = tolerance
+        self._structure_factors = amplitudes or experiment.scattering.channels.box()
+        self._pulse = experiment.shot(0).pulse
+        self._simulation = experiment.simulation(self._pulse)
+        self._readout = experiment.readout(self._simulation)
+
+    def engine_line(self) -> str:
+        """Says which engine computes the spots of the first image, and why."""
+        engine, reason = self.engine, "as asked for"
+        crystal = self.experiment.shot(0).crystals[0]
+        if engine == "auto":
+            choice = self._simulation.choose_engine(crystal, self._structure_factors, self.tolerance)
+            engine, reason = choice.engine, choice.reason
+        if engine == "reflection" and self.tolerance is not None:
+            reason += f"; no pixel lacks more than {self.tolerance:g} of the brightest"
+        if crystal.rotation is not None:
+            reason += f"; {counted(crystal.rotation.steps, 'orientation')} in each image"
+        return f"Spots: {engine} engine, {reason}"
+
+    def __call__(self, index: int) -> Counts:
+        """Starts an image, counted from 0; the next one may be asked for before its counts are taken."""
+        shot = self.experiment.shot(index)
+        image = self._simulation
+        if shot.pulse is not self._pulse:
+            image.illuminate(self.experiment.sources(shot.pulse), self.experiment.fluence(shot.pulse))
+            self._pulse = shot.pulse
+        image.clear()
+        image.add_background(*self.experiment.backgrounds)
+        for crystal in shot.crystals:
+            image.add_spots(crystal, self._structure_factors, self.engine, self.tolerance)
+        return self._readout.start(self.experiment.seed, index)

@@ -1,0 +1,293 @@
+"""Expected photons in every pixel of a detector."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Sequence
+
+import numpy as np
+from scitbx.array_family import flex
+
+from nanobragg_kokkos.extension import ext
+from nanobragg_kokkos.models.amplitudes.box import AmplitudeBox
+from nanobragg_kokkos.models.amplitudes.structure_factors import StructureFactors
+from nanobragg_kokkos.models.beam.sources import Sources
+from nanobragg_kokkos.models.detector.point_spread import PointSpread
+from nanobragg_kokkos.models.sample.amorphous import Amorphous
+from nanobragg_kokkos.models.sample.crystal import Crystal
+from nanobragg_kokkos.util.argument_checks import finite, whole
+
+
+@dataclass(frozen=True)
+class SensorLayers:
+    """A sensor with depth: photons are absorbed in layers, which blurs oblique rays (parallax).
+
+    Args:
+        thickness_mm: of the sensor.
+        attenuation_length_mm: after which 1/e of the photons are left.
+        layers: number of equal layers.
+        placement: where in its layer a photon is put: 0 the front face (as nanoBragg does), 0.5 the middle, which follows
+            parallax with few layers, 1 the back.
+
+    Raises:
+        ValueError: a length that is not positive and finite, less than one layer, a placement outside 0…1.
+    """
+
+    thickness_mm: float
+    attenuation_length_mm: float
+    layers: int = 1
+    placement: float = 0.0
+
+    def __post_init__(self) -> None:
+        finite("thickness_mm of the sensor", self.thickness_mm, above=0)
+        finite("attenuation_length_mm of the sensor", self.attenuation_length_mm, above=0)
+        whole("layers of the sensor", self.layers)
+        if not 0 <= finite("placement in the sensor's layers", self.placement) <= 1:
+            raise ValueError(f"placement in the sensor's layers must lie between 0 and 1, not {self.placement}")
+
+
+@dataclass(frozen=True)
+class EngineChoice:
+    """An engine for the Bragg spots, "pixel" or "reflection", and why it was chosen."""
+
+    engine: str
+    reason: str
+
+
+class Simulation:
+    """An image of expected photons: starts dark, and adds up what is asked for.
+
+    It belongs to the process that made it: it cannot be pickled or copied (its models can), and not be used in a process
+    that was forked from it.  Ctrl-C takes effect when a calculation is done.
+
+    Args:
+        detector: dxtbx Detector; any number of panels, each in a plane of its own.
+        sources: the incident beam.
+        fluence: photons/mm² of the exposure, all sources together.
+        beam_size_mm: side of the beam's square cross-section; needed for backgrounds only.
+        oversample: sub-pixels along each axis of a pixel.
+        sensor: SensorLayers of every panel.  Default: every photon is absorbed at the surface.
+        mask: bool array (slow, fast), NumPy or flex, for each panel; pixels where it is False stay dark and take no time.
+        point_pixel: 1/r² (1/m²) in place of the solid angle of a pixel.
+        polarized: False leaves out the polarization factor altogether.
+
+    Raises:
+        ValueError: whatever of this cannot be, by name.
+    """
+
+    def __init__(
+        self,
+        detector,
+        sources: Sources,
+        *,
+        fluence: float,
+        beam_size_mm: float | None = None,
+        oversample: int = 1,
+        sensor: SensorLayers | None = None,
+        mask: Sequence[np.ndarray] | None = None,
+        point_pixel: bool = False,
+        polarized: bool = True,
+    ) -> None:
+        if beam_size_mm is not None:
+            beam_size_mm = finite("beam_size_mm", beam_size_mm, above=0)
+        self._given = (detector, beam_size_mm)
+        self._polarized = bool(polarized)
+        self.shapes: list[tuple[int, int]] = [tuple(reversed(panel.get_image_size())) for panel in detector]
+        self._detector = ext.Detector(
+            detector=detector,
+            oversample=whole("oversample", oversample),
+            point_pixel=bool(point_pixel),
+            sensor_layers=int(sensor.layers) if sensor else 1,
+            layer_placement=float(sensor.placement) if sensor else 0.0,
+            thickness_mm=float(sensor.thickness_mm) if sensor else 0.0,
+            attenuation_length_mm=float(sensor.attenuation_length_mm) if sensor else 0.0,
+            mask=flex.bool() if mask is None else flat_mask(mask, self.shapes),
+        )
+        self._image = ext.Image(self._detector.n_pixels)
+        self._samples: tuple[Amorphous, ...] = ()
+        self._background: ext.Image | None = None  # of these samples in this beam
+        self._blur: tuple[tuple[PointSpread, str], ext.Blur, ext.Image] | None = None
+        self.illuminate(sources, fluence)
+
+    def illuminate(self, sources: Sources, fluence: float) -> None:
+        """Takes another beam for what is added from now on; the image stays, and so does the detector on the device.
+
+        Args:
+            sources: the incident beam.
+            fluence: photons/mm² of the exposure, all sources together.
+        """
+        fluence = finite("fluence", fluence, least=0)
+        self._sources = sources.on_device(fluence, self._polarized)
+        self._beam = (sources, fluence)
+        self._samples = ()
+
+    @property
+    def detector(self):
+        """The dxtbx Detector, as it was given."""
+        return self._given[0]
+
+    @property
+    def sources(self) -> Sources:
+        """The incident beam."""
+        return self._beam[0]
+
+    @property
+    def fluence(self) -> float:
+        """Photons/mm² of the exposure."""
+        return self._beam[1]
+
+    @property
+    def beam_size_mm(self) -> float | None:
+        """Side of the beam's square cross-section, mm."""
+        return self._given[1]
+
+    def add_spots(
+        self,
+        crystal: Crystal,
+        structure_factors: StructureFactors | AmplitudeBox,
+        engine: str = "auto",
+        tolerance: float | None = None,
+    ) -> None:
+        """Adds the Bragg spots of a crystal.
+
+        Args:
+            engine: "pixel" asks every pixel what it receives, for every shape; "reflection" starts from the reflections,
+                for the shapes gauss, gauss_argchk and tophat, and with a tolerance for square and round; both add up the same
+                terms, in another order.  "auto" takes whichever has less to do, see choose_engine.
+            tolerance: what the reflection-driven engine may leave out of any pixel, as a share of the brightest pixel of
+                these spots, 1e-15 to 0.1: an upper bound.  None: 3e-13, and shapes that end only.  The pixel-driven engine
+                leaves out nothing, whatever the tolerance.
+
+        Raises:
+            ValueError: a source asks for a structure-factor channel that is not there, the engine cannot do the shape, or
+                a tolerance that cannot be.
+        """
+        if engine == "auto":
+            engine = self.choose_engine(crystal, structure_factors, tolerance).engine
+        ext.add_spots(
+            image=self._image,
+            detector=self._detector,
+            sources=self._sources,
+            crystal=crystal.on_device(),
+            structure_factors=structure_factors.on_device,
+            interpolation=crystal.interpolation,
+            engine=engine,
+            tolerance=tolerance,
+        )
+
+    def choose_engine(
+        self, crystal: Crystal, structure_factors: StructureFactors | AmplitudeBox, tolerance: float | None = None
+    ) -> EngineChoice:
+        """The engine that has less to do for a crystal, by an estimate from the models; for tolerance see add_spots."""
+        pixel, reflection = ext.engine_work(
+            detector=self._detector,
+            sources=self._sources,
+            crystal=crystal.on_device(),
+            structure_factors=structure_factors.on_device,
+            interpolation=crystal.interpolation,
+            tolerance=tolerance,
+        )
+        if reflection == float("inf"):
+            return EngineChoice("pixel", f"the shape {crystal.shape} or its reach leaves no pixel out")
+        engine, ratio = ("reflection", pixel / reflection) if reflection < pixel else ("pixel", reflection / pixel)
+        return EngineChoice(engine, f"an estimated {ratio:.2g} times less to do than for the other engine")
+
+    def add_background(self, *samples: Amorphous) -> None:
+        """Adds the diffuse scattering of one or more amorphous samples.
+
+        The image of these samples together is kept, 8 bytes a pixel, until others are asked for: to add equal ones again,
+        after clear() say, takes one addition of images and gives the same bits.
+
+        Raises:
+            ValueError: the simulation has no beam_size_mm.
+        """
+        if self.beam_size_mm is None:
+            raise ValueError("beam_size_mm of the simulation is needed for a background")
+        if not samples:
+            return
+        if samples != self._samples:
+            self._samples = ()  # until their image is complete
+            if self._background is None:
+                self._background = ext.Image(self._detector.n_pixels)
+            else:
+                self._background.clear()
+            for amorphous in samples:
+                ext.add_background(
+                    image=self._background,
+                    detector=self._detector,
+                    sources=self._sources,
+                    amorphous=amorphous.on_device(self.beam_size_mm),
+                )
+            self._samples = samples
+        self._image.add(self._background)
+
+    def add(self, other: Simulation) -> None:
+        """Adds the image of another simulation of as many pixels.
+
+        Raises:
+            ValueError: another number of pixels.
+        """
+        self._image.add(other._image)
+
+    def add_photons(self, panels: Sequence[np.ndarray]) -> None:
+        """Adds expected photons from elsewhere: one array of numbers (slow, fast) a panel.
+
+        Raises:
+            ValueError: arrays of other shapes.
+        """
+        arrays = [np.asarray(panel, float) for panel in panels]
+        if [array.shape for array in arrays] != self.shapes:
+            raise ValueError(f"panels must be {len(self.shapes)} array(s) with the shapes (slow, fast) of the detector's panels")
+        self._image.add_array(flex.double(np.concatenate([array.ravel() for array in arrays])))
+
+    def blur(self, point_spread: PointSpread, method: str = "auto") -> None:
+        """Replaces the expected photons by what a detector's point-spread function makes of them, panel by panel.
+
+        Args:
+            method: "direct" adds up the pixels within its radius, "fourier" multiplies Fourier transforms; the images are
+                the same to 1e-10 of the brightest pixel.  "auto" takes whichever is faster.
+        """
+        if self._blur is None or self._blur[0] != (point_spread, method):
+            blur = ext.Blur(self._detector, point_spread.on_device(), method)
+            self._blur = ((point_spread, method), blur, ext.Image(self._detector.n_pixels))
+        _, blur, blurred = self._blur
+        blur(self._image, blurred)
+        self._image.swap(blurred)
+
+    def clear(self) -> None:
+        """Makes the image dark again."""
+        self._image.clear()
+
+    @property
+    def image(self) -> tuple[np.ndarray, ...]:
+        """Expected photons, one read-only float64 array (slow, fast) a panel.
+
+        Where the kernels run on the CPU these are views of the image itself, which follow what is added later; from a
+        GPU they are copies in memory that the next call overwrites.
+        """
+        pixels = np.asarray(self._image.on_host())
+        pixels.flags.writeable = False
+        panels, start = [], 0
+        for shape in self.shapes:
+            panels.append(pixels[start : start + shape[0] * shape[1]].reshape(shape))
+            start += shape[0] * shape[1]
+        return tuple(panels)
+
+    @property
+    def flex_image(self) -> tuple[flex.double, ...]:
+        """Expected photons as cctbx arrays, one flex.double (slow, fast) a panel: copies."""
+        return tuple(flex.double(panel) for panel in self.image)
+
+
+def flat_mask(mask: Sequence[np.ndarray], shapes: Sequence[tuple[int, int]]) -> flex.bool:
+    """The masks of all panels, bool arrays of these shapes (slow, fast), one after the other.
+
+    Raises:
+        ValueError: arrays of another kind.
+    """
+    arrays = [panel.as_numpy_array() if isinstance(panel, flex.bool) else np.asarray(panel) for panel in mask]
+    if [array.shape for array in arrays] != list(shapes) or any(array.dtype != bool for array in arrays):
+        raise ValueError(
+            f"mask must be {len(shapes)} bool array(s) with the shapes (slow, fast) of the detector's panels"
+        )
+    return flex.bool(np.concatenate([array.ravel() for array in arrays]))

@@ -1,0 +1,1 @@
+"""The nanobragg_kokkos.simulate command."""

@@ -1,0 +1,88 @@
+"""What a job would take: --dry-run."""
+
+from __future__ import annotations
+
+import io
+import os
+import time
+from typing import Any
+
+import libtbx.phil
+
+from nanobragg_kokkos.files import nxmx
+from nanobragg_kokkos.imaging.experiment import Experiment
+from nanobragg_kokkos.imaging.image_simulator import Images
+from nanobragg_kokkos.job.file_names import Files
+from nanobragg_kokkos.job.plan import Task
+from nanobragg_kokkos.job.reduction import Reduction
+from nanobragg_kokkos.models.amplitudes.box import AmplitudeBox
+from nanobragg_kokkos.mpi import ranks
+from nanobragg_kokkos.util.progress import counted, duration
+
+
+def estimate(
+    comm: Any,
+    params: libtbx.phil.scope_extract,
+    common: Experiment,
+    amplitudes: AmplitudeBox,
+    files: Files,
+    todo: list[Task],
+    reduction: Reduction | None,
+) -> str:
+    """Says what is to be done, and what time and disk it needs, from the first image to be done, which all ranks
+    simulate at the same time and write to memory.
+
+    Raises:
+        ranks.Failed: on all ranks: it cannot be simulated.
+    """
+    images = [image for task in todo for image in task.simulated]
+    lines = [
+        f"Nothing is written: this is a dry run. To be done: {counted(len(images), 'image')} of {params.n_images}, "
+        f"by {counted(comm.size, 'process', 'processes')}",
+        f"Directory: {os.path.abspath(files.directory)}",
+    ]
+    if params.output.images:
+        last = files.data(files.n_data(params.n_images) - 1).name
+        lines.append(f"Data files: {files.data(0).name} to {last}, images in each: {params.output.images_per_file}")
+    if params.output.reduce:
+        lines.append(f"{files.reduced.name}: {', '.join(params.output.reduce)}")
+    if not images:
+        return "\n".join([*lines, "All images are there already"])
+
+    simulate = ranks.on_all(comm, lambda: Images(common, params.engine, params.tolerance, amplitudes))
+    simulate_s, write_s, n_bytes = ranks.on_all(
+        comm, lambda: _measured(simulate, images[0], params.output.images, reduction)
+    )
+    # The slowest rank; an image is written while the next one is simulated.
+    simulate_s, write_s = (max(comm.allgather(seconds)) for seconds in (simulate_s, write_s))
+    seconds = max(simulate_s, write_s) * -(-len(images) // comm.size)
+    lines.append(
+        f"Estimated from image {images[0] + 1}, simulated now by every process at once: {1e3 * simulate_s:.3g} ms to "
+        f"simulate it, {1e3 * write_s:.3g} ms to compress and add it up (without the time of the disk)"
+    )
+    lines.append(f"Time: {duration(seconds)}, if the other images are like it")
+    if params.output.images:
+        lines.append(f"Disk: {_bytes(n_bytes * len(images))}, {_bytes(n_bytes)} an image")
+    return "\n".join(lines)
+
+
+def _measured(simulate: Images, image: int, write: bool, reduction: Reduction | None) -> tuple[float, float, int]:
+    """Seconds to simulate and to write an image, and the bytes of its file."""
+    simulate(image).panels()  # the first one takes longer than others
+    begun = time.monotonic()
+    panels = simulate(image).panels()
+    simulated = time.monotonic()
+    stream = io.BytesIO()
+    if write:
+        nxmx.write_image_to(stream, panels)
+    if reduction is not None:
+        reduction.add(image, nxmx.stacked(panels))
+    return simulated - begun, time.monotonic() - simulated, len(stream.getvalue())
+
+
+def _bytes(number: float) -> str:
+    for unit in ("bytes", "kB", "MB", "GB", "TB"):
+        if number < 1000 or unit == "TB":
+            return f"{number:.3g} {unit}"
+        number /= 1000
+    raise AssertionError

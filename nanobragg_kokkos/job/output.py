@@ -1,0 +1,211 @@
+"""What becomes of the images of one rank: data files, sums, and notes of what went wrong."""
+
+from __future__ import annotations
+
+import time
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Callable, Sequence
+
+import numpy as np
+from libtbx.utils import Sorry
+
+from nanobragg_kokkos.files import nxmx
+from nanobragg_kokkos.job.file_names import Files
+from nanobragg_kokkos.job.plan import Task
+from nanobragg_kokkos.job.reduction import Reduction
+from nanobragg_kokkos.models.detector.response import Counts
+from nanobragg_kokkos.mpi.work_sharing import Failure, News
+from nanobragg_kokkos.util.whole_files import CannotWrite
+
+# From one time that a rank saves its sums to the next: what a killed job has to do again at most, where it writes no
+# images; and never so often that saving takes more than 1/SAVE_SHARE of the time.
+SAVE_EVERY_S = 60
+SAVE_SHARE = 20
+
+
+@dataclass
+class Times:
+    """Seconds that a rank has spent, by step; simulate in its main thread, the others in that which writes."""
+
+    simulate: float = 0.0
+    read_out: float = 0.0
+    reduce: float = 0.0
+    write: float = 0.0
+
+
+def log_to(path: Path, line: str) -> None:
+    """Adds a line to a file, with the time.
+
+    Raises:
+        CannotWrite: it cannot be written.
+    """
+    try:
+        with open(path, "a") as file:
+            file.write(f"{datetime.now().isoformat(timespec='milliseconds')} {line}\n")
+    except OSError as error:
+        raise CannotWrite(f"Cannot write {path}: {error.strerror}.") from error
+
+
+class Output:
+    """Takes a rank's images, as a context manager; what is not complete at its end is dropped.
+
+    It is called, image by image and in the writer's thread, with the task, the image's number and its counts (None:
+    they are to be read from the data file); with None for both at a task's end.
+
+    Args:
+        files: their names.
+        overload: the count of pixels that are brighter than is trusted.
+        tell: called with what there is to tell the first rank.
+        reduction: where to add images up; None: nowhere.
+        sums: file to save these sums in as they grow; None: they can be made again of the images.
+        taken_over: files whose sums are in the reduction already.
+        log: called with lines.
+
+    times, overloads, made: seconds by step, overloaded pixels of the images that have any, and how many images.
+    """
+
+    def __init__(
+        self,
+        files: Files,
+        overload: int,
+        tell: Callable[[News], None],
+        reduction: Reduction | None = None,
+        sums: Path | None = None,
+        taken_over: Sequence[Path] = (),
+        log: Callable[[str], None] = lambda line: None,
+    ) -> None:
+        self.files = files
+        self.overload = overload
+        self.tell = tell
+        self.reduction = reduction
+        self.sums = sums
+        self.taken_over = taken_over
+        self.log = log
+        self.times = Times()
+        self.overloads: list[int] = []
+        self.made = 0
+        self._file = ExitStack()
+        self._write: Callable[[int, Sequence[np.ndarray]], None] | None = None
+        self._skipped: int | None = None  # the task whose file cannot be written
+        self._told = 0  # images of the task
+        self._not_saved = 0
+        self._save_after = time.monotonic() + SAVE_EVERY_S
+
+    def __enter__(self) -> Output:
+        return self
+
+    def __exit__(self, *exception: Any) -> None:
+        self._discard()
+
+    def __call__(self, task: Task, image: int | None, counts: Counts | None) -> None:
+        if image is None:
+            self._end(task)
+        else:
+            try:
+                self._take(task, image, counts)
+            except (Sorry, ValueError, OSError) as error:
+                if isinstance(error, CannotWrite) and error.others_fare_alike:
+                    raise
+                self.failed((image,), str(error))
+
+    def failed(self, images: Sequence[int], cause: str) -> None:
+        """Tells that images could not be made."""
+        self.log(f"failed: {', '.join(str(image + 1) for image in images)}: {cause}")
+        self.tell(News(failures=(Failure(tuple(images), cause),)))
+
+    def save_sums(self) -> None:
+        """Saves the sums, if some are not saved that could not be made again."""
+        if self.sums is None or not self._not_saved:
+            return
+        begun = time.monotonic()
+        self.reduction.save(self.sums)
+        for path in self.taken_over:
+            if path != self.sums:
+                path.unlink(missing_ok=True)
+        self.taken_over = ()
+        self._not_saved = 0
+        took = time.monotonic() - begun
+        self._save_after = time.monotonic() + max(SAVE_EVERY_S, SAVE_SHARE * took)
+        self.times.write += took
+
+    def _take(self, task: Task, image: int, counts: Counts | None) -> None:
+        begun = time.monotonic()
+        if counts is None:
+            stored = nxmx.read_image(self.files.data(task.number), image - task.images.start)
+        else:
+            panels = counts.panels()
+        self.times.read_out += time.monotonic() - begun
+        if counts is not None and (overloads := sum(np.count_nonzero(panel == self.overload) for panel in panels)):
+            self.overloads.append(overloads)
+        if self.reduction is not None and image in task.add:
+            begun = time.monotonic()
+            self.reduction.add(image, stored if counts is None else nxmx.stacked(panels))
+            self._not_saved += 1
+            self.times.reduce += time.monotonic() - begun
+        if task.write:
+            begun = time.monotonic()
+            self._write_image(task, image, panels)
+            self.times.write += time.monotonic() - begun
+        if self._skipped != task.number:
+            self.tell(News(images=1))
+            self._told += 1
+            self.made += 1
+
+    def _write_image(self, task: Task, image: int, panels: Sequence[np.ndarray]) -> None:
+        if self._skipped == task.number:
+            return
+        try:
+            if self._write is None:
+                path = self.files.data(task.number)
+                self._write = self._file.enter_context(nxmx.image_file(path, len(task.images)))
+            self._write(image - task.images.start, panels)
+        except CannotWrite as error:
+            self._give_up(task, error)
+        except OSError:
+            # The reason is told when the file is closed.
+            self._close(task)
+
+    def _end(self, task: Task) -> None:
+        """Closes the file of a task."""
+        if self._write is not None:
+            begun = time.monotonic()
+            self._close(task)
+            self.times.write += time.monotonic() - begun
+        done = f"{self.files.data(task.number).name}: " if task.write else ""
+        self.log(f"{done}images {task.images.start + 1} to {task.images.stop}")
+        self._told = 0
+        if time.monotonic() > self._save_after:
+            self.save_sums()
+
+    def _close(self, task: Task) -> None:
+        self._write = None
+        try:
+            self._file.close()
+        except CannotWrite as error:
+            self._give_up(task, error)
+
+    def _give_up(self, task: Task, error: CannotWrite) -> None:
+        """If it is this file alone, its images have failed; the next ones may do."""
+        self._write = None
+        self._file = ExitStack()
+        if error.others_fare_alike:
+            raise error
+        self._skipped = task.number
+        self.tell(News(images=-self._told))
+        self.made -= self._told
+        self.failed(task.images, str(error))
+
+    def _discard(self) -> None:
+        self._write = None
+        dropped = _Dropped()
+        try:
+            self._file.__exit__(_Dropped, dropped, None)
+        except (_Dropped, CannotWrite):
+            pass
+
+
+class _Dropped(Exception):
+    """Has a file that is not complete removed."""

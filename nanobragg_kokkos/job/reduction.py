@@ -1,0 +1,268 @@
+"""Sums over the images of a job, exact: the same bits in whatever order the images come and the ranks are added up.
+
+Everything is added up in whole numbers. With counts below 2**31 and at most 2**31 images,
+
+- a pixel's sum is below 2**62;
+- a square is below 2**62, and is added up as two words: its lower 32 bits (their sum is below 2**63) and the rest
+  (below 2**61). Counts of 16 bits have squares below 2**32, and no rest;
+
+so that nothing exceeds 64 bits with sign. Means and variances are calculated from these at the end.
+
+A file of sums, which nexus.whole_hdf5 writes, holds (in parentheses: only if asked for)
+
+    images                (n, 2) the images in it, counted from 0: runs from first to last
+    mask                  (slow, fast) 1 where pixels hold no measurement; all else is 0 (mean, variance: NaN) there
+    sum                   (slow, fast)
+    (squares)             (2, slow, fast) the two words of the sum of squares
+    (maximum)             (slow, fast)
+    (histogram)           (65536,) how many pixels, in all images, have a count of 0, 1, ...; the last: 65535 or more
+    (mean, variance)      (slow, fast) of a pixel over the images; the variance divides by one less than their number
+    (radial/...)          two_theta_deg (bins + 1,), the bins' edges; pixels (bins,), how many there are in each; and
+                          mean (bins,), counts a pixel and image
+
+with panels one below the other as in the images' own files. Pixels that are brighter than is trusted count as what they
+read.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any, Collection
+
+import h5py
+import numpy as np
+from dxtbx.model import Detector
+
+from nanobragg_kokkos.files import nexus
+from nanobragg_kokkos.models.detector.response import MASKED
+from nanobragg_kokkos.mpi import ranks
+
+QUANTITIES = ("sum", "mean", "variance", "maximum", "radial", "histogram")
+
+HISTOGRAM_BINS = 2**16
+
+RADIAL_BINS = 500
+
+# Rows at a time, so that what a step needs beside the sums is small.
+ROWS = 256
+
+WORD = 32
+
+
+class Reduction:
+    """Sums over images.
+
+    Args:
+        quantities: of QUANTITIES.
+        shape: (slow, fast) of an image as it is stored.
+        dtype: of the counts, int32 or uint16.
+    """
+
+    def __init__(self, quantities: Collection[str], shape: tuple[int, int], dtype: np.dtype) -> None:
+        self.quantities = tuple(name for name in QUANTITIES if name in quantities)
+        self.dtype = np.dtype(dtype)
+        self.images: set[int] = set()
+        self._sums = {
+            name: np.zeros(size, kind)
+            for name, size, kind in (
+                ("mask", shape, np.uint8),
+                ("sum", shape, np.int64),
+                ("squares", (2, *shape), np.int64),
+                ("maximum", shape, np.int32),
+                ("histogram", (HISTOGRAM_BINS,), np.int64),
+            )
+            if name in ("mask", "sum") or name in quantities or (name == "squares" and "variance" in quantities)
+        }
+
+    def add(self, image: int, counts: np.ndarray) -> None:
+        """Adds an image, as it is stored, unless it is in the sums already."""
+        if image in self.images:
+            return
+        sums = self._sums
+        if not self.images:
+            sums["mask"][:] = counts == MASKED[self.dtype]
+        for first in range(0, len(counts), ROWS):
+            rows = slice(first, first + ROWS)
+            part = np.where(sums["mask"][rows], 0, counts[rows])
+            sums["sum"][rows] += part
+            if "squares" in sums:
+                squares = np.square(part, dtype=np.int64)
+                sums["squares"][0, rows] += squares & (2**WORD - 1)
+                if self.dtype != np.uint16:
+                    sums["squares"][1, rows] += squares >> WORD
+            if "maximum" in sums:
+                np.maximum(sums["maximum"][rows], part, out=sums["maximum"][rows])
+            if "histogram" in sums:
+                valid = part[sums["mask"][rows] == 0]
+                sums["histogram"] += np.bincount(np.minimum(valid, HISTOGRAM_BINS - 1), minlength=HISTOGRAM_BINS)
+        self.images.add(image)
+
+    def add_sums(self, other: Reduction) -> None:
+        """Adds sums over other images, of the same quantities or more.
+
+        Raises:
+            ValueError: some image would be in them twice.
+        """
+        if self.images & other.images:
+            raise ValueError("some images are in both sums")
+        for name, values in self._sums.items():
+            if name in ("mask", "maximum"):
+                np.maximum(values, other._sums[name], out=values)
+            else:
+                values += other._sums[name]
+        self.images |= other.images
+
+    def over_ranks(self, comm: Any) -> None:
+        """Adds up the sums of all ranks, on the first one."""
+        images = comm.gather(self.images)
+        if comm.rank == 0:
+            self.images = set().union(*images)
+        for name in self._sums:
+            total = ranks.largest if name in ("mask", "maximum") else ranks.added_up
+            self._sums[name] = total(comm, self._sums[name])
+
+    def save(self, path: str | os.PathLike, detector: Detector | None = None) -> None:
+        """Writes a file of sums.
+
+        Args:
+            path: of the file.
+            detector: of the images; None: the file is to be read by this module only, and has no results.
+
+        Raises:
+            Sorry: it cannot be written.
+        """
+        with nexus.whole_hdf5(path) as file:
+            file.attrs["n_images"] = len(self.images)
+            nexus.field(file, "images", np.array(runs(self.images), np.int64).reshape(-1, 2))
+            for name, values in self._sums.items():
+                _compressed(file, name, values)
+            if detector is not None:
+                for name in ("mean", "variance"):
+                    if name in self.quantities:
+                        _compressed(file, name, getattr(self, name)())
+                if "radial" in self.quantities:
+                    edges, pixels, mean = self.radial(detector)
+                    group = file.create_group("radial")
+                    nexus.quantity(group, "two_theta_deg", edges, "deg")
+                    nexus.field(group, "pixels", pixels)
+                    nexus.field(group, "mean", mean)
+
+    def can_use(self, file: h5py.File) -> bool:
+        """Whether an open file has all sums that are needed here."""
+        return all(name in file and file[name].shape == values.shape for name, values in self._sums.items())
+
+    def load(self, path: str | os.PathLike) -> bool:
+        """Adds the sums of a file that can_use has found good.
+
+        Returns:
+            Whether it could be read.
+        """
+        found = Reduction(self.quantities, self._sums["sum"].shape, self.dtype)
+        try:
+            with h5py.File(os.fspath(path), "r") as file:
+                found.images = images_in(file)
+                for name, values in found._sums.items():
+                    file[name].read_direct(values)
+        except (OSError, KeyError, TypeError, ValueError):
+            return False
+        self.add_sums(found)
+        return True
+
+    def mean(self) -> np.ndarray:
+        """(slow, fast) of each pixel over the images; NaN where masked."""
+        mean = self._sums["sum"] / max(len(self.images), 1)
+        mean[self._sums["mask"] != 0] = np.nan
+        return mean
+
+    def variance(self) -> np.ndarray:
+        """(slow, fast) of each pixel over the images, divided by one less than their number; NaN where masked.
+
+        With n images, m the mean rounded down and r = sum - n m, it is (V - r**2 / n) / (n - 1), where
+        V = sum of (x - m)**2 = squares - 2 m sum + n m**2. V is calculated modulo 2**64, in which overflow does no
+        harm, and, to within far less than 2**64, in floating point; both together give it exactly.
+        """
+        n = len(self.images)
+        if n < 2:
+            return np.full(self._sums["sum"].shape, np.nan)
+        variance = np.empty(self._sums["sum"].shape)
+        for first in range(0, len(variance), ROWS):
+            rows = slice(first, first + ROWS)
+            total, (low, high) = self._sums["sum"][rows], self._sums["squares"][:, rows]
+            m, r = np.divmod(total, n)
+            t, u = total.astype(np.uint64), m.astype(np.uint64)
+            modulo = (high.astype(np.uint64) << np.uint64(WORD)) + low.astype(np.uint64)
+            modulo += np.uint64(n) * u * u - np.uint64(2) * u * t
+            floating = high * 2.0**WORD + low - 2.0 * m * total + float(n) * m * m
+            wraps = np.rint((floating - modulo) * 2.0**-64)
+            variance[rows] = (modulo + wraps * 2.0**64 - r.astype(float) ** 2 / n) / (n - 1)
+        variance[self._sums["mask"] != 0] = np.nan
+        return variance
+
+    def radial(self, detector: Detector) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Edges of the bins in 2 theta (degrees), pixels in each, and their mean count in an image (NaN: none).
+
+        A pixel belongs to the bin in which its centre lies. The beam comes from +z.
+        """
+        angles = two_theta_deg(detector, self._sums["sum"].shape)
+        valid = (self._sums["mask"] == 0) & np.isfinite(angles)
+        angles, sums = angles[valid], self._sums["sum"][valid]
+        edges = np.linspace(0.0, angles.max() if angles.size else 1.0, RADIAL_BINS + 1)
+        bins = np.clip(np.searchsorted(edges, angles, side="right") - 1, 0, RADIAL_BINS - 1)
+        pixels = np.bincount(bins, minlength=RADIAL_BINS)
+        # In two words, which do not overflow with up to 2**31 pixels.
+        words = np.zeros((2, RADIAL_BINS), np.int64)
+        np.add.at(words[0], bins, sums & (2**WORD - 1))
+        np.add.at(words[1], bins, sums >> WORD)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            mean = (words[1] * 2.0**WORD + words[0]) / (pixels * float(len(self.images)))
+        return edges, pixels, mean
+
+
+def two_theta_deg(detector: Detector, shape: tuple[int, int]) -> np.ndarray:
+    """Of the centres of an image's pixels, as it is stored; NaN beside panels that are narrower than the widest."""
+    angles = np.full(shape, np.nan)
+    row = 0
+    for panel in detector:
+        n_fast, n_slow = panel.get_image_size()
+        fast_mm, slow_mm = panel.get_pixel_size()
+        fast, slow, origin = (np.array(v) for v in (panel.get_fast_axis(), panel.get_slow_axis(), panel.get_origin()))
+        for first in range(0, n_slow, ROWS):
+            i = np.arange(first, min(first + ROWS, n_slow))
+            at = origin + ((i + 0.5) * slow_mm)[:, None, None] * slow
+            at = at + ((np.arange(n_fast) + 0.5) * fast_mm)[None, :, None] * fast
+            angles[row + i, :n_fast] = np.degrees(np.arctan2(np.hypot(at[..., 0], at[..., 1]), -at[..., 2]))
+        row += n_slow
+    return angles
+
+
+def runs(images: Collection[int]) -> list[tuple[int, int]]:
+    """The first and last of each run of consecutive numbers."""
+    numbers = np.array(sorted(images), np.int64)
+    if not len(numbers):
+        return []
+    breaks = np.flatnonzero(np.diff(numbers) != 1)
+    firsts, lasts = np.append(0, breaks + 1), np.append(breaks, len(numbers) - 1)
+    return [(int(numbers[a]), int(numbers[b])) for a, b in zip(firsts, lasts)]
+
+
+def images_in(file: h5py.File) -> set[int]:
+    """The images whose sums a file holds."""
+    return {image for first, last in file["images"][()] for image in range(first, last + 1)}
+
+
+def holds(path: str | os.PathLike, quantities: Collection[str], n_images: int) -> bool:
+    """Whether a file has these quantities of images 0 to n_images - 1, and of no others."""
+    names = {"variance": "squares"}
+    try:
+        with h5py.File(os.fspath(path), "r") as file:
+            return runs(images_in(file)) == [(0, n_images - 1)] and all(
+                name in file and names.get(name, name) in file for name in quantities
+            )
+    except (OSError, KeyError, TypeError, ValueError):
+        return False
+
+
+def _compressed(file: h5py.File, name: str, values: np.ndarray) -> None:
+    rows = max(1, min(ROWS, values.shape[-2])) if values.ndim > 1 else 0
+    chunks = (*[1] * (values.ndim - 2), rows, values.shape[-1]) if values.ndim > 1 else True
+    file.create_dataset(name, data=values, chunks=chunks, track_times=False, **nexus.compression())

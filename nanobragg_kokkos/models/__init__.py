@@ -1,0 +1,1 @@
+"""The models of an experiment: immutable values, and how parameters and files describe them."""

@@ -1,0 +1,1 @@
+"""Structure factor amplitudes, calculated from coordinates or read from files."""

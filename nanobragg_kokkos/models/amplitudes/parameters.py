@@ -1,0 +1,92 @@
+"""The parameters in crystal{} that say what its structure factors are."""
+
+from __future__ import annotations
+
+import libtbx.phil
+from libtbx.utils import Sorry
+
+from nanobragg_kokkos.util.value_rules import from_0, or_none, whole
+
+TEXT = """
+  pdb
+    .help = "The model that structure factors are calculated from."
+  {
+    file = None
+      .type = path
+      .help = "Coordinates, PDB or mmCIF format, compressed (.gz) or not. None: rubredoxin, PDB entry 1BRF, which comes"
+              "with cctbx."
+  }
+  structure_factors
+    .help = "Amplitudes from a file, in place of a model."
+  {
+    file = None
+      .type = path
+      .help = "MTZ, or CIF of structure factors, compressed (.gz) or not: amplitudes, intensities (French & Wilson), or"
+              "complex structure factors, whose absolute values count. They are taken as they are, at all energies;"
+              "reflections that are not there scatter nothing."
+    label = None
+      .type = str
+      .help = "Label of a column of the data. None: the file has one set of data only."
+  }
+  unit_cell = None
+    .type = unit_cell
+    .help = "a, b, c (angstrom), alpha, beta, gamma (degrees). None: that of the file."
+  space_group = None
+    .type = space_group
+    .help = "Symbol or number. None: that of the file."
+  b_iso = None
+    .type = float
+    .help = "Mean B factor of the atoms, angstrom^2: all are shifted alike. None: as in the file."
+  anomalous = *sasaki henke
+    .type = choice
+    .help = "Table of f' and f''. None: no anomalous scattering."
+  anomalous_tables = None
+    .type = strings
+    .help = "Measured f' and f'' of elements, in place of the table: ELEMENT=FILE, one or several. Three columns:"
+            "energy (eV, ascending, all energies of the beam), f', f'' (electrons)."
+  anomalous_channels = None
+    .type = int
+    .help = "At how many energies structure factors are calculated, evenly from the lowest to the highest; 1: the mean"
+            "energy. Each energy of a beam takes the nearest. None: one for each energy of the spectrum, but 0.5 eV"
+            "apart or more, if f' or f'' of an element changes by more than 0.1 electrons over it, else 1."
+  k_sol = 0.35
+    .type = float
+    .help = "Density of the bulk solvent, electrons/angstrom^3. 0: no solvent."
+  b_sol = 46
+    .type = float
+    .help = "Smearing of the bulk solvent (its B factor), angstrom^2."
+"""
+
+RULES = {
+    "crystal.b_iso": or_none(from_0("angstrom^2")),
+    "crystal.anomalous_channels": or_none(whole(1)),
+    "crystal.k_sol": from_0("electrons/angstrom^3"),
+    "crystal.b_sol": from_0("angstrom^2"),
+}
+
+
+def validate(params: libtbx.phil.scope_extract) -> None:
+    """Refuses what does not fit with amplitudes from a file.
+
+    Raises:
+        Sorry: with the name of the parameter and what was expected.
+    """
+    crystal = params.crystal
+    if crystal.structure_factors.file is None:
+        if crystal.structure_factors.label is not None:
+            raise Sorry(
+                f"crystal.structure_factors.label={crystal.structure_factors.label}: expected "
+                "crystal.structure_factors.file with it"
+            )
+        return
+    for name, value in (
+        ("crystal.pdb.file", crystal.pdb.file),
+        ("crystal.b_iso", crystal.b_iso),
+        ("crystal.anomalous_tables", " ".join(crystal.anomalous_tables) if crystal.anomalous_tables else None),
+        ("crystal.anomalous_channels", None if crystal.anomalous_channels == 1 else crystal.anomalous_channels),
+    ):
+        if value is not None:
+            raise Sorry(
+                f"{name}={value}: expected None with crystal.structure_factors.file, "
+                "whose amplitudes are taken as they are"
+            )

@@ -1,0 +1,1 @@
+"""The incident beam: sources, pulses and their spectra."""

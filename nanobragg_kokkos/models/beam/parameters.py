@@ -1,0 +1,167 @@
+"""From the parameters spectrum, and those of the beam, to the pulses of an experiment."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import libtbx.phil
+from libtbx.utils import Sorry
+
+from nanobragg_kokkos.models.beam.jitter import FARTHEST, JitteringPulses
+from nanobragg_kokkos.models.beam.pulses import (
+    EqualPulses,
+    RecordedPulses,
+    gaussian_spectrum,
+    pulse_of,
+    tophat_spectrum,
+)
+from nanobragg_kokkos.models.beam.sase import SasePulses, spike_width_eV
+from nanobragg_kokkos.models.beam.spectrum_file import LEAST_EV, MOST_EV, read_spectra
+from nanobragg_kokkos.util.value_rules import above_0, between, file_or_none, finite, from_0, given, or_none, whole
+
+MEAN_EV = 9500.0
+
+TEXT = """
+spectrum
+  .help = "The energies of a pulse around beam.mean_energy."
+{
+  shape = *gaussian tophat file sase
+    .type = choice
+    .help = "gaussian, tophat: the same for all images. file: that of spectrum.file. sase: random spikes under a"
+            "Gaussian, different in each image, as of a free-electron laser that starts up from noise."
+  nchannels = 100
+    .type = int
+    .help = "Number of energies. 1: a monochromatic beam. With shape=file, the file decides."
+  channel_width = 1
+    .type = float
+    .help = "From one energy to the next, eV. With shape=file, the file decides."
+  fwhm = 40
+    .type = float
+    .help = "Full width at half maximum, eV: of the Gaussian, of the rectangle (tophat), or of the mean of many pulses"
+            "(sase)."
+  file = None
+    .type = path
+    .help = "With shape=file: columns of numbers, energy (eV) and weight, and more weights for more images; or an NXmx"
+            "file, or any other that dxtbx finds spectra in, one an image. Images beyond the last spectrum begin again"
+            "with the first. Weights are relative: each pulse has beam.total_flux photons."
+  energy_jitter_eV = 0
+    .type = float
+    .help = "Standard deviation of the photon energy from pulse to pulse, eV: all energies of a pulse move together."
+  pulse_energy_jitter = None
+    .type = float
+    .help = "Relative standard deviation of the number of photons from pulse to pulse, 0 to 1; its distribution is a"
+            "Gamma distribution. None: no jitter, and with shape=sase what follows from the spikes."
+  sase
+    .help = "With shape=sase: one of these two, which are the same, as a pulse of 1 fs has spikes of 1.825 eV."
+  {
+    pulse_length_fs = None
+      .type = float
+      .help = "Duration of a pulse, full width at half maximum, fs: the longer, the narrower the spikes."
+    spike_width_eV = None
+      .type = float
+      .help = "Full width at half maximum of the spikes, eV."
+  }
+}
+"""
+
+RULES = {
+    "beam.mean_energy": or_none(
+        (lambda value: finite(value) and LEAST_EV <= value <= MOST_EV, f"{LEAST_EV:.0f} to {MOST_EV:.0f} eV")
+    ),
+    "spectrum.shape": given("gaussian, tophat, file or sase"),
+    "spectrum.nchannels": whole(1),
+    "spectrum.channel_width": above_0("eV"),
+    "spectrum.fwhm": above_0("eV"),
+    "spectrum.file": file_or_none(),
+    "spectrum.energy_jitter_eV": from_0("eV"),
+    "spectrum.pulse_energy_jitter": or_none(between(0, 1, "")),
+    "spectrum.sase.pulse_length_fs": or_none(between(0.1, 1000, " fs")),
+    "spectrum.sase.spike_width_eV": or_none(between(1e-3, 100, " eV")),
+}
+
+
+def validate(params: libtbx.phil.scope_extract) -> None:
+    """Refuses values that do not fit with each other.
+
+    Raises:
+        Sorry: with the name of the parameter and what was expected.
+    """
+    given = params.spectrum
+    if (given.shape == "file") != (given.file is not None):
+        if given.file is None:
+            raise Sorry("spectrum.shape=file: expected spectrum.file with it")
+        raise Sorry(f"spectrum.file={given.file}: expected spectrum.shape=file with it")
+    widths = {name: getattr(given.sase, name) for name in ("pulse_length_fs", "spike_width_eV")}
+    if given.shape == "sase" and list(widths.values()).count(None) != 1:
+        raise Sorry(
+            "spectrum.shape=sase: expected spectrum.sase.pulse_length_fs or spectrum.sase.spike_width_eV with it"
+        )
+    for name, width in widths.items():
+        if given.shape != "sase" and width is not None:
+            raise Sorry(f"spectrum.sase.{name}={width:g}: expected spectrum.shape=sase with it")
+    mean = MEAN_EV if params.beam.mean_energy is None else params.beam.mean_energy
+    if given.shape != "file":
+        lowest = mean - 0.5 * (given.nchannels - 1) * given.channel_width
+        if lowest <= 0:
+            raise Sorry(
+                f"spectrum.nchannels={given.nchannels}: expected a spectrum above 0 eV, but with "
+                f"spectrum.channel_width={given.channel_width:g} it begins at {lowest:g} eV"
+            )
+        if lowest <= 2 * FARTHEST * given.energy_jitter_eV:
+            raise Sorry(
+                f"spectrum.energy_jitter_eV={given.energy_jitter_eV:g}: expected less than "
+                f"{lowest / (2 * FARTHEST):g} eV with a spectrum that begins at {lowest:g} eV"
+            )
+
+
+def remarks(params: libtbx.phil.scope_extract) -> list[str]:
+    """A line for each way in which the energies do not follow a spectrum of spectrum.fwhm."""
+    given = params.spectrum
+    if given.shape == "file" or given.nchannels == 1:
+        return []
+    covered = given.nchannels * given.channel_width
+    if covered < given.fwhm:
+        return [
+            f"Warning: spectrum.fwhm={given.fwhm:g} is more than spectrum.nchannels={given.nchannels} energies cover, "
+            f"{covered:g} eV"
+        ]
+    if given.channel_width > given.fwhm:
+        return [
+            f"Warning: spectrum.fwhm={given.fwhm:g} is less than spectrum.channel_width={given.channel_width:g}, "
+            "from one energy to the next"
+        ]
+    return []
+
+
+def pulses_of(params: libtbx.phil.scope_extract) -> Any:
+    """The pulses of an experiment: of an image and a seed, the pulse; and their mean_eV and energies_eV.
+
+    Raises:
+        Sorry: spectrum.file is missing or damaged, or does not go with beam.mean_energy.
+    """
+    given, photons = params.spectrum, params.beam.total_flux
+    mean = MEAN_EV if params.beam.mean_energy is None else params.beam.mean_energy
+    channels = (mean, given.nchannels, given.channel_width, given.fwhm)
+    if given.shape == "file":
+        pulses = _recorded(given.file, params.beam.mean_energy, photons)
+    elif given.shape == "sase":
+        width = given.sase.spike_width_eV or spike_width_eV(given.sase.pulse_length_fs)
+        pulses = SasePulses(*channels, width, photons)
+    else:
+        spectrum = {"gaussian": gaussian_spectrum, "tophat": tophat_spectrum}[given.shape](*channels)
+        pulses = EqualPulses(pulse_of(spectrum, photons))
+    if given.energy_jitter_eV == 0 and given.pulse_energy_jitter is None:
+        return pulses
+    return JitteringPulses(pulses, photons, given.energy_jitter_eV, given.pulse_energy_jitter)
+
+
+def _recorded(path: str, mean: float | None, photons: float) -> EqualPulses | RecordedPulses:
+    spectra = read_spectra(path)
+    lowest = min(energies[0] for energies, _ in spectra)
+    highest = max(energies[-1] for energies, _ in spectra)
+    if mean is not None and not lowest <= mean <= highest:
+        raise Sorry(
+            f"beam.mean_energy={mean:g}: expected None or an energy that spectrum.file={path} covers, "
+            f"{lowest:g} to {highest:g} eV"
+        )
+    return EqualPulses(pulse_of(spectra[0], photons)) if len(spectra) == 1 else RecordedPulses(spectra, photons)

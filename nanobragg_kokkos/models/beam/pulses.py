@@ -1,0 +1,125 @@
+"""The pulses of an experiment: a spectrum, a direction and a number of photons for every image."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Sequence
+
+import numpy as np
+from cctbx import factor_ev_angstrom
+from dxtbx.model import BeamFactory
+
+from nanobragg_kokkos.imaging.exposure import Pulse
+
+# Energies (eV), ascending, and relative weights.
+Spectrum = tuple[np.ndarray, np.ndarray]
+
+# eV. Pulses whose energies move may have any in a range, which is told at distances that are no longer than this.
+LONGEST_STEP_EV = 1.0
+
+
+def pulse_of(spectrum: Spectrum, photons: float) -> Pulse:
+    """A pulse from +z, polarized along x.
+
+    Its beam has the wavelength of the weighted mean energy, as dxtbx's Spectrum has it.
+    """
+    energies, weights = spectrum
+    return Pulse(BeamFactory.simple(factor_ev_angstrom / mean_energy(spectrum)), energies, weights, photons)
+
+
+def mean_energy(spectrum: Spectrum) -> float:
+    """The weighted mean of the energies, eV."""
+    energies, weights = spectrum
+    # As differences, so that an even spectrum has its middle to the last digit.
+    return float(energies[0] + weights @ (energies - energies[0]) / weights.sum())
+
+
+@dataclass(frozen=True, eq=False)
+class EqualPulses:
+    """The same pulse for all images."""
+
+    pulse: Pulse
+
+    @property
+    def mean_eV(self) -> float:
+        """Of all images."""
+        return factor_ev_angstrom / self.pulse.beam.get_wavelength()
+
+    @property
+    def energies_eV(self) -> np.ndarray:
+        """Ascending, from the lowest to the highest of all images."""
+        return self.pulse.energies_eV
+
+    def __call__(self, image: int, seed: int) -> Pulse:
+        return self.pulse
+
+
+@dataclass(frozen=True, eq=False)
+class RecordedPulses:
+    """A spectrum of a list for each image, all with as many photons; after the last, the first one comes again.
+
+    Args:
+        spectra: at least one.
+        photons: of each pulse.
+    """
+
+    spectra: Sequence[Spectrum]
+    photons: float
+
+    @property
+    def mean_eV(self) -> float:
+        """Of all images, each counting alike."""
+        return float(np.mean([mean_energy(spectrum) for spectrum in self.spectra]))
+
+    @property
+    def energies_eV(self) -> np.ndarray:
+        """Ascending, from the lowest to the highest of all images; those of each, if images have the same, else at even
+        distances."""
+        first = self.spectra[0][0]
+        if all(energies is first or np.array_equal(energies, first) for energies, _ in self.spectra):
+            return first
+        lowest = min(energies[0] for energies, _ in self.spectra)
+        highest = max(energies[-1] for energies, _ in self.spectra)
+        return stepped(lowest, highest, min(mean_step(energies) for energies, _ in self.spectra))
+
+    def __call__(self, image: int, seed: int) -> Pulse:
+        return pulse_of(self.spectra[image % len(self.spectra)], self.photons)
+
+
+def mean_step(energies: np.ndarray) -> float:
+    """The mean distance of ascending energies, eV, as far as it is no longer than LONGEST_STEP_EV."""
+    return min(LONGEST_STEP_EV, float(np.ptp(energies)) / (len(energies) - 1)) if len(energies) > 1 else LONGEST_STEP_EV
+
+
+def stepped(lowest: float, highest: float, step: float) -> np.ndarray:
+    """Energies at even distances, no longer than a step, from the lowest to the highest."""
+    return np.linspace(lowest, highest, math.ceil((highest - lowest) / step - 1e-6) + 1)
+
+
+def even_energies(mean_energy: float, nchannels: int, channel_width: float) -> np.ndarray:
+    """Energies (eV) at even distances around a mean."""
+    return mean_energy + channel_width * (np.arange(nchannels) - 0.5 * (nchannels - 1))
+
+
+def gaussian_spectrum(mean_energy: float, nchannels: int, channel_width: float, fwhm: float) -> Spectrum:
+    """Energies (eV) at even distances around a mean, and their weights on a Gaussian, which sum up to 1."""
+    energies = even_energies(mean_energy, nchannels, channel_width)
+    exponents = -4.0 * np.log(2.0) * ((energies - mean_energy) / fwhm) ** 2
+    weights = np.exp(exponents - exponents.max())
+    return energies, weights / weights.sum()
+
+
+def tophat_spectrum(mean_energy: float, nchannels: int, channel_width: float, fwhm: float) -> Spectrum:
+    """Energies (eV) at even distances around a mean; their weights are a rectangle of width fwhm, and sum up to 1.
+
+    A channel counts as far as it lies inside; those outside are left out. If none is inside, the nearest to the middle
+    stay.
+    """
+    energies = even_energies(mean_energy, nchannels, channel_width)
+    beyond = np.abs(energies - mean_energy) + 0.5 * channel_width - 0.5 * fwhm
+    weights = np.clip(1.0 - beyond / channel_width, 0.0, 1.0)
+    if not weights.any():
+        weights[beyond <= beyond.min() + 1e-6 * channel_width] = 1.0
+    lit = weights > 0
+    return energies[lit], weights[lit] / weights.sum()

@@ -1,0 +1,1 @@
+"""Detector geometry, sensor and response."""

@@ -1,0 +1,206 @@
+"""Detectors from any file that dxtbx reads; the place and the sensor of any detector."""
+
+from __future__ import annotations
+
+import copy
+import math
+import os
+from typing import Sequence
+
+import numpy as np
+from cctbx.eltbx import attenuation_coefficient
+from dxtbx.model import (
+    Beam,
+    Detector,
+    Panel,
+    ParallaxCorrectedPxMmStrategy,
+    SimplePxMmStrategy,
+)
+from dxtbx.model.experiment_list import ExperimentListFactory
+from libtbx.utils import Sorry
+
+from nanobragg_kokkos.files.nxmx_detector import SENSOR_MATERIALS
+from nanobragg_kokkos.imaging.simulation import SensorLayers
+from nanobragg_kokkos.models.beam_along_z import frame_rotation, rotated_detector
+from nanobragg_kokkos.models.detector.masks import add_masks
+
+# A Rayonix screen is a powder of Gd2O2S:Tb. Neither number is published; anything like them stops every photon of
+# less than 15 keV, and only that matters here.
+PHOSPHOR_THICKNESS_MM = 0.04
+PHOSPHOR_DENSITY_GCM3 = 3.7
+PHOSPHOR_MASS_FRACTIONS = {"Gd": 0.831, "S": 0.085, "O": 0.084}
+
+# NXmx files must name some thickness; those of detectors without a known sensor have one near 0.
+THINNEST_SENSOR_MM = 1e-3
+
+# 8 GiB of expected photons; more than any detector has.
+MOST_PIXELS = 2**30
+
+
+def from_file(path: str) -> Detector:
+    """The first detector in a dxtbx model file (.expt, .json) or in an image.
+
+    If its beam does not come from +z, the detector is turned about the sample together with that beam. The lower end
+    of its trusted range is made to include a count of 0, which is nothing unusual here. What the file's mask excludes
+    is added to the untrusted rectangles.
+
+    Raises:
+        Sorry: the file is not there, cannot be read, or holds no detector with a beam, or one that cannot be.
+    """
+    if not os.path.isfile(path):
+        raise Sorry(f"detector.reference={path}: there is no such file")
+    try:
+        if path.endswith((".expt", ".json")):
+            experiments = ExperimentListFactory.from_json_file(path, check_format=False)
+        else:
+            experiments = ExperimentListFactory.from_filenames([path])
+    # dxtbx, HDF5 and the JSON reader raise whatever a broken file makes them stumble over.
+    except Exception as error:
+        raise Sorry(
+            f"detector.reference={path}: expected a dxtbx model file (.expt) or an image that dxtbx reads, but reading "
+            f"it failed ({type(error).__name__}: {' '.join(str(error).split())})"
+        ) from error
+    complete = [experiment for experiment in experiments if experiment.detector and experiment.beam]
+    if not complete:
+        raise Sorry(f"detector.reference={path}: expected a file with a model of a detector and of its beam")
+    detector, beam = complete[0].detector, complete[0].beam
+    fault = _fault(detector, beam)
+    if fault:
+        raise Sorry(f"detector.reference={path}: {fault}")
+    detector = rotated_detector(detector, frame_rotation(beam))
+    add_masks(detector, complete[0].imageset, f"detector.reference={path}")
+    for panel in detector:
+        low, high = panel.get_trusted_range()
+        panel.set_trusted_range((-1.0, high if high > max(low, 0.0) else float(np.iinfo(np.int32).max - 1)))
+    return detector
+
+
+def _fault(detector: Detector, beam: Beam) -> str | None:
+    """What keeps a detector that was read from being one; None: nothing."""
+    for panel in detector:
+        name = f"panel {panel.index()}"
+        size = panel.get_image_size()
+        if min(size) < 1:
+            return f"{name}: expected a pixel or more along each side (image_size), not {size}"
+        pixel = panel.get_pixel_size()
+        if not all(1e-6 <= side <= 1e3 for side in pixel):
+            return f"{name}: expected pixels of 1e-6 to 1e3 mm (pixel_size), not {pixel}"
+        if not 0 <= panel.get_thickness() <= 1e3:
+            return f"{name}: expected 0 to 1e3 mm for its thickness, not {panel.get_thickness()}"
+        if not math.isfinite(panel.get_mu()):
+            return f"{name}: expected a finite attenuation coefficient (mu), not {panel.get_mu()}"
+        if not np.isfinite(panel.get_origin()).all():
+            return f"{name}: expected three finite numbers for its origin, not {panel.get_origin()}"
+        axes = np.array((panel.get_fast_axis(), panel.get_slow_axis()))
+        if not np.abs(axes @ axes.T - np.eye(2)).max() < 1e-6:
+            return f"{name}: expected perpendicular axes of length 1 (fast_axis, slow_axis), not {axes.tolist()}"
+        if abs(np.dot(np.cross(*axes), panel.get_origin())) < 1e-9:
+            return f"{name}: expected a plane that does not go through the sample (origin)"
+    n_pixels = sum(fast * slow for fast, slow in (panel.get_image_size() for panel in detector))
+    if n_pixels > MOST_PIXELS:
+        return f"expected at most {MOST_PIXELS} pixels, but it has {n_pixels}"
+    if not np.isfinite(beam.get_sample_to_source_direction()).all():
+        return "expected a finite direction of the beam"
+    return None
+
+
+def farther(detector: Detector, offset_mm: float) -> Detector:
+    """The detector moved by offset_mm downstream, along the beam.
+
+    Raises:
+        Sorry: no part of it would be downstream of the sample.
+    """
+    detector = copy.deepcopy(detector)
+    _move(detector, np.array((0.0, 0.0, -offset_mm)))
+    corners = [
+        panel.get_pixel_lab_coord((f, s))[2]
+        for panel in detector
+        for f in (0, panel.get_image_size()[0])
+        for s in (0, panel.get_image_size()[1])
+    ]
+    if min(corners) >= 0:
+        if offset_mm == 0:
+            raise Sorry("detector.reference: expected a detector downstream of the sample, but all of it is upstream")
+        raise Sorry(f"detector.offset_mm={offset_mm:g}: expected one that leaves the detector downstream of the sample")
+    return detector
+
+
+def shifted(detector: Detector, shift_mm: Sequence[float]) -> Detector:
+    """The detector moved such that the beam, from +z, meets it farther along fast and slow by this (mm).
+
+    With several panels, fast is to the right (+x) and slow is down (-y); one panel moves in its plane.
+    """
+    detector = copy.deepcopy(detector)
+    axes = (detector[0].get_fast_axis(), detector[0].get_slow_axis()) if len(detector) == 1 else ((1, 0, 0), (0, -1, 0))
+    _move(detector, -np.asarray(shift_mm, float) @ np.array(axes, float))
+    return detector
+
+
+def _move(detector: Detector, vector: np.ndarray) -> None:
+    """Moves the detector as a whole, in the laboratory's frame (mm)."""
+    root = detector.hierarchy()
+    origin = np.array(root.get_local_origin()) + vector
+    root.set_local_frame(root.get_local_fast_axis(), root.get_local_slow_axis(), tuple(origin))
+
+
+def sensor_layers(detector: Detector, wavelength: float, layers: int | None = None) -> SensorLayers | None:
+    """How a detector's sensor absorbs X-rays of a wavelength (angstrom); None if the detector does not say.
+
+    Args:
+        layers: into how many the sensor is cut. Default: as many as make each at most half a pixel thick, so that
+            parallax is followed.
+
+    Raises:
+        Sorry: the panels have different sensors.
+    """
+    sensors = {(panel.get_thickness(), _material(panel), panel.get_mu()) for panel in detector}
+    if len(sensors) > 1:
+        raise Sorry(
+            "attenuation=True: expected a detector with one kind of sensor, but the panels of detector.reference differ"
+        )
+    thickness, material, mu = sensors.pop()
+    if material in SENSOR_MATERIALS or material in attenuation_coefficient.nist_elements().symbol_list():
+        mu = attenuation_coefficient.get_table(material).mu_at_angstrom(wavelength) / 10.0
+    if thickness < THINNEST_SENSOR_MM or mu <= 0:
+        return None
+    if layers is None:
+        layers = math.ceil(2 * thickness / min(detector[0].get_pixel_size()))
+    return SensorLayers(thickness, 1.0 / mu, layers, placement=0.5)
+
+
+def with_sensor(detector: Detector, sensor: SensorLayers | None) -> Detector:
+    """The detector with what it is simulated with: panels say where in a sensor photons are counted.
+
+    With a sensor that has depth, the panels get its thickness and attenuation coefficient, and dxtbx's parallax
+    correction for these; else, whatever they said of a sensor is taken from them.
+    """
+    detector = copy.deepcopy(detector)
+    at_surface = sensor is None or (sensor.layers == 1 and sensor.placement == 0)
+    for panel in detector:
+        panel.set_material(_material(panel))
+        panel.set_thickness(0.0 if at_surface else sensor.thickness_mm)
+        panel.set_mu(0.0 if at_surface else 1.0 / sensor.attenuation_length_mm)
+        strategy = (
+            SimplePxMmStrategy() if at_surface else ParallaxCorrectedPxMmStrategy(panel.get_mu(), panel.get_thickness())
+        )
+        panel.set_px_mm_strategy(strategy)
+    return detector
+
+
+def phosphor(wavelength: float, layers: int | None = None) -> SensorLayers:
+    """The screen of a Rayonix detector at a wavelength (angstrom), in one layer if nothing else is said.
+
+    One layer counts at the surface: so does dxtbx for these detectors, and a screen's depth is a fraction of a pixel.
+    """
+    mu = sum(
+        fraction * attenuation_coefficient.get_table(element).mu_rho_at_angstrom(wavelength)
+        for element, fraction in PHOSPHOR_MASS_FRACTIONS.items()
+    )
+    layers = layers or 1
+    placement = 0.5 if layers > 1 else 0.0
+    return SensorLayers(PHOSPHOR_THICKNESS_MM, 10.0 / (mu * PHOSPHOR_DENSITY_GCM3), layers, placement)
+
+
+def _material(panel: Panel) -> str:
+    """The symbol of the sensor's material, which some files spell out."""
+    return SENSOR_MATERIALS.get(panel.get_material(), panel.get_material())

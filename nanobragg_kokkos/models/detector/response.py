@@ -1,0 +1,157 @@
+"""From expected photons to the counts that a detector puts out, on the device; only the counts come to the host."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Sequence
+
+import numpy as np
+from scitbx.array_family import flex
+
+from nanobragg_kokkos.extension import ext
+from nanobragg_kokkos.imaging.simulation import Simulation, flat_mask
+from nanobragg_kokkos.models.detector.point_spread import PointSpread
+from nanobragg_kokkos.util.argument_checks import finite, whole
+
+MASKED = {np.dtype(np.int32): -1, np.dtype(np.uint16): 65535}
+HIGHEST_SATURATION = {np.dtype(np.int32): 2**31 - 2, np.dtype(np.uint16): 65533}
+
+
+@dataclass(frozen=True)
+class DetectorResponse:
+    """What a detector makes of the photons that are expected. The steps, in their order; 0 or None leaves one out.
+
+    Neither of the two factors falls below 0, however large its standard deviation.
+
+    Args:
+        flicker: relative standard deviation of a factor that all pixels of an image share: the source's intensity.
+        photon_noise: photons are counted, by Poisson's law; False: fractions of photons stay.
+        calibration_noise: relative standard deviation of a factor that each pixel has of its own, the same in every image.
+        calibration_seed: of these factors, 0 to 2⁶⁴ − 1.
+        point_spread: of the photons over the pixels around.
+        quantum_gain: analog-digital units (ADU) per photon.
+        readout_noise: standard deviation, ADU.
+        adc_offset: ADU without any photon.
+
+    Raises:
+        ValueError: a number that is negative or not finite, or a gain of 0.
+    """
+
+    flicker: float = 0.0
+    photon_noise: bool = True
+    calibration_noise: float = 0.0
+    calibration_seed: int = 0
+    point_spread: PointSpread | None = None
+    quantum_gain: float = 1.0
+    readout_noise: float = 0.0
+    adc_offset: float = 0.0
+
+    def __post_init__(self) -> None:
+        for name in ("flicker", "calibration_noise", "readout_noise", "adc_offset"):
+            finite(name, getattr(self, name), least=0)
+        finite("quantum_gain", self.quantum_gain, above=0)
+        _seed("calibration_seed", self.calibration_seed)
+
+
+class Counts:
+    """The counts of an image, on their way to the host or there."""
+
+    def __init__(self, counts: ext.Counts, shapes: Sequence[tuple[int, int]]) -> None:
+        self._counts = counts
+        self._shapes = shapes
+
+    def panels(self) -> tuple[np.ndarray, ...]:
+        """One read-only array (slow, fast) a panel, all of them views of one buffer, one panel after the other.
+
+        Waits until they are there.  The buffer is used for another image once nobody refers to the arrays or to this.
+        """
+        pixels = np.asarray(self._counts.on_host())
+        pixels.flags.writeable = False
+        panels, start = [], 0
+        for slow, fast in self._shapes:
+            panels.append(pixels[start : start + slow * fast].reshape(slow, fast))
+            start += slow * fast
+        return tuple(panels)
+
+
+class Readout:
+    """Reads the images of a simulation out, time and again, with the response of one detector.
+
+    Counts are rounded to whole numbers. A count below 0 reads 0, and one above the saturation reads one more than that.
+
+    The random numbers are Philox 4x32-10 (Salmon et al., SC11 (2011)), keyed by seed, image, panel and pixel: the same
+    images whatever computes them, on how many threads or ranks, and in which order.
+
+    Args:
+        simulation: the images are read from; as it is when start is called.
+        response: of its detector.
+        saturation: the highest count that is one, ADU.
+        dtype: of the counts, np.int32 or np.uint16.
+        mask: a bool array (slow, fast), NumPy or flex, for each panel; pixels where it is False read -1 (np.int32) or
+            65535 (np.uint16).
+
+    Raises:
+        ValueError: another dtype, a saturation that it cannot hold, arrays of other shapes.
+    """
+
+    def __init__(
+        self,
+        simulation: Simulation,
+        response: DetectorResponse,
+        *,
+        saturation: float,
+        dtype: type = np.int32,
+        mask: Sequence[np.ndarray] | None = None,
+    ) -> None:
+        try:
+            self.dtype = np.dtype(dtype)
+        except TypeError:
+            self.dtype = None
+        if self.dtype not in MASKED:
+            raise ValueError(f"dtype of a readout must be int32 or uint16, not {self.dtype or dtype}")
+        self.response = response
+        self.saturation = finite("saturation", saturation, least=0)
+        if self.saturation > HIGHEST_SATURATION[self.dtype]:
+            raise ValueError(
+                f"saturation of {self.dtype} counts must be {HIGHEST_SATURATION[self.dtype]} or less, not {saturation!r}"
+            )
+        self._simulation = simulation
+        spread = response.point_spread
+        self._readout = ext.Readout(
+            detector=simulation._detector,
+            photon_noise=bool(response.photon_noise),
+            flicker=float(response.flicker),
+            calibration_noise=float(response.calibration_noise),
+            calibration_seed=int(response.calibration_seed),
+            point_spread=None if spread is None else spread.on_device(),
+            quantum_gain=float(response.quantum_gain),
+            readout_noise=float(response.readout_noise),
+            adc_offset=float(response.adc_offset),
+            type=str(self.dtype),
+            saturation=self.saturation,
+            mask=flex.bool() if mask is None else flat_mask(mask, simulation.shapes),
+        )
+
+    def start(self, seed: int, image: int) -> Counts:
+        """The counts of what the simulation holds now.
+
+        When this returns, the simulation may be changed; the counts may still be on their way. The way has room for
+        two images: a third one waits for the first.
+
+        Args:
+            seed: of the random numbers, 0 to 2⁶⁴ − 1.
+            image: which numbers of the seed, 0 to 2³² − 1.
+
+        Raises:
+            ValueError: a number out of these ranges.
+        """
+        if whole("image", image, least=0) >= 2**32:
+            raise ValueError(f"image must be less than 2**32, not {image!r}")
+        counts = self._readout.start(self._simulation._image, _seed("seed", seed), int(image))
+        return Counts(counts, self._simulation.shapes)
+
+
+def _seed(name: str, value: int) -> int:
+    if whole(name, value, least=0) >= 2**64:
+        raise ValueError(f"{name} must be less than 2**64, not {value!r}")
+    return int(value)

@@ -1,0 +1,1 @@
+"""What the beam hits: crystals in their orientations, and amorphous material."""

@@ -1,0 +1,77 @@
+"""A rotation series: images of the same crystals, turned farther and farther."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from dataclasses import dataclass
+from typing import Callable
+
+import numpy as np
+from dxtbx.model import Goniometer, GoniometerFactory, Scan
+
+from nanobragg_kokkos.models.sample.crystal import Crystal, Rotation
+from nanobragg_kokkos.models.sample.random_orientations import axis_rotation
+
+# How far from one step to the next a lattice point may go, over 1 / (edge of a domain): two thirds of a reflection's
+# full width at half maximum, which is 0.93 for a Gaussian domain and 0.89 for a parallelepiped.
+FARTHEST_STEP = 0.6
+
+
+@dataclass(frozen=True, eq=False)
+class Sweep:
+    """The crystals of the first image of another specimen, turned in each image.
+
+    Image k, counted from 0, is the mean over `steps` angles, the middles of equal parts of start_deg + k * width_deg …
+    start_deg + (k + 1) * width_deg. Mosaic blocks turn with their crystal, by the angle in the middle of the image.
+
+    Args:
+        specimen: of an image and a seed, the crystals at angle 0.
+        axis: (3,) in the laboratory frame.
+        start_deg, width_deg: of the first image, degrees.
+        steps: angles in an image.
+    """
+
+    specimen: Callable[[int, int], tuple[Crystal, ...]]
+    axis: tuple[float, float, float]
+    start_deg: float
+    width_deg: float
+    steps: int
+
+    def __call__(self, image: int, seed: int) -> tuple[Crystal, ...]:
+        """The crystals of an image, counted from 0."""
+        begin = self.start_deg + image * self.width_deg
+        rotation = Rotation(self.axis, begin + 0.5 * self.width_deg / self.steps, self.width_deg, self.steps)
+        turn = axis_rotation(self.axis, begin + 0.5 * self.width_deg)
+        return tuple(
+            dataclasses.replace(crystal, rotation=rotation, mosaic_blocks=turn @ crystal.mosaic_blocks @ turn.T)
+            for crystal in self.specimen(0, seed)
+        )
+
+    def scan(self, n_images: int) -> Scan:
+        """dxtbx's, of so many images from the first one on."""
+        return Scan((1, n_images), (self.start_deg, self.width_deg))
+
+    @property
+    def goniometer(self) -> Goniometer:
+        """dxtbx's, at its datum but for the axis of the scan."""
+        return GoniometerFactory.known_axis(self.axis)
+
+
+def smooth_steps(width_deg: float, domain_A: float, d_min: float) -> int:
+    """Angles in an image with which each reflection's profile is integrated, for one domain at one energy.
+
+    A lattice point at the resolution d goes 1/d a radian, if it is at right angles to the axis. From one angle to the
+    next none may go farther than 0.6 / (edge of a domain). Several domains and energies make the sum smoother still.
+
+    Args:
+        width_deg: of an image.
+        domain_A: longest edge of a domain, angstrom.
+        d_min: highest resolution, angstrom.
+    """
+    return max(1, math.ceil(math.radians(width_deg) / d_min * domain_A / FARTHEST_STEP))
+
+
+def longest_edge_A(crystal: Crystal) -> float:
+    """Of a mosaic domain, angstrom."""
+    return float(np.max(np.multiply(crystal.n_cells, crystal.model.get_unit_cell().parameters()[:3])))

@@ -1,0 +1,110 @@
+"""The crystals of an experiment: which there are in every image, and how they lie."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Callable, Sequence
+
+import numpy as np
+from cctbx import crystal as cctbx_crystal
+from cctbx import sgtbx, uctbx
+from dxtbx.model import Crystal as CrystalModel
+
+from nanobragg_kokkos.models.sample.cell_variation import varied_cell
+from nanobragg_kokkos.models.sample.crystal import Crystal
+from nanobragg_kokkos.models.sample.random_orientations import random_rotation
+from nanobragg_kokkos.util.random_streams import stream
+
+
+@dataclass(frozen=True, eq=False)
+class Specimen:
+    """One crystal an image or several, alike but for their orientations and cells.
+
+    Args:
+        orientations: of an image and a seed, a model for each crystal; its orientation and cell count.
+        space_group: of all crystals.
+        n_cells: unit cells along the edges of a mosaic domain.
+        shape: of a mosaic domain.
+        mosaic_blocks: (n, 3, 3) rotation matrices in the crystals' Cartesian frame, whose axes are a, c* x a and c*.
+        volume_mm3: of each crystal in the beam.
+        cell_variation: (3,) relative standard deviations of a, b and c.
+    """
+
+    orientations: Callable[[int, int], Sequence[CrystalModel]]
+    space_group: sgtbx.space_group
+    n_cells: tuple[int, int, int]
+    shape: str
+    mosaic_blocks: np.ndarray
+    volume_mm3: float
+    cell_variation: tuple[float, float, float] = (0.0, 0.0, 0.0)
+
+    def __call__(self, image: int, seed: int) -> tuple[Crystal, ...]:
+        """The crystals of an image, counted from 0."""
+        generator = stream(seed, "cell", image)
+        crystals = []
+        for model in self.orientations(image, seed):
+            cell, rotation = model.get_unit_cell(), np.reshape(model.get_U(), (3, 3))
+            if any(self.cell_variation):
+                cell = varied_cell(cell, self.space_group, self.cell_variation, generator)
+            symmetry = cctbx_crystal.symmetry(cell, space_group=self.space_group, assert_is_compatible_unit_cell=False)
+            crystals.append(
+                Crystal(
+                    oriented_crystal(symmetry, rotation),
+                    self.n_cells,
+                    shape=self.shape,
+                    mosaic_blocks=rotation @ self.mosaic_blocks @ rotation.T,
+                    volume_mm3=self.volume_mm3,
+                )
+            )
+        return tuple(crystals)
+
+
+@dataclass(frozen=True, eq=False)
+class RandomOrientations:
+    """Uniformly distributed orientations.
+
+    Args:
+        symmetry: unit cell and space group.
+        count: of crystals in an image.
+    """
+
+    symmetry: cctbx_crystal.symmetry
+    count: int = 1
+
+    def __call__(self, image: int, seed: int) -> list[CrystalModel]:
+        generator = stream(seed, "orientation", image)
+        return [oriented_crystal(self.symmetry, random_rotation(generator)) for _ in range(self.count)]
+
+
+@dataclass(frozen=True, eq=False)
+class RecordedOrientations:
+    """Orientations and cells of a list: each image takes the next ones; after the last, the first one comes again.
+
+    Args:
+        models: at least one.
+        count: of crystals in an image.
+    """
+
+    models: Sequence[CrystalModel]
+    count: int = 1
+
+    def __call__(self, image: int, seed: int) -> list[CrystalModel]:
+        first = image * self.count
+        return [self.models[k % len(self.models)] for k in range(first, first + self.count)]
+
+
+def oriented_crystal(symmetry: cctbx_crystal.symmetry, rotation: np.ndarray) -> CrystalModel:
+    """A crystal whose cell, at first with a along x and b in the xy plane, is turned by a matrix (3, 3)."""
+    a, b, c = (rotation @ np.reshape(symmetry.unit_cell().orthogonalization_matrix(), (3, 3))).T
+    return CrystalModel(tuple(a), tuple(b), tuple(c), symmetry.space_group())
+
+
+def cells_in_domain(unit_cell: uctbx.unit_cell, edge_A: float) -> tuple[int, int, int]:
+    """How many unit cells, at least one, come nearest to an edge (angstrom) along a, b and c."""
+    return tuple(max(1, round(edge_A / length)) for length in unit_cell.parameters()[:3])
+
+
+def illuminated_volume_mm3(length_um: float, beam_size_mm: float) -> float:
+    """The volume of a cube of crystal, of edge length_um, that a beam of square cross-section covers."""
+    length_mm = length_um * 1e-3
+    return min(length_mm, beam_size_mm) ** 2 * length_mm

@@ -1,0 +1,1 @@
+"""Work and memory shared among MPI ranks."""

@@ -1,0 +1,58 @@
+"""nanobragg_kokkos.report, from its arguments to its files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from libtbx.utils import Sorry
+
+from nanobragg_kokkos.report import parameters
+from nanobragg_kokkos.report.contents import report
+from nanobragg_kokkos.report.run import Run
+from nanobragg_kokkos.util import command
+from nanobragg_kokkos.util.whole_files import whole_file
+
+
+def main(arguments: list[str]) -> int:
+    """Runs the command; returns the exit code of the process."""
+    return command.run(lambda: _run(arguments))
+
+
+def _run(arguments: list[str]) -> None:
+    if set(command.HELP_OPTIONS) & set(arguments):
+        print(parameters.help_text(), flush=True)
+        return
+    about, files = command.split([a for a in arguments if a not in command.CONFIG_OPTIONS])
+    working = parameters.validated(about)
+    if set(command.CONFIG_OPTIONS) & set(arguments):
+        print(working.as_str(attributes_level=1), flush=True)
+        return
+    if len(files) != 1:
+        raise Sorry(f"{' '.join(files) or 'no file'}: expected one master file of a run (*_master.h5) or its directory")
+    params = working.extract()
+    run = Run(files[0])
+    page = Path(params.output or run.file("_report.html"))
+    folder = None
+    if params.pngs and params.pngs.lower() not in ("none", "false"):
+        folder = page.with_suffix("") if params.pngs.lower() == "true" else Path(params.pngs)
+    made = report(run, params.images, params.photons, folder is not None)
+    if folder is not None:
+        _make_folder(folder)
+        for name, contents in made.pngs.items():
+            _write(folder / name, contents)
+    _write(page, made.html)
+    for warning in made.warnings:
+        print(f"Warning: {warning}")
+    print(f"Written: {page}" + (f", and {len(made.pngs)} figures in {folder}" if folder else ""), flush=True)
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise Sorry(f"pngs={folder}: expected a folder to write in, but {error.strerror}") from error
+
+
+def _write(path: Path, contents: bytes) -> None:
+    with whole_file(path) as temporary:
+        Path(temporary).write_bytes(contents)

@@ -1,0 +1,227 @@
+"""nanobragg_kokkos.view: a picture of an image, or of a part of it, without a display."""
+
+from __future__ import annotations
+
+import math
+import os
+from pathlib import Path
+
+import iotbx.phil
+import libtbx.phil
+import numpy as np
+from cctbx import factor_ev_angstrom
+from dxtbx.model import Detector, ExperimentList
+from dxtbx.model.experiment_list import ExperimentListFactory
+from libtbx.utils import Sorry
+
+from nanobragg_kokkos.files.picture import Marks, draw
+from nanobragg_kokkos.files.picture_layout import lay_out, region_to_resolution, whole_region
+from nanobragg_kokkos.files.reader import Frame, Frames
+from nanobragg_kokkos.imaging.prediction import Imperfection, Light, Spots, predict
+from nanobragg_kokkos.job import parameters
+from nanobragg_kokkos.report.run import MASTER_END, Run
+from nanobragg_kokkos.util import command
+from nanobragg_kokkos.util.progress import counted
+from nanobragg_kokkos.util.whole_files import whole_file
+
+phil_scope = iotbx.phil.parse("""
+n = 1
+  .type = int
+  .help = "Which image, counted from 1 through all files."
+zoom = None
+  .type = floats(size=3)
+  .help = "x,y,size: a square around a place, in pixels from the upper left corner of the panel or, if there are"
+          "several, of all panels as seen from the source."
+d_min = None
+  .type = float
+  .help = "What is inside the circle of this resolution, angstrom."
+panel = None
+  .type = int
+  .help = "This panel alone, counted from 0, as it is stored."
+truth = None
+  .type = path
+  .help = "Models with crystals (.expt): circles the spots that they predict."
+photons = 30
+  .type = float
+  .help = "Circles spots that are expected to have so many photons or more. Without a run's files beside the models,"
+          "all that are excited."
+range = None
+  .type = floats(size=2)
+  .help = "Counts that are white and black. None: as the background has it."
+size = 1200
+  .type = int
+  .help = "Of the picture's longer side, pixels, 100 to 10000; the image is reduced or enlarged by a whole number."
+output = None
+  .type = path
+  .help = "The PNG file. None: NAME_N.png here, for image N of NAME."
+""")
+
+USAGE = """Writes a picture (PNG) of a diffraction image of any kind that dxtbx opens.
+
+  nanobragg_kokkos.view simulated/shot_master.h5 n=3
+  nanobragg_kokkos.view simulated/shot_master.h5 zoom=800,1440,100 truth=simulated/shot_truth.expt
+
+Usage: nanobragg_kokkos.view IMAGES [FILE.phil] [name=value] ...
+
+Spots are dark on light grey, rings are labelled with their resolution, and the scale beside the
+picture says which counts are white and black. Overloads are red, masked pixels light blue.
+
+"""
+
+SIZES = (100, 10000)
+
+# Pixels of a circle around a spot, at least.
+SPOT_RADIUS = 5
+
+
+def help_text() -> str:
+    """How to call the command."""
+    return command.help_text(USAGE, phil_scope, [found.path for found in phil_scope.all_definitions()])
+
+
+def main(arguments: list[str]) -> int:
+    """Runs the command; returns the exit code of the process."""
+    return command.run(lambda: _run(arguments))
+
+
+def validated(arguments: list[str]) -> libtbx.phil.scope:
+    """The effective parameters, each of which makes sense.
+
+    Raises:
+        Sorry: with the name of the parameter and what was expected.
+    """
+    working = parameters.parse(arguments, phil_scope)
+    params = working.extract()
+    if not (isinstance(params.n, int) and params.n >= 1):
+        raise Sorry(f"n={params.n}: expected a whole number, 1 or more")
+    if params.zoom is not None and not (np.isfinite(params.zoom).all() and params.zoom[2] >= 1):
+        raise Sorry(f"zoom={_listed(params.zoom)}: expected x,y,size, with a size of 1 pixel or more")
+    if params.d_min is not None and not 0 < params.d_min < math.inf:
+        raise Sorry(f"d_min={params.d_min:g}: expected more than 0 angstrom")
+    if params.zoom is not None and params.d_min is not None:
+        raise Sorry(f"d_min={params.d_min:g}: expected zoom or d_min, not both")
+    if not (isinstance(params.photons, float) and 0 < params.photons < math.inf):
+        raise Sorry(f"photons={params.photons}: expected more than 0 photons")
+    if params.range is not None and not (np.isfinite(params.range).all() and params.range[0] < params.range[1]):
+        raise Sorry(f"range={_listed(params.range)}: expected two counts, the lower one first")
+    if not (isinstance(params.size, int) and SIZES[0] <= params.size <= SIZES[1]):
+        raise Sorry(f"size={params.size}: expected {SIZES[0]} to {SIZES[1]}")
+    return working
+
+
+def _run(arguments: list[str]) -> None:
+    if set(command.HELP_OPTIONS) & set(arguments):
+        print(help_text(), flush=True)
+        return
+    about, files = command.split([a for a in arguments if a not in command.CONFIG_OPTIONS])
+    working = validated(about)
+    if set(command.CONFIG_OPTIONS) & set(arguments):
+        print(working.as_str(attributes_level=1), flush=True)
+        return
+    if not files:
+        raise Sorry("no file: expected an image, or several")
+    params = working.extract()
+    frames = Frames(files)
+    if params.n > len(frames):
+        raise Sorry(f"n={params.n}: expected at most {len(frames)}, the number of images")
+    frame = frames[params.n - 1]
+    spots = None
+    if params.truth is not None:
+        spots = _predicted(params.truth, params.n - 1, frame)
+        # Where nothing is known, all that are excited.
+        spots = spots.select(~(spots.photons < params.photons))
+        spots = spots.select(frame.measures(spots.panels, spots.fast, spots.slow))
+    if params.panel is not None:
+        frame, spots = _one_panel(frame, spots, params.panel)
+    region = _region(params, frame)
+    layout = lay_out(frame.panels, frame.masks, frame.detector, frame.beam, params.size, frame.overloads, region)
+    title = f"{os.path.basename(files[0]) if len(files) == 1 else f'{len(files)} files'}, image {params.n}"
+    if params.panel is not None:
+        title += f", panel {params.panel}"
+    marks = None if spots is None else Marks(spots.panels, spots.fast, spots.slow)
+    # Around a spot, where pixels are large.
+    radius = max(0.01 * max(layout.values.shape), SPOT_RADIUS * layout.enlarged)
+    contents = draw(layout, marks, title, None if params.range is None else tuple(params.range), radius)
+    output = Path(params.output or f"{Path(files[0]).stem}_{params.n}.png")
+    with whole_file(output) as temporary:
+        Path(temporary).write_bytes(contents)
+    said = (
+        ""
+        if marks is None
+        else f", with {counted(layout.count(marks.panels, marks.fast, marks.slow), 'predicted spot')}"
+    )
+    print(f"Written: {output}{said}", flush=True)
+
+
+def _region(params: libtbx.phil.scope_extract, frame: Frame) -> tuple[float, float, float, float] | None:
+    if params.d_min is not None:
+        region = region_to_resolution(frame.detector, frame.beam, params.d_min)
+        if region is None:
+            raise Sorry(f"d_min={params.d_min:g}: expected a resolution that is on the detector")
+        return region
+    if params.zoom is None:
+        return None
+    x, y, size = params.zoom
+    width, height = whole_region(frame.detector, frame.beam)
+    # Whole pixels, as many as are asked for.
+    left, top = round(x - size / 2), round(y - size / 2)
+    right, bottom = left + round(size), top + round(size)
+    if right <= 0 or bottom <= 0 or left >= width or top >= height:
+        raise Sorry(f"zoom={_listed(params.zoom)}: expected a place in an image of {width:.0f} x {height:.0f} pixels")
+    return left, top, right, bottom
+
+
+def _one_panel(frame: Frame, spots: Spots | None, panel: int) -> tuple[Frame, Spots | None]:
+    if not 0 <= panel < len(frame.detector):
+        raise Sorry(f"panel={panel}: expected 0 to {len(frame.detector) - 1}")
+    chosen = frame.detector[panel]
+    detector = Detector()
+    # A copy would be without the groups that it hangs on.
+    detector.add_panel(chosen).set_frame(chosen.get_fast_axis(), chosen.get_slow_axis(), chosen.get_origin())
+    one = Frame([frame.panels[panel]], [frame.masks[panel]], [frame.overloads[panel]], detector, frame.beam)
+    if spots is not None:
+        spots = spots.select(spots.panels == panel)
+        spots.panels[:] = 0
+    return one, spots
+
+
+def _predicted(path: str, image: int, frame: Frame) -> Spots:
+    """What models predict for an image, counted from 0: with all that a run knows, or from the crystals alone."""
+    d_min = frame.detector.get_max_resolution(frame.beam.get_s0())
+    master = Path(path.removesuffix("_truth.expt") + MASTER_END)
+    if path.endswith("_truth.expt") and master.is_file():
+        run = Run(master)
+        if image < run.n_images and _same_panels(run.truth, frame):
+            return run.spots(image, d_min)
+    experiments = _models(path)
+    crystals = [e.crystal for e in experiments if e.crystal and (len(experiments) == 1 or _is_of(e, image))]
+    if not crystals:
+        raise Sorry(f"truth={path}: expected a crystal of image {image + 1}")
+    light = Light(frame.beam, np.array([factor_ev_angstrom / frame.beam.get_wavelength()]), np.ones(1))
+    first = experiments[0]
+    rotation = None if first.scan is None or first.goniometer is None else (first.goniometer, first.scan, image)
+    return predict(crystals, light, frame.detector, d_min, Imperfection(), rotation=rotation)
+
+
+def _models(path: str) -> ExperimentList:
+    if not os.path.isfile(path):
+        raise Sorry(f"truth={path}: there is no such file")
+    try:
+        return ExperimentListFactory.from_json_file(path, check_format=False)
+    # dxtbx and the JSON reader raise whatever a broken file makes them stumble over.
+    except Exception as error:
+        said = " ".join(str(error).split())
+        raise Sorry(f"truth={path}: expected a dxtbx model file (.expt), but reading it failed ({said})") from error
+
+
+def _is_of(experiment, image: int) -> bool:
+    return experiment.scan is not None or experiment.imageset is None or image in experiment.imageset.indices()
+
+
+def _same_panels(experiments: ExperimentList, frame: Frame) -> bool:
+    sizes = [[panel.get_image_size() for panel in detector] for detector in (experiments[0].detector, frame.detector)]
+    return sizes[0] == sizes[1]
+
+
+def _listed(numbers: list[float]) -> str:
+    return ",".join(f"{number:g}" for number in numbers)

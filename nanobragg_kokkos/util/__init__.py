@@ -1,0 +1,1 @@
+"""Tools without crystallography: parameters, messages, files, random numbers, progress."""
