@@ -5,7 +5,7 @@
 
 #include <string>
 
-#include "../nanobragg_kokkos/core/ceilings.h"
+#include <nanobragg_kokkos/core/runtime/ceilings.h>
 #include "workloads.h"
 
 namespace nanobragg {

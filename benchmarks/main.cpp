@@ -7,8 +7,8 @@
 #include <utility>
 #include <vector>
 
-#include "../nanobragg_kokkos/core/device_memory.h"
-#include "../nanobragg_kokkos/core/runtime.h"
+#include <nanobragg_kokkos/core/runtime/device_memory.h>
+#include <nanobragg_kokkos/core/runtime/runtime.h>
 #include "arguments.h"
 #include "floors.h"
 #include "measurement.h"

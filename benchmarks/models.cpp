@@ -3,7 +3,7 @@
 #include <stdexcept>
 #include <utility>
 
-#include "../nanobragg_kokkos/core/constants.h"
+#include <nanobragg_kokkos/core/math/constants.h>
 
 namespace nanobragg {
 namespace {

@@ -2,12 +2,12 @@
 #ifndef NANOBRAGG_KOKKOS_BENCHMARKS_MODELS_H
 #define NANOBRAGG_KOKKOS_BENCHMARKS_MODELS_H
 
-#include "../nanobragg_kokkos/core/amorphous.h"
-#include "../nanobragg_kokkos/core/crystal.h"
-#include "../nanobragg_kokkos/core/detector.h"
-#include "../nanobragg_kokkos/core/detector_response.h"
-#include "../nanobragg_kokkos/core/sources.h"
-#include "../nanobragg_kokkos/core/structure_factors.h"
+#include <nanobragg_kokkos/core/background/amorphous.h>
+#include <nanobragg_kokkos/core/models/crystal.h>
+#include <nanobragg_kokkos/core/models/detector.h>
+#include <nanobragg_kokkos/core/response/detector_response.h>
+#include <nanobragg_kokkos/core/models/sources.h>
+#include <nanobragg_kokkos/core/models/structure_factors.h>
 #include "workloads.h"
 
 namespace nanobragg {

@@ -6,8 +6,8 @@
 #include <string>
 #include <vector>
 
-#include "../nanobragg_kokkos/core/ceilings.h"
-#include "../nanobragg_kokkos/core/runtime.h"
+#include <nanobragg_kokkos/core/runtime/ceilings.h>
+#include <nanobragg_kokkos/core/runtime/runtime.h>
 #include "measurement.h"
 #include "workloads.h"
 

@@ -7,9 +7,9 @@
 #include <utility>
 #include <vector>
 
-#include "../nanobragg_kokkos/core/readout.h"
-#include "../nanobragg_kokkos/core/runtime.h"
-#include "../nanobragg_kokkos/core/spots.h"
+#include <nanobragg_kokkos/core/response/readout.h>
+#include <nanobragg_kokkos/core/runtime/runtime.h>
+#include <nanobragg_kokkos/core/spots/spots.h>
 #include "models.h"
 
 namespace nanobragg {

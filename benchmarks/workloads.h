@@ -11,7 +11,7 @@
 #include <string>
 #include <vector>
 
-#include "../nanobragg_kokkos/core/vector.h"
+#include <nanobragg_kokkos/core/math/vector.h>
 
 namespace nanobragg {
 

@@ -11,8 +11,8 @@
 
 #include "../benchmarks/floors.h"
 #include "../benchmarks/workloads.h"
-#include "../nanobragg_kokkos/core/ceilings.h"
-#include "../nanobragg_kokkos/core/device_memory.h"
+#include <nanobragg_kokkos/core/runtime/ceilings.h>
+#include <nanobragg_kokkos/core/runtime/device_memory.h>
 
 namespace bp = boost::python;
 namespace af = scitbx::af;

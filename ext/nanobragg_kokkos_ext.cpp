@@ -19,14 +19,14 @@
 #include <utility>
 #include <vector>
 
-#include "../nanobragg_kokkos/core/amorphous.h"
-#include "../nanobragg_kokkos/core/crystal.h"
-#include "../nanobragg_kokkos/core/detector.h"
-#include "../nanobragg_kokkos/core/image.h"
-#include "../nanobragg_kokkos/core/runtime.h"
-#include "../nanobragg_kokkos/core/sources.h"
-#include "../nanobragg_kokkos/core/spots.h"
-#include "../nanobragg_kokkos/core/structure_factors.h"
+#include <nanobragg_kokkos/core/background/amorphous.h>
+#include <nanobragg_kokkos/core/models/crystal.h>
+#include <nanobragg_kokkos/core/models/detector.h>
+#include <nanobragg_kokkos/core/models/image.h>
+#include <nanobragg_kokkos/core/runtime/runtime.h>
+#include <nanobragg_kokkos/core/models/sources.h>
+#include <nanobragg_kokkos/core/spots/spots.h>
+#include <nanobragg_kokkos/core/models/structure_factors.h>
 #include "host_array.h"
 #include "named.h"
 #include "without_gil.h"

@@ -6,8 +6,8 @@
 #include <string>
 #include <vector>
 
-#include "../nanobragg_kokkos/core/point_spread.h"
-#include "../nanobragg_kokkos/core/readout.h"
+#include <nanobragg_kokkos/core/response/point_spread.h>
+#include <nanobragg_kokkos/core/response/readout.h>
 #include "host_array.h"
 #include "named.h"
 #include "without_gil.h"

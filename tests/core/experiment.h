@@ -2,7 +2,7 @@
 #ifndef NANOBRAGG_KOKKOS_TESTS_CORE_EXPERIMENT_H
 #define NANOBRAGG_KOKKOS_TESTS_CORE_EXPERIMENT_H
 
-#include "../../nanobragg_kokkos/core/detector.h"
+#include <nanobragg_kokkos/core/models/detector.h>
 
 // Perpendicular to the beam (which flies along -z), 100 mm away, centred on it.
 inline nanobragg::Panel flat_panel(int n_fast, int n_slow, double pixel = 1e-4) {

@@ -2,7 +2,7 @@
 #include <algorithm>
 #include <exception>
 
-#include "../../nanobragg_kokkos/core/runtime.h"
+#include <nanobragg_kokkos/core/runtime/runtime.h>
 #include "check.h"
 
 int main(int n_arguments, char** arguments) {

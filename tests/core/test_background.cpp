@@ -5,8 +5,8 @@
 #include <thread>
 #include <vector>
 
-#include "../../nanobragg_kokkos/core/amorphous.h"
-#include "../../nanobragg_kokkos/core/constants.h"
+#include <nanobragg_kokkos/core/background/amorphous.h>
+#include <nanobragg_kokkos/core/math/constants.h>
 #include "check.h"
 #include "experiment.h"
 

@@ -1,7 +1,7 @@
 // The exponential of the vector code against the library's.
 #include <vector>
 
-#include "../../nanobragg_kokkos/core/exponential.h"
+#include <nanobragg_kokkos/core/math/exponential.h>
 #include "check.h"
 
 using namespace nanobragg;

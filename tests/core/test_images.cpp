@@ -1,10 +1,10 @@
 // Whole images against integrals that are known, and the life of device memory.
 #include <stdexcept>
 
-#include "../../nanobragg_kokkos/core/amorphous.h"
-#include "../../nanobragg_kokkos/core/constants.h"
-#include "../../nanobragg_kokkos/core/image.h"
-#include "../../nanobragg_kokkos/core/spots.h"
+#include <nanobragg_kokkos/core/background/amorphous.h>
+#include <nanobragg_kokkos/core/math/constants.h>
+#include <nanobragg_kokkos/core/models/image.h>
+#include <nanobragg_kokkos/core/spots/spots.h>
 #include "check.h"
 #include "experiment.h"
 

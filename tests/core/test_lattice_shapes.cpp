@@ -3,7 +3,7 @@
 #include <complex>
 #include <random>
 
-#include "../../nanobragg_kokkos/core/lattice_shapes.h"
+#include <nanobragg_kokkos/core/models/lattice_shapes.h>
 #include "check.h"
 
 using namespace nanobragg;

@@ -1,7 +1,7 @@
 // What the benchmark asks of the machine: its ceilings, and the memory that is in use.
-#include "../../nanobragg_kokkos/core/ceilings.h"
-#include "../../nanobragg_kokkos/core/device_memory.h"
-#include "../../nanobragg_kokkos/core/structure_factors.h"
+#include <nanobragg_kokkos/core/runtime/ceilings.h>
+#include <nanobragg_kokkos/core/runtime/device_memory.h>
+#include <nanobragg_kokkos/core/models/structure_factors.h>
 #include "check.h"
 
 using namespace nanobragg;

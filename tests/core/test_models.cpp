@@ -1,13 +1,13 @@
 // The models: what they accept, what they refuse, and the tables that kernels read.
 #include <stdexcept>
 
-#include "../../nanobragg_kokkos/core/amorphous.h"
-#include "../../nanobragg_kokkos/core/crystal.h"
-#include "../../nanobragg_kokkos/core/detector.h"
-#include "../../nanobragg_kokkos/core/sources.h"
-#include "../../nanobragg_kokkos/core/sources_on_device.h"
-#include "../../nanobragg_kokkos/core/structure_factors.h"
-#include "../../nanobragg_kokkos/core/structure_factors_on_device.h"
+#include <nanobragg_kokkos/core/background/amorphous.h>
+#include <nanobragg_kokkos/core/models/crystal.h>
+#include <nanobragg_kokkos/core/models/detector.h>
+#include <nanobragg_kokkos/core/models/sources.h>
+#include <nanobragg_kokkos/core/models/sources_on_device.h>
+#include <nanobragg_kokkos/core/models/structure_factors.h>
+#include <nanobragg_kokkos/core/models/structure_factors_on_device.h>
 #include "check.h"
 #include "experiment.h"
 

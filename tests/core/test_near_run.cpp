@@ -1,7 +1,7 @@
 // Single precision decides which wavelengths the reflection-driven engine looks at: its margin must cover its errors.
 #include <random>
 
-#include "../../nanobragg_kokkos/core/near_run.h"
+#include <nanobragg_kokkos/core/spots/wavelength_window.h>
 #include "check.h"
 
 using namespace nanobragg;

@@ -6,9 +6,9 @@
 #include <thread>
 #include <vector>
 
-#include "../../nanobragg_kokkos/core/image_on_device.h"
-#include "../../nanobragg_kokkos/core/point_spread.h"
-#include "../../nanobragg_kokkos/core/spread_kernel.h"
+#include <nanobragg_kokkos/core/models/image_on_device.h>
+#include <nanobragg_kokkos/core/response/point_spread.h>
+#include <nanobragg_kokkos/core/response/spread_kernel.h>
 #include "check.h"
 #include "experiment.h"
 

@@ -3,8 +3,8 @@
 #include <cmath>
 #include <vector>
 
-#include "../../nanobragg_kokkos/core/normal.h"
-#include "../../nanobragg_kokkos/core/poisson.h"
+#include <nanobragg_kokkos/core/math/normal.h>
+#include <nanobragg_kokkos/core/math/poisson.h>
 #include "check.h"
 
 using namespace nanobragg;

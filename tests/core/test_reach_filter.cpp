@@ -3,10 +3,10 @@
 #include <algorithm>
 #include <random>
 
-#include "../../nanobragg_kokkos/core/arithmetic.h"
-#include "../../nanobragg_kokkos/core/detector_on_device.h"
-#include "../../nanobragg_kokkos/core/image_on_device.h"
-#include "../../nanobragg_kokkos/core/spot_terms.h"
+#include <nanobragg_kokkos/core/runtime/arithmetic.h>
+#include <nanobragg_kokkos/core/models/detector_on_device.h>
+#include <nanobragg_kokkos/core/models/image_on_device.h>
+#include <nanobragg_kokkos/core/spots/spot_terms.h>
 #include "check.h"
 #include "experiment.h"
 

@@ -4,8 +4,8 @@
 #include <stdexcept>
 #include <vector>
 
-#include "../../nanobragg_kokkos/core/readout.h"
-#include "../../nanobragg_kokkos/core/runtime.h"
+#include <nanobragg_kokkos/core/response/readout.h>
+#include <nanobragg_kokkos/core/runtime/runtime.h>
 #include "check.h"
 
 using namespace nanobragg;

@@ -4,10 +4,10 @@
 #include <random>
 #include <stdexcept>
 
-#include "../../nanobragg_kokkos/core/constants.h"
-#include "../../nanobragg_kokkos/core/device_array.h"
-#include "../../nanobragg_kokkos/core/image.h"
-#include "../../nanobragg_kokkos/core/spots.h"
+#include <nanobragg_kokkos/core/math/constants.h>
+#include <nanobragg_kokkos/core/runtime/device_buffers.h>
+#include <nanobragg_kokkos/core/models/image.h>
+#include <nanobragg_kokkos/core/spots/spots.h>
 #include "check.h"
 #include "experiment.h"
 

@@ -1,0 +1,36 @@
+// Expected photons, one double a pixel, on the device.
+#ifndef NANOBRAGG_KOKKOS_CORE_MODELS_IMAGE_H
+#define NANOBRAGG_KOKKOS_CORE_MODELS_IMAGE_H
+
+#include <cstddef>
+#include <memory>
+#include <vector>
+
+namespace nanobragg {
+
+class Image {
+ public:
+  explicit Image(std::size_t n_pixels);        // all zero
+
+  std::size_t size() const { return size_; }
+  void clear();
+  // Both throw std::invalid_argument for another size.
+  void add(const Image& other);
+  void add(const std::vector<double>& pixels);
+  void swap(Image& other) noexcept;
+
+  // The pixels in memory of the host.  Where the device is the host this is the image itself and stays in step with it;
+  // otherwise a copy, refreshed by each call.  The memory lives as long as the pointer, Kokkos or no Kokkos.
+  std::shared_ptr<double> on_host() const;
+
+  struct OnDevice;
+  OnDevice& on_device() { return *on_device_; }
+  const OnDevice& on_device() const { return *on_device_; }
+
+ private:
+  std::size_t size_;
+  std::shared_ptr<OnDevice> on_device_;
+};
+
+}  // namespace nanobragg
+#endif

@@ -1,0 +1,79 @@
+// The structure factors as kernels see them: a box of indices, channels running fastest, since the wavelengths that
+// excite a reflection are neighbours.
+#ifndef NANOBRAGG_KOKKOS_CORE_MODELS_STRUCTURE_FACTORS_ON_DEVICE_H
+#define NANOBRAGG_KOKKOS_CORE_MODELS_STRUCTURE_FACTORS_ON_DEVICE_H
+
+#include <cstdint>
+
+#include <nanobragg_kokkos/core/runtime/device_buffers.h>
+#include <nanobragg_kokkos/core/models/structure_factors.h>
+
+namespace nanobragg {
+
+struct IndexBox {
+  int low[3] = {0, 0, 0}, size[3] = {0, 0, 0};
+  int channels = 0;
+
+  // Where the amplitudes of a reflection begin, of which there are less than 2^31; -1 outside.  Without branches.
+  KOKKOS_FORCEINLINE_FUNCTION int offset(int h, int k, int l) const {
+    const unsigned from_h = unsigned(h) - low[0], from_k = unsigned(k) - low[1], from_l = unsigned(l) - low[2];      // huge if less
+    const bool inside = (from_h < unsigned(size[0])) & (from_k < unsigned(size[1])) & (from_l < unsigned(size[2]));
+    return inside ? int(((from_h * size[1] + from_k) * size[2] + from_l) * channels) : -1;
+  }
+};
+
+struct AmplitudeTable : IndexBox {
+  DeviceArray<double> amplitude;       // and vector_lanes more, which vector code may read and not use
+  DeviceArray<float> strongest;        // no less than the largest magnitude of each reflection in all channels
+  double default_amplitude = 0;
+  double largest = 0;                  // magnitude of all
+
+  // The amplitudes of a reflection in all channels; null if they are the default.
+  KOKKOS_INLINE_FUNCTION const double* at(int h, int k, int l) const {
+    const int begin = offset(h, k, l);
+    return begin < 0 ? nullptr : amplitude.data() + begin;
+  }
+
+  KOKKOS_INLINE_FUNCTION double operator()(int h, int k, int l, int channel) const {
+    const int begin = offset(h, k, l);
+    return begin < 0 ? default_amplitude : amplitude(begin + channel);
+  }
+
+  // No less than the magnitude of a reflection's amplitude in any channel.
+  KOKKOS_INLINE_FUNCTION double upper_bound(int h, int k, int l) const {
+    const double* const all = at(h, k, l);
+    return all ? strongest((all - amplitude.data()) / channels) : Kokkos::abs(default_amplitude);
+  }
+
+  // Between the lattice points: the cubic polynomials through four points a side (Lagrange).
+  KOKKOS_INLINE_FUNCTION double tricubic(double h, double k, double l, int channel) const {
+    double weight_h[4], weight_k[4], weight_l[4];
+    const int h0 = lagrange_weights(h, weight_h), k0 = lagrange_weights(k, weight_k), l0 = lagrange_weights(l, weight_l);
+    double sum = 0;
+    for (int a = 0; a < 4; ++a)
+      for (int b = 0; b < 4; ++b) {
+        double row = 0;
+        for (int c = 0; c < 4; ++c) row += weight_l[c] * (*this)(h0 + a, k0 + b, l0 + c, channel);
+        sum += weight_h[a] * weight_k[b] * row;
+      }
+    return sum;
+  }
+
+ private:
+  // Weights of the four integers around x; returns the first of them.
+  KOKKOS_INLINE_FUNCTION static int lagrange_weights(double x, double weight[4]) {
+    const double base = std::floor(x), t = x - base;
+    weight[0] = -t * (t - 1) * (t - 2) / 6;
+    weight[1] = (t + 1) * (t - 1) * (t - 2) / 2;
+    weight[2] = -(t + 1) * t * (t - 2) / 2;
+    weight[3] = (t + 1) * t * (t - 1) / 6;
+    return int(base) - 1;
+  }
+};
+
+struct StructureFactors::OnDevice : Kept<AmplitudeTable> {
+  std::shared_ptr<const void> owner;   // of memory that the table does not hold itself
+};
+
+}  // namespace nanobragg
+#endif

@@ -1,0 +1,60 @@
+// What the kernels read: arrays on the device, and small tables of them that a kernel captures by value.
+#ifndef NANOBRAGG_KOKKOS_CORE_RUNTIME_DEVICE_BUFFERS_H
+#define NANOBRAGG_KOKKOS_CORE_RUNTIME_DEVICE_BUFFERS_H
+
+#include <Kokkos_Core.hpp>
+
+#include <string>
+#include <type_traits>
+#include <vector>
+
+#include <nanobragg_kokkos/core/runtime/runtime.h>
+
+namespace nanobragg {
+
+using ExecutionSpace = Kokkos::DefaultExecutionSpace;
+using DeviceSpace = ExecutionSpace::memory_space;
+constexpr bool host_is_device = std::is_same<DeviceSpace, Kokkos::HostSpace>::value;
+
+// Vector code on a CPU takes as many numbers at a time.
+constexpr int vector_lanes = 8;
+
+// What a team may take of the fast memory of any GPU, bytes: 48 KiB, less what Kokkos needs of it.
+constexpr int fast_scratch = 47 * 1024;
+
+template <class T>
+using DeviceArray = Kokkos::View<const T*, DeviceSpace, Kokkos::MemoryTraits<Kokkos::RandomAccess>>;
+
+// Only this queue of the device is waited for, here and wherever something is computed: another one may be busy with the
+// copy of an earlier image to the host.
+template <class T>
+DeviceArray<T> to_device(const std::string& label, const T* values, std::size_t n) {
+  Kokkos::View<T*, DeviceSpace> device(Kokkos::view_alloc(label, Kokkos::WithoutInitializing), n);
+  Kokkos::View<const T*, Kokkos::HostSpace, Kokkos::MemoryUnmanaged> host(values, n);
+  const ExecutionSpace space;
+  Kokkos::deep_copy(space, device, host);
+  space.fence("nanobragg::to_device");
+  return device;
+}
+
+template <class T>
+DeviceArray<T> to_device(const std::string& label, const std::vector<T>& values) {
+  return to_device(label, values.data(), values.size());
+}
+
+// The same policy for a kernel that takes its values with the launch: Kokkos would else put them, since they are many, into a
+// constant memory that only one kernel at a time has, and wait for it.
+template <class Policy>
+auto at_once(const Policy& policy) {
+  return Kokkos::Experimental::require(policy, Kokkos::Experimental::WorkItemProperty::HintLightWeight);
+}
+
+// A table that is let go before Kokkos ends.
+template <class Table>
+struct Kept : Resident {
+  Table table;
+  void release() noexcept override { table = Table(); }
+};
+
+}  // namespace nanobragg
+#endif

@@ -1,0 +1,34 @@
+// The Kokkos runtime: started on first use, ended once, before the process that hosts it takes itself apart.
+//
+// Whatever holds device memory derives from Resident.  stop() makes every Resident let go of its memory before
+// Kokkos ends, so that an object which a script keeps alive to the very end does no harm; using one afterwards throws.
+#ifndef NANOBRAGG_KOKKOS_CORE_RUNTIME_RUNTIME_H
+#define NANOBRAGG_KOKKOS_CORE_RUNTIME_RUNTIME_H
+
+#include <string>
+
+namespace nanobragg {
+
+struct Backend {
+  std::string name;            // OpenMP, Serial, Cuda, …
+  int threads = 1;             // how many iterations the execution space runs at once
+  std::string device;          // name of the GPU, or "host"
+  std::string kokkos_version;
+  std::string compiler;        // what compiled the core
+};
+
+void start();                  // does nothing if Kokkos runs already; throws std::runtime_error after stop()
+void stop() noexcept;          // releases all Residents and ends Kokkos; does nothing if it does not run
+Backend backend();             // starts Kokkos if need be
+
+class Resident {
+ public:
+  Resident();                  // starts Kokkos
+  virtual ~Resident();
+  Resident(const Resident&) = delete;
+  Resident& operator=(const Resident&) = delete;
+  virtual void release() noexcept = 0;
+};
+
+}  // namespace nanobragg
+#endif

@@ -1,0 +1,95 @@
+// On a CPU: adds up the light of all patches tile by tile, in an order that depends on the models alone.
+#ifndef NANOBRAGG_KOKKOS_CORE_SPOTS_GATHER_CPU_H
+#define NANOBRAGG_KOKKOS_CORE_SPOTS_GATHER_CPU_H
+
+#include <algorithm>
+
+#include <nanobragg_kokkos/core/spots/patch_light.h>
+#include <nanobragg_kokkos/core/spots/spot_notes.h>
+#include <nanobragg_kokkos/core/models/tile.h>
+
+namespace nanobragg {
+
+// A pixel of a tile and the sources that it may need from a patch.
+struct Task {
+  Run run;
+  int pixel;                         // slow × tile_side + fast
+};
+
+template <Shape shape, Interpolation interpolation>
+struct GatherInTiles {
+  Array<double> image;
+  PatchLight<shape, interpolation> light;
+  SpotNotes notes;
+
+  void operator()(const int i) const {
+    const int number = notes.lit_tiles(i);
+    const Tile tile(light.rays, number);
+    int* const list = &notes.list(notes.begin(number));
+    const int n = notes.ends(number) - notes.begin(number);
+    std::sort(list, list + n, [&](int a, int b) { return notes.patches(a).order < notes.patches(b).order; });
+    double sums[pixels_of_tile] = {};
+    for (int ray = 0; ray < light.rays.n_rays(tile.panel); ++ray) {
+      const NeighbourRays tile_rays(light.rays, tile.panel, tile.fast, tile.slow, tile_side, tile_side, ray);
+      for (int j = 0; j < n; ++j) add_patch(notes.patches(list[j]), tile, tile_rays, ray, sums);
+    }
+    add_to_image(tile, sums);
+  }
+
+  void add_to_image(const Tile& tile, const double (&sums)[pixels_of_tile]) const {
+    for (int pixel = 0; pixel < pixels_of_tile; ++pixel)
+      if (sums[pixel] != 0) image(tile.pixel(pixel % tile_side, pixel / tile_side)) += light.term.scale * sums[pixel];
+  }
+
+  void add_patch(const Patch& patch, const Tile& tile, const NeighbourRays& tile_rays, int ray, double (&sums)[pixels_of_tile]) const {
+    const Direction& direction = light.term.sources.directions(patch.direction);
+    const NearRun near = light.near_run(patch, tile_rays.unsteadiness);
+    const bool check = light.must_check(patch, near);
+    Task tasks[pixels_of_tile];
+    int n_tasks = 0;
+    const int last = std::min(tile.slow + tile_side, patch.slow_end);
+    for (int slow = std::max(tile.slow, patch.slow_begin); slow < last; ++slow) {
+      const Span row = span(patch, slow, tile.fast, tile.fast + tile_side);
+      if (row.begin >= row.end) continue;
+      float low[tile_side], high[tile_side];
+      for (int fast = 0; fast < tile_side; ++fast) near(tile_rays.direction(fast, slow - tile.slow), low[fast], high[fast]);
+      for (int fast = row.begin - tile.fast; fast < row.end - tile.fast; ++fast) {
+        if (!(low[fast] <= high[fast])) continue;
+        const Run run = sources_between(low[fast], high[fast], direction, light.term.sources.wavenumber);
+        const int pixel = (slow - tile.slow) * tile_side + fast;
+        if (run.begin < run.end && light.rays.active(tile.pixel(pixel % tile_side, pixel / tile_side))) tasks[n_tasks++] = {run, pixel};
+      }
+    }
+    for (int first = 0; first < n_tasks; first += vector_lanes)
+      add_tasks(tasks + first, std::min(vector_lanes, n_tasks - first), patch, tile, ray, check, sums);
+  }
+
+  // Of up to vector_lanes pixels.
+  void add_tasks(const Task* tasks, int n, const Patch& patch, const Tile& tile, int ray_number, bool check,
+                 double (&sums)[pixels_of_tile]) const {
+    const Direction& direction = light.term.sources.directions(patch.direction);
+    const Mat3& block = light.term.blocks(patch.block);
+    const bool in_order = direction.channels_in_order;
+    double h[vector_lanes], k[vector_lanes], l[vector_lanes], factor[vector_lanes];
+    int fast[vector_lanes], slow[vector_lanes];
+    for (int j = 0; j < vector_lanes; ++j) {
+      const int pixel = tasks[j < n ? j : 0].pixel;
+      fast[j] = tile.fast + pixel % tile_side, slow[j] = tile.slow + pixel / tile_side;
+    }
+    for (int j = 0; j < vector_lanes; ++j) {
+      const Ray ray = light.rays.ray_of_pixel(tile.panel, fast[j], slow[j], ray_number);
+      const Vec3 index = block * (ray.direction - direction.incident);
+      h[j] = index.x, k[j] = index.y, l[j] = index.z;
+      factor[j] = ray.weight * light.term.sources.polarization(direction, ray.direction);
+    }
+    for (int j = 0; j < n; ++j) {
+      const Vec3 index{h[j], k[j], l[j]};
+      const Run run = tasks[j].run;
+      const double sum = check ? light.over_sources(index, patch, run, true) : light.over_sources_in_lanes(index, patch, run, in_order);
+      sums[tasks[j].pixel] += sum * factor[j];
+    }
+  }
+};
+
+}  // namespace nanobragg
+#endif

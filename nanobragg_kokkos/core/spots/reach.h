@@ -1,0 +1,48 @@
+// How far from a reflection the reflection-driven engine looks for light.
+//
+// No ray receives light from more than one reflection of a block at a wavelength, the nearest; the weights of the sources sum
+// to 1, and no polarization is above 1.  So a pixel loses at most
+//   blocks × largest ray weight × V^2 F^2 × envelope(R)
+// if each reflection is left out beyond a reduced distance R, from which on its shape stays below `envelope` of V^2.  The
+// engine looks at some pixels first, each in the light of a few sources and one reflection of a block.  The brightest of these,
+// b, is no more than the brightest pixel, and R is chosen for every reflection such that the loss is at most tolerance × b.
+#ifndef NANOBRAGG_KOKKOS_CORE_SPOTS_REACH_H
+#define NANOBRAGG_KOKKOS_CORE_SPOTS_REACH_H
+
+#include <Kokkos_Core.hpp>
+
+#include <nanobragg_kokkos/core/models/lattice_shapes.h>
+
+namespace nanobragg {
+
+// The square of the reduced distance (lattice_shapes.h) beyond which a shape stays below exp(log_envelope) of its peak; negative
+// if it always does.
+template <Shape shape>
+KOKKOS_INLINE_FUNCTION double reach2_of_envelope(double log_envelope) {
+  if (log_envelope >= 0) return -1;
+  if constexpr (shape == Shape::tophat) return reach2<shape>();
+  if constexpr (shape == Shape::gauss || shape == Shape::gauss_argchk)
+    return Kokkos::min(reach2<shape>(), -0.63 / 2 * log_envelope);
+  // |3 (sin x - x cos x) / x^3|^2 <= 9 (1 + 1/x^2) / x^4, here with a lower bound for the x in brackets
+  if constexpr (shape == Shape::round) {
+    const double bound = 9 * 0.723601254558268 * 0.723601254558268 * Kokkos::exp(-log_envelope);
+    return Kokkos::sqrt(bound * (1 + 1 / Kokkos::sqrt(bound))) / (Kokkos::numbers::pi * Kokkos::numbers::pi);
+  }
+  // Each axis gives at most min(1, 1 / (4 u^2)) of its peak, u being its part of the reduced distance, since sin(pi d) >= 2 d:
+  // the most where two axes stay at u = 1/2 and one has the rest of the distance.
+  return Kokkos::exp(-log_envelope) / 4 + 0.5;
+}
+
+template <Shape shape>
+struct Reach {
+  Kokkos::View<const double, ExecutionSpace::memory_space> brightest;      // b, before the scale of the spots
+  double log_loss;                   // of blocks × largest ray weight × V^2 / tolerance
+
+  KOKKOS_INLINE_FUNCTION double reach2(double amplitude) const {
+    if (amplitude == 0) return -1;
+    return reach2_of_envelope<shape>(Kokkos::log(brightest()) - log_loss - 2 * Kokkos::log(Kokkos::abs(amplitude)));
+  }
+};
+
+}  // namespace nanobragg
+#endif

@@ -1,0 +1,16 @@
+#include <nanobragg_kokkos/core/spots/spots.h>
+
+#include <stdexcept>
+#include <string>
+
+namespace nanobragg {
+
+void check_spots(const Image& image, const Detector& detector, const Sources& sources,
+                 const StructureFactors& structure_factors) {
+  if (image.size() != detector.n_pixels()) throw std::invalid_argument("the image does not have the detector's pixels");
+  if (sources.n_channels() > structure_factors.n_channels())
+    throw std::invalid_argument("a source uses channel " + std::to_string(sources.n_channels() - 1) + " but there are only " +
+                                std::to_string(structure_factors.n_channels()) + " channels of structure factors");
+}
+
+}  // namespace nanobragg
