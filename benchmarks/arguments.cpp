@@ -1,11 +1,10 @@
-#include "arguments.h"
-
 #include <algorithm>
 #include <cmath>
 #include <cstdlib>
 #include <limits>
 #include <stdexcept>
 
+#include "arguments.h"
 #include "workloads.h"
 
 namespace nanobragg {
@@ -80,7 +79,8 @@ Arguments parse(int argc, char** argv) {
       if (value.empty()) throw refused(name, value, "the name of a file");
       arguments.json = value;
     } else {
-      throw std::invalid_argument(name + ": there is no such parameter; there are workload, step, engine, runs, limit, "
+      throw std::invalid_argument(name +
+                                  ": there is no such parameter; there are workload, step, engine, runs, limit, "
                                   "small, json");
     }
   }
@@ -91,14 +91,26 @@ std::string help_text() {
   const Arguments d;
   return "Times the steps of simulating an image.\n\n"
          "Usage: nanobragg_kokkos_benchmark [name=value] ...\n\n"
-         "  workload   " + joined(workload_names(), ", ") + " or all,\n"
-         "             or several with + between them (" + joined(d.workloads, "+") + ")\n"
+         "  workload   " +
+         joined(workload_names(), ", ") +
+         " or all,\n"
+         "             or several with + between them (" +
+         joined(d.workloads, "+") +
+         ")\n"
          "  step       of an image, one or several; transfer: on a GPU only\n"
-         "             (" + joined(d.steps, "+") + ")\n"
-         "  engine     for the spots, one or both (" + joined(d.engines, "+") + ")\n"
-         "  runs       of each measurement, after a first one to warm up (" + std::to_string(d.runs) + ")\n"
+         "             (" +
+         joined(d.steps, "+") +
+         ")\n"
+         "  engine     for the spots, one or both (" +
+         joined(d.engines, "+") +
+         ")\n"
+         "  runs       of each measurement, after a first one to warm up (" +
+         std::to_string(d.runs) +
+         ")\n"
          "  limit      seconds after which a measurement makes no further run; the first run counts if it alone takes\n"
-         "             as long (" + std::to_string(int(d.limit)) + ")\n"
+         "             as long (" +
+         std::to_string(int(d.limit)) +
+         ")\n"
          "  small      True: small versions of the workloads, for tests; their times say nothing (False)\n"
          "  json       a file to write the results to (none)\n";
 }

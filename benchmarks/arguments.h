@@ -13,9 +13,9 @@ struct Arguments {
   std::vector<std::string> steps{"spots", "background", "sum", "response", "transfer", "image"};
   std::vector<std::string> engines{"pixel", "reflection"};
   int runs = 10;
-  double limit = 20;               // seconds
+  double limit = 20;  // seconds
   bool small = false;
-  std::string json;                // empty: none
+  std::string json;  // empty: none
 };
 
 // Throws std::invalid_argument, with the name of the argument and what was expected.

@@ -6,6 +6,7 @@
 #include <string>
 
 #include <nanobragg_kokkos/core/runtime/ceilings.h>
+
 #include "workloads.h"
 
 namespace nanobragg {

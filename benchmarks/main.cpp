@@ -9,6 +9,7 @@
 
 #include <nanobragg_kokkos/core/runtime/device_memory.h>
 #include <nanobragg_kokkos/core/runtime/runtime.h>
+
 #include "arguments.h"
 #include "floors.h"
 #include "measurement.h"
@@ -22,16 +23,16 @@ void require_something_to_measure(const Arguments& arguments) {
   for (const std::string& name : arguments.workloads)
     for (const Workload& w : workloads(name, arguments.small))
       if (has_steps(w, arguments)) return;
-  throw std::invalid_argument("step=" + joined(arguments.steps, "+") + " engine=" + joined(arguments.engines, "+") +
-                              ": expected others, with these there is nothing to measure here in workload=" +
-                              joined(arguments.workloads, "+"));
+  throw std::invalid_argument(
+      "step=" + joined(arguments.steps, "+") + " engine=" + joined(arguments.engines, "+") +
+      ": expected others, with these there is nothing to measure here in workload=" + joined(arguments.workloads, "+"));
 }
 
 Result measured(const Workload& workload, const Step& step, const Arguments& arguments) {
   Result result;
   result.workload = workload;
   result.step = step.name, result.engine = step.engine, result.sample = step.sample;
-  peak_memory();                                               // forgets what was before
+  peak_memory();  // forgets what was before
   result.timing = measure(step.prepare, step.run, arguments.runs, arguments.limit, step.images);
   result.device_memory = peak_memory();
   result.contents = step.contents();
@@ -43,12 +44,12 @@ class JsonFile {
  public:
   explicit JsonFile(std::string path) : path_(std::move(path)), temporary_(path_ + ".part") {
     if (path_.empty()) return;
-    require(!std::ifstream(path_ + "/."));                     // a directory
+    require(!std::ifstream(path_ + "/."));  // a directory
     file_.open(temporary_);
     require(bool(file_));
   }
   ~JsonFile() {
-    if (!path_.empty()) std::remove(temporary_.c_str());       // no longer there if all went well
+    if (!path_.empty()) std::remove(temporary_.c_str());  // no longer there if all went well
   }
   JsonFile(const JsonFile&) = delete;
   JsonFile& operator=(const JsonFile&) = delete;
@@ -62,8 +63,7 @@ class JsonFile {
 
  private:
   void require(bool good) const {
-    if (!good)
-      throw std::invalid_argument("json=" + path_ + ": expected the name of a file that can be written");
+    if (!good) throw std::invalid_argument("json=" + path_ + ": expected the name of a file that can be written");
   }
   std::string path_, temporary_;
   std::ofstream file_;
@@ -84,7 +84,7 @@ void run(const Arguments& arguments) {
         if (workload.scaled == "base") base = result.timing.median;
         if (base > 0) result.of_base = result.timing.median / base;
         result.floor = floor_seconds(workload, result.step, result.engine + result.sample, machine.ceilings);
-        if (machine.backend.device == "host") result.device_memory = 0;        // where images are not counted
+        if (machine.backend.device == "host") result.device_memory = 0;  // where images are not counted
         std::fputs(line(result).c_str(), stdout);
         std::fflush(stdout);
         results.push_back(result);
@@ -100,8 +100,10 @@ int main(int argc, char** argv) {
   int code = 0;
   try {
     const nanobragg::Arguments arguments = nanobragg::parse(argc, argv);
-    if (arguments.help) std::fputs(nanobragg::help_text().c_str(), stdout);
-    else nanobragg::run(arguments);
+    if (arguments.help)
+      std::fputs(nanobragg::help_text().c_str(), stdout);
+    else
+      nanobragg::run(arguments);
   } catch (const std::exception& error) {
     std::fflush(stdout);
     std::fprintf(stderr, "nanobragg_kokkos_benchmark: %s\n", error.what());

@@ -1,12 +1,13 @@
-#include "measurement.h"
-
 #include <algorithm>
 #include <chrono>
 #include <vector>
 
+#include "measurement.h"
+
 namespace nanobragg {
 
-Timing measure(const std::function<void()>& prepare, const std::function<void()>& run, int runs, double limit, int images) {
+Timing measure(const std::function<void()>& prepare, const std::function<void()>& run, int runs, double limit,
+               int images) {
   limit /= images;
   const auto seconds = [&] {
     prepare();

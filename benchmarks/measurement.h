@@ -10,18 +10,19 @@ namespace nanobragg {
 
 struct Timing {
   int runs = 0;
-  double first = 0, median = 0, least = 0, most = 0;      // seconds
+  double first = 0, median = 0, least = 0, most = 0;  // seconds
 };
 
-// Runs once to warm up, then `runs` times or until `limit` seconds are over.  If the first run alone takes as long, it is
-// the measurement.  prepare: before each run, not timed.  images: that each run makes; the times are of one of them.
-Timing measure(const std::function<void()>& prepare, const std::function<void()>& run, int runs, double limit, int images);
+// Runs once to warm up, then `runs` times or until `limit` seconds are over.  If the first run alone takes as long, it
+// is the measurement.  prepare: before each run, not timed.  images: that each run makes; the times are of one of them.
+Timing measure(const std::function<void()>& prepare, const std::function<void()>& run, int runs, double limit,
+               int images);
 
 // What images of two machines are compared by.
 struct Contents {
-  double photons = 0;             // of all pixels together; or counts
-  double brightest = 0;           // pixel
-  double checksum = 0;            // the sum of pixel i times i modulo 1009, so that photons in a wrong place are noticed
+  double photons = 0;    // of all pixels together; or counts
+  double brightest = 0;  // pixel
+  double checksum = 0;   // the sum of pixel i times i modulo 1009, so that photons in a wrong place are noticed
 };
 
 template <class Pixel>

@@ -1,9 +1,9 @@
-#include "models.h"
-
 #include <stdexcept>
 #include <utility>
 
 #include <nanobragg_kokkos/core/math/constants.h>
+
+#include "models.h"
 
 namespace nanobragg {
 namespace {
@@ -50,8 +50,10 @@ Crystal crystal_of(const Workload& w, int image) {
     cell.row[i] = angstrom * edges[i] * column;
   }
   const double block_A3 = edges[0] * edges[1] * edges[2] * w.n_cells[0] * w.n_cells[1] * w.n_cells[2];
-  return Crystal(orientations(cell, w.blocks, {1, 0, 0}, 0, degree * w.rotation_deg / w.rotation_steps, w.rotation_steps),
-                 {double(w.n_cells[0]), double(w.n_cells[1]), double(w.n_cells[2])}, shape_of(w.shape), w.volume_mm3 * 1e21 / block_A3);
+  return Crystal(
+      orientations(cell, w.blocks, {1, 0, 0}, 0, degree * w.rotation_deg / w.rotation_steps, w.rotation_steps),
+      {double(w.n_cells[0]), double(w.n_cells[1]), double(w.n_cells[2])}, shape_of(w.shape),
+      w.volume_mm3 * 1e21 / block_A3);
 }
 
 StructureFactors structure_factors_of(const Workload& w) {
@@ -64,18 +66,29 @@ StructureFactors structure_factors_of(const Workload& w) {
 
 // The structure factors of nanobragg_kokkos.water and nanobragg_kokkos.air.
 Amorphous water_of(const Workload& w) {
-  return amorphous(w,
-                   {{0, 2.57},     {0.0365, 2.58}, {0.07, 2.8},  {0.12, 5},    {0.162, 8},   {0.18, 7.32},
-                    {0.2, 6.75},   {0.216, 6.75},  {0.236, 6.5}, {0.28, 4.5},  {0.3, 4.3},   {0.345, 4.36},
-                    {0.436, 3.77}, {0.5, 3.17},    {0.6, 2.637}, {0.8, 2.121}, {1, 1.864},   {1.3, 1.55},
-                    {1.7, 1.16},   {2.2, 0.771},   {3, 0.396},   {4, 0.182},   {6, 0.051}},
+  return amorphous(w, {{0, 2.57},     {0.0365, 2.58}, {0.07, 2.8},  {0.12, 5},    {0.162, 8}, {0.18, 7.32},
+                       {0.2, 6.75},   {0.216, 6.75},  {0.236, 6.5}, {0.28, 4.5},  {0.3, 4.3}, {0.345, 4.36},
+                       {0.436, 3.77}, {0.5, 3.17},    {0.6, 2.637}, {0.8, 2.121}, {1, 1.864}, {1.3, 1.55},
+                       {1.7, 1.16},   {2.2, 0.771},   {3, 0.396},   {4, 0.182},   {6, 0.051}},
                    w.water_mm, 1.0, 18.0);
 }
 
 Amorphous air_of(const Workload& w) {
   return amorphous(w,
-                   {{0, 14.1},    {0.045, 13.5}, {0.174, 8.35}, {0.35, 4.78}, {0.5, 4.22}, {0.6, 3.689}, {0.8, 3.162},
-                    {1, 2.762},   {1.3, 2.182},  {1.7, 1.524},  {2.2, 0.947}, {3, 0.443},  {4, 0.19},    {6, 0.047}},
+                   {{0, 14.1},
+                    {0.045, 13.5},
+                    {0.174, 8.35},
+                    {0.35, 4.78},
+                    {0.5, 4.22},
+                    {0.6, 3.689},
+                    {0.8, 3.162},
+                    {1, 2.762},
+                    {1.3, 2.182},
+                    {1.7, 1.524},
+                    {2.2, 0.947},
+                    {3, 0.443},
+                    {4, 0.19},
+                    {6, 0.047}},
                    w.air_mm, 1.2e-3, 28.0);
 }
 

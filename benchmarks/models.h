@@ -5,9 +5,10 @@
 #include <nanobragg_kokkos/core/background/amorphous.h>
 #include <nanobragg_kokkos/core/models/crystal.h>
 #include <nanobragg_kokkos/core/models/detector.h>
-#include <nanobragg_kokkos/core/response/detector_response.h>
 #include <nanobragg_kokkos/core/models/sources.h>
 #include <nanobragg_kokkos/core/models/structure_factors.h>
+#include <nanobragg_kokkos/core/response/detector_response.h>
+
 #include "workloads.h"
 
 namespace nanobragg {

@@ -1,8 +1,8 @@
-#include "report.h"
-
 #include <cmath>
 #include <cstdio>
 #include <fstream>
+
+#include "report.h"
 
 #ifndef NANOBRAGG_KOKKOS_VERSION
 #define NANOBRAGG_KOKKOS_VERSION "unknown"
@@ -22,7 +22,8 @@ std::string formatted(const char* format, Values... values) {
 std::string processor_name() {
   std::ifstream file("/proc/cpuinfo");
   for (std::string line; std::getline(file, line);)
-    if (line.rfind("model name", 0) == 0 && line.find(": ") != std::string::npos) return line.substr(line.find(": ") + 2);
+    if (line.rfind("model name", 0) == 0 && line.find(": ") != std::string::npos)
+      return line.substr(line.find(": ") + 2);
   return "unknown";
 }
 
@@ -47,7 +48,9 @@ class JsonObject {
     }
     add(name, quoted + "\"");
   }
-  void text_or_null(const char* name, const std::string& value) { value.empty() ? add(name, "null") : text(name, value); }
+  void text_or_null(const char* name, const std::string& value) {
+    value.empty() ? add(name, "null") : text(name, value);
+  }
   void number(const char* name, double value) { add(name, std::isfinite(value) ? formatted("%.15g", value) : "null"); }
   void number_or_null(const char* name, double value) { value == 0 ? add(name, "null") : number(name, value); }
   std::string str() const { return "{" + members_ + "}"; }
@@ -65,12 +68,12 @@ Machine this_machine() { return {backend(), processor_name(), NANOBRAGG_KOKKOS_V
 
 std::string heading(const Machine& m) {
   const Backend& b = m.backend;
-  return "nanobragg_kokkos " + m.version + ", C++; Kokkos " + b.kokkos_version + ", " + b.name + ", threads: " +
-         std::to_string(b.threads) + ", device: " + (b.device == "host" ? m.processor : b.device) +
+  return "nanobragg_kokkos " + m.version + ", C++; Kokkos " + b.kokkos_version + ", " + b.name +
+         ", threads: " + std::to_string(b.threads) + ", device: " + (b.device == "host" ? m.processor : b.device) +
          formatted("\nCeilings: memory %.4g GB/s, arithmetic %.4g G fused multiply-adds/s\n\n",
                    m.ceilings.bytes_per_second * 1e-9, m.ceilings.fma_per_second * 1e-9) +
-         formatted("%-32s%-11s%-11s%5s%11s%11s%11s%11s  %-22s%9s%10s%9s\n", "workload", "step", "of", "runs", "median ms",
-                   "min ms", "max ms", "first ms", "rate", "of floor", "memory", "of base");
+         formatted("%-32s%-11s%-11s%5s%11s%11s%11s%11s  %-22s%9s%10s%9s\n", "workload", "step", "of", "runs",
+                   "median ms", "min ms", "max ms", "first ms", "rate", "of floor", "memory", "of base");
 }
 
 std::string line(const Result& r) {

@@ -8,6 +8,7 @@
 
 #include <nanobragg_kokkos/core/runtime/ceilings.h>
 #include <nanobragg_kokkos/core/runtime/runtime.h>
+
 #include "measurement.h"
 #include "workloads.h"
 
@@ -19,16 +20,16 @@ struct Machine {
   Ceilings ceilings;
 };
 
-Machine this_machine();          // measures its ceilings
+Machine this_machine();  // measures its ceilings
 
 struct Result {
   Workload workload;
   std::string step;
-  std::string engine, sample;    // empty where there is none
+  std::string engine, sample;  // empty where there is none
   Timing timing;
-  double of_base = 0;            // time of this one over that of the base; 0: it belongs to no scaling
-  double floor = 0;              // seconds; 0: unknown
-  std::size_t device_memory = 0; // bytes; 0: unknown
+  double of_base = 0;             // time of this one over that of the base; 0: it belongs to no scaling
+  double floor = 0;               // seconds; 0: unknown
+  std::size_t device_memory = 0;  // bytes; 0: unknown
   Contents contents;
 };
 

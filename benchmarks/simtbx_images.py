@@ -22,7 +22,17 @@ from dxtbx.model.detector import DetectorFactory
 from simtbx_kokkos_ext import exascale_api, gpu_detector, gpu_energy_channels
 from simtbx_nanoBragg_ext import nanoBragg, shapetype
 
-WATER = (0, 2.57), (0.0365, 2.58), (0.07, 2.8), (0.12, 5), (0.162, 8), (0.18, 7.32), (0.2, 6.75), (0.216, 6.75), (0.236, 6.5)
+WATER = (
+    (0, 2.57),
+    (0.0365, 2.58),
+    (0.07, 2.8),
+    (0.12, 5),
+    (0.162, 8),
+    (0.18, 7.32),
+    (0.2, 6.75),
+    (0.216, 6.75),
+    (0.236, 6.5),
+)
 WATER += (0.28, 4.5), (0.3, 4.3), (0.345, 4.36), (0.436, 3.77), (0.5, 3.17)
 AIR = (0, 14.1), (0.045, 13.5), (0.174, 8.35), (0.35, 4.78), (0.5, 4.22)
 HC = 12398.42  # eV angstrom

@@ -1,5 +1,3 @@
-#include "steps.h"
-
 #include <algorithm>
 #include <cstdint>
 #include <memory>
@@ -10,7 +8,9 @@
 #include <nanobragg_kokkos/core/response/readout.h>
 #include <nanobragg_kokkos/core/runtime/runtime.h>
 #include <nanobragg_kokkos/core/spots/spots.h>
+
 #include "models.h"
+#include "steps.h"
 
 namespace nanobragg {
 namespace {
@@ -43,7 +43,8 @@ struct Bench {
   Image image{detector.n_pixels()};
 
   // Gives a step of expected photons, which run adds to a dark image.
-  void visit_dark(const std::string& name, const std::string& engine, const std::string& sample, std::function<void()> run) {
+  void visit_dark(const std::string& name, const std::string& engine, const std::string& sample,
+                  std::function<void()> run) {
     visit({name, engine, sample, [this] { image.clear(); }, std::move(run),
            [this] { return contents(image.on_host().get(), image.size()); }});
   }
@@ -89,20 +90,29 @@ class WholeImage {
   void visit_transfer() {
     Readout readout = readout_of("noise");
     simulate(0);
-    visit("transfer", "", [&] { finish(); start(readout, 0); }, [this] { counts_->on_host(); });
+    visit(
+        "transfer", "",
+        [&] {
+          finish();
+          start(readout, 0);
+        },
+        [this] { counts_->on_host(); });
   }
 
   // The counts of an image are waited for when the next one has been started; those of the last one in the next run.
   void visit_image(const char* sample) {
     Readout readout = readout_of(sample);
-    visit("image", sample, [] {}, [&] {
-      for (int i = 0; i < b_.workload.images; ++i) {
-        simulate(i);
-        const std::optional<Counts> earlier = counts_;
-        start(readout, i);
-        if (earlier) earlier->on_host();
-      }
-    }, b_.workload.images);
+    visit(
+        "image", sample, [] {},
+        [&] {
+          for (int i = 0; i < b_.workload.images; ++i) {
+            simulate(i);
+            const std::optional<Counts> earlier = counts_;
+            start(readout, i);
+            if (earlier) earlier->on_host();
+          }
+        },
+        b_.workload.images);
   }
 
  private:
@@ -131,17 +141,19 @@ class WholeImage {
 
   void visit(const char* name, const char* sample, std::function<void()> prepare, std::function<void()> run,
              int images = 1) {
-    b_.visit({name, "", sample, std::move(prepare), std::move(run), [this] {
-      const std::shared_ptr<const void> counts = counts_->on_host();
-      return contents(static_cast<const std::uint16_t*>(counts.get()), b_.image.size());
-    }, images});
+    b_.visit({name, "", sample, std::move(prepare), std::move(run),
+              [this] {
+                const std::shared_ptr<const void> counts = counts_->on_host();
+                return contents(static_cast<const std::uint16_t*>(counts.get()), b_.image.size());
+              },
+              images});
     finish();
   }
 
   Bench& b_;
   StructureFactors structure_factors_;
   Image background_;
-  std::optional<Counts> counts_;             // of the latest image
+  std::optional<Counts> counts_;  // of the latest image
 };
 
 }  // namespace
@@ -162,9 +174,11 @@ void visit_steps(const Workload& w, const Arguments& arguments, const Visit& vis
   if (!wanted("response") && !wanted("transfer") && !wanted("image")) return;
   WholeImage whole(bench);
   const auto samples = {"noise", "noise+psf"};
-  if (wanted("response")) for (const char* sample : samples) whole.visit_response(sample);
+  if (wanted("response"))
+    for (const char* sample : samples) whole.visit_response(sample);
   if (wanted("transfer")) whole.visit_transfer();
-  if (wanted("image")) for (const char* sample : samples) whole.visit_image(sample);
+  if (wanted("image"))
+    for (const char* sample : samples) whole.visit_image(sample);
 }
 
 }  // namespace nanobragg

@@ -12,10 +12,10 @@
 namespace nanobragg {
 
 struct Step {
-  std::string name, engine, sample;        // the latter two are empty where there is none
+  std::string name, engine, sample;  // the latter two are empty where there is none
   std::function<void()> prepare, run;
-  std::function<Contents()> contents;      // of the image that the last run has made
-  int images = 1;                          // that a run makes
+  std::function<Contents()> contents;  // of the image that the last run has made
+  int images = 1;                      // that a run makes
 };
 
 // Whether a workload has a step that the arguments ask for.

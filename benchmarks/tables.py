@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import Callable
 
 # What is there from expected photons to the file: in a table of its own.
 WHOLE_IMAGE = ("response", "transfer", "image", "write", "job")
@@ -30,7 +30,7 @@ def title(machine: dict) -> str:
 
 def name(row: dict) -> str:
     """Of the line of a measurement."""
-    how = row["engine"] and f"{row['engine']}-driven" or row["sample"]
+    how = (row["engine"] and f"{row['engine']}-driven") or row["sample"]
     scaled = row["scaled"] and row["scaled"].replace("_", " ")
     if row["factor"] > 1:
         scaled = f"{scaled} × {row['factor']}"

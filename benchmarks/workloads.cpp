@@ -1,14 +1,14 @@
-#include "workloads.h"
-
 #include <cmath>
 #include <cstdint>
 #include <stdexcept>
+
+#include "workloads.h"
 
 namespace nanobragg {
 namespace {
 
 constexpr double pi = 3.14159265358979323846, degree = pi / 180;
-constexpr double eV_angstrom = 12398.419843320025;      // h c (CODATA 2018)
+constexpr double eV_angstrom = 12398.419843320025;  // h c (CODATA 2018)
 
 // Sequences of random numbers, one for each purpose.
 enum class Purpose : std::uint64_t { orientation = 1, blocks, amplitudes };
@@ -19,7 +19,7 @@ double uniform(Purpose purpose, std::uint64_t n) {
   z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9;
   z = (z ^ (z >> 27)) * 0x94d049bb133111eb;
   z ^= z >> 31;
-  return (double(z >> 11) + 0.5) / 9007199254740992.0;     // 2^53
+  return (double(z >> 11) + 0.5) / 9007199254740992.0;  // 2^53
 }
 
 // Number n of a sequence of normal deviates (Box & Muller).
@@ -126,7 +126,7 @@ Workload rotation_exposure(bool small) {
   Workload w = rayonix(small);
   w.name = "rotation";
   w.steps = {"spots", "background", "sum"};
-  w.panels = {small ? centred(300, 1.72, 247, 253) : centred(300, 0.172, 2463, 2527)};     // Pilatus 6M
+  w.panels = {small ? centred(300, 1.72, 247, 253) : centred(300, 0.172, 2463, 2527)};  // Pilatus 6M
   w.wavelengths_A = even_spectrum(12000, 1, 1);
   w.channels = 1;
   w.blocks = random_blocks(small ? 3 : 50, 0.05);

@@ -9,10 +9,11 @@
 #include <string>
 #include <vector>
 
-#include "../benchmarks/floors.h"
-#include "../benchmarks/workloads.h"
 #include <nanobragg_kokkos/core/runtime/ceilings.h>
 #include <nanobragg_kokkos/core/runtime/device_memory.h>
+
+#include "../benchmarks/floors.h"
+#include "../benchmarks/workloads.h"
 
 namespace bp = boost::python;
 namespace af = scitbx::af;
@@ -74,7 +75,8 @@ af::shared<cctbx::miller::index<>> reflections(const scitbx::vec3<double>& cell_
 
 af::shared<double> random_amplitudes(const af::const_ref<cctbx::miller::index<>>& indices, int channel) {
   af::shared<double> values;
-  for (const cctbx::miller::index<>& hkl : indices) values.push_back(nb::random_amplitude({hkl[0], hkl[1], hkl[2]}, channel));
+  for (const cctbx::miller::index<>& hkl : indices)
+    values.push_back(nb::random_amplitude({hkl[0], hkl[1], hkl[2]}, channel));
   return values;
 }
 
@@ -127,8 +129,7 @@ void wrap_benchmarks() {
       .add_property("n_pixels", &Workload::n_pixels)
       .add_property("bytes_of_counts", &Workload::bytes_of_counts)
       .add_property("evaluations", &Workload::evaluations)
-      .def("floor_seconds", floor_seconds,
-           (arg("step"), arg("of"), arg("bytes_per_second"), arg("fma_per_second")));
+      .def("floor_seconds", floor_seconds, (arg("step"), arg("of"), arg("bytes_per_second"), arg("fma_per_second")));
   def("workload_names", workload_names);
   def("workloads", workloads, (arg("name"), arg("small")));
   def("random_orientation", random_orientation, arg("image"));

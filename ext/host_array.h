@@ -11,7 +11,7 @@
 struct HostArray {
   std::shared_ptr<const void> values;
   std::size_t size;
-  std::string type;                // in NumPy's notation
+  std::string type;  // in NumPy's notation
 
   boost::python::dict array_interface() const {
     boost::python::dict d;

@@ -1,5 +1,5 @@
-// The core's models and functions for Python: dxtbx's, scitbx's and cctbx's types in, NumPy out.  Units change here, from
-// the toolkit's (angstrom, mm, degrees) to the core's metres and radians; nothing is computed.
+// The core's models and functions for Python: dxtbx's, scitbx's and cctbx's types in, NumPy out.  Units change here,
+// from the toolkit's (angstrom, mm, degrees) to the core's metres and radians; nothing is computed.
 #include <boost/python.hpp>
 #include <cctbx/miller.h>
 #include <dxtbx/model/crystal.h>
@@ -23,10 +23,11 @@
 #include <nanobragg_kokkos/core/models/crystal.h>
 #include <nanobragg_kokkos/core/models/detector.h>
 #include <nanobragg_kokkos/core/models/image.h>
-#include <nanobragg_kokkos/core/runtime/runtime.h>
 #include <nanobragg_kokkos/core/models/sources.h>
-#include <nanobragg_kokkos/core/spots/spots.h>
 #include <nanobragg_kokkos/core/models/structure_factors.h>
+#include <nanobragg_kokkos/core/runtime/runtime.h>
+#include <nanobragg_kokkos/core/spots/spots.h>
+
 #include "host_array.h"
 #include "named.h"
 #include "without_gil.h"
@@ -40,7 +41,8 @@ namespace {
 constexpr double mm = 1e-3, angstrom = 1e-10;
 const double degree = scitbx::constants::pi / 180;
 
-// Ends Kokkos.  Threads that still compute are let come back first: an interpreter that exits would end them inside C++.
+// Ends Kokkos.  Threads that still compute are let come back first: an interpreter that exits would end them inside
+// C++.
 void stop() {
   WithoutGIL::exiting = true;
   PyThreadState* const state = PyEval_SaveThread();
@@ -101,17 +103,23 @@ nb::Crystal* make_crystal(const dxtbx::model::CrystalBase& model, const af::cons
                           const scitbx::vec3<double>& axis, double start_deg, double step_deg, int steps,
                           const scitbx::vec3<double>& n_cells, const std::string& shape, double scale) {
   if (blocks.size() % 9 != 0) throw std::invalid_argument("mosaic_blocks must hold matrices of 3 x 3 numbers");
-  const scitbx::mat3<double> inverse = model.get_A().inverse();    // rows: the cell vectors a, b, c
+  const scitbx::mat3<double> inverse = model.get_A().inverse();  // rows: the cell vectors a, b, c
   nb::Mat3 cell;
   for (int i = 0; i < 3; ++i) cell.row[i] = angstrom * vector(inverse.get_row(i));
   std::vector<nb::Mat3> rotations(blocks.size() / 9);
   for (std::size_t i = 0; i < rotations.size(); ++i)
-    for (int r = 0; r < 3; ++r) rotations[i].row[r] = {blocks[9 * i + 3 * r], blocks[9 * i + 3 * r + 1], blocks[9 * i + 3 * r + 2]};
+    for (int r = 0; r < 3; ++r)
+      rotations[i].row[r] = {blocks[9 * i + 3 * r], blocks[9 * i + 3 * r + 1], blocks[9 * i + 3 * r + 2]};
   using nb::Shape;
   return new nb::Crystal(nb::orientations(cell, rotations, vector(axis), degree * start_deg, degree * step_deg, steps),
                          {n_cells[0], n_cells[1], n_cells[2]},
-                         named<Shape>(shape, {{"square", Shape::square}, {"round", Shape::round}, {"gauss", Shape::gauss},
-                                              {"gauss_argchk", Shape::gauss_argchk}, {"tophat", Shape::tophat}}, "shape"),
+                         named<Shape>(shape,
+                                      {{"square", Shape::square},
+                                       {"round", Shape::round},
+                                       {"gauss", Shape::gauss},
+                                       {"gauss_argchk", Shape::gauss_argchk},
+                                       {"tophat", Shape::tophat}},
+                                      "shape"),
                          scale);
 }
 
@@ -157,11 +165,16 @@ nb::StructureFactors* structure_factors_in_memory(const bp::object& amplitudes, 
   const auto values = memory_of(amplitudes, "d", n, "amplitudes");
   const auto most = memory_of(strongest, "f", reflections, "strongest");
   const auto both = std::make_shared<std::pair<std::shared_ptr<const void>, std::shared_ptr<const void>>>(values, most);
-  return new nb::StructureFactors({{low[0], low[1], low[2]}, {size[0], size[1], size[2]}, n_channels,
-                                   static_cast<const double*>(values->buf), static_cast<const float*>(most->buf), both});
+  return new nb::StructureFactors({{low[0], low[1], low[2]},
+                                   {size[0], size[1], size[2]},
+                                   n_channels,
+                                   static_cast<const double*>(values->buf),
+                                   static_cast<const float*>(most->buf),
+                                   both});
 }
 
-nb::Amorphous* make_amorphous(const af::const_ref<double>& stol, const af::const_ref<double>& amplitude, double molecules) {
+nb::Amorphous* make_amorphous(const af::const_ref<double>& stol, const af::const_ref<double>& amplitude,
+                              double molecules) {
   require_equal(amplitude.size(), stol.size(), "amplitude");
   std::vector<std::pair<double, double>> table;
   for (std::size_t i = 0; i < stol.size(); ++i) table.emplace_back(stol[i] / angstrom, amplitude[i]);
@@ -169,7 +182,7 @@ nb::Amorphous* make_amorphous(const af::const_ref<double>& stol, const af::const
 }
 
 HostArray on_host(const nb::Image& image) {
-  if (WithoutGIL::exiting) return {image.on_host(), image.size(), "<f8"};      // where they are on the host anyway
+  if (WithoutGIL::exiting) return {image.on_host(), image.size(), "<f8"};  // where they are on the host anyway
   WithoutGIL released;
   return {image.on_host(), image.size(), "<f8"};
 }
@@ -200,8 +213,8 @@ enum class Engine { pixel, reflection };
 
 // tolerance: a number or None.
 void add_spots(nb::Image& image, const nb::Detector& detector, const nb::Sources& sources, const nb::Crystal& crystal,
-               const nb::StructureFactors& structure_factors, const std::string& interpolation, const std::string& engine,
-               const bp::object& tolerance) {
+               const nb::StructureFactors& structure_factors, const std::string& interpolation,
+               const std::string& engine, const bp::object& tolerance) {
   const nb::Interpolation how = named_interpolation(interpolation);
   const Engine chosen = named<Engine>(engine, {{"pixel", Engine::pixel}, {"reflection", Engine::reflection}}, "engine");
   const auto allowed = number_or_none(tolerance);
@@ -245,29 +258,32 @@ bp::dict backend() {
 
 }  // namespace
 
-void wrap_benchmarks();      // benchmarks.cpp
-void wrap_response();        // response.cpp
+void wrap_benchmarks();  // benchmarks.cpp
+void wrap_response();    // response.cpp
 
 BOOST_PYTHON_MODULE(nanobragg_kokkos_ext) {
   using namespace boost::python;
   class_<nb::Detector>("Detector", no_init)
-      .def("__init__", make_constructor(make_detector, default_call_policies(),
-                                        (arg("detector"), arg("oversample"), arg("point_pixel"), arg("sensor_layers"),
-                                         arg("layer_placement"), arg("thickness_mm"), arg("attenuation_length_mm"), arg("mask"))))
+      .def("__init__",
+           make_constructor(make_detector, default_call_policies(),
+                            (arg("detector"), arg("oversample"), arg("point_pixel"), arg("sensor_layers"),
+                             arg("layer_placement"), arg("thickness_mm"), arg("attenuation_length_mm"), arg("mask"))))
       .add_property("n_pixels", &nb::Detector::n_pixels);
   class_<nb::Sources>("Sources", no_init)
-      .def("__init__", make_constructor(make_sources, default_call_policies(),
-                                        (arg("directions"), arg("wavelengths"), arg("weights"), arg("channels"),
-                                         arg("polarized"), arg("kahn_factor"), arg("electric_vector"), arg("fluence"))));
+      .def("__init__",
+           make_constructor(make_sources, default_call_policies(),
+                            (arg("directions"), arg("wavelengths"), arg("weights"), arg("channels"), arg("polarized"),
+                             arg("kahn_factor"), arg("electric_vector"), arg("fluence"))));
   class_<nb::Crystal>("Crystal", no_init)
       .def("__init__", make_constructor(make_crystal, default_call_policies(),
-                                        (arg("model"), arg("mosaic_blocks"), arg("axis"), arg("start_deg"), arg("step_deg"),
-                                         arg("steps"), arg("n_cells"), arg("shape"), arg("scale"))));
+                                        (arg("model"), arg("mosaic_blocks"), arg("axis"), arg("start_deg"),
+                                         arg("step_deg"), arg("steps"), arg("n_cells"), arg("shape"), arg("scale"))));
   class_<nb::StructureFactors>("StructureFactors", no_init)
       .def("__init__", make_constructor(make_structure_factors, default_call_policies(),
                                         (arg("channels"), arg("default_amplitude"), arg("F000"))))
-      .def("__init__", make_constructor(structure_factors_in_memory, default_call_policies(),
-                                        (arg("amplitudes"), arg("strongest"), arg("low"), arg("size"), arg("n_channels"))));
+      .def("__init__",
+           make_constructor(structure_factors_in_memory, default_call_policies(),
+                            (arg("amplitudes"), arg("strongest"), arg("low"), arg("size"), arg("n_channels"))));
   class_<nb::Amorphous>("Amorphous", no_init)
       .def("__init__", make_constructor(make_amorphous, default_call_policies(),
                                         (arg("stol"), arg("amplitude"), arg("molecules"))));
@@ -279,8 +295,9 @@ BOOST_PYTHON_MODULE(nanobragg_kokkos_ext) {
       .def("add_array", add_array, arg("pixels"))
       .def("swap", &nb::Image::swap, arg("other"))
       .def("on_host", on_host);
-  def("add_spots", add_spots, (arg("image"), arg("detector"), arg("sources"), arg("crystal"), arg("structure_factors"),
-                               arg("interpolation"), arg("engine"), arg("tolerance")));
+  def("add_spots", add_spots,
+      (arg("image"), arg("detector"), arg("sources"), arg("crystal"), arg("structure_factors"), arg("interpolation"),
+       arg("engine"), arg("tolerance")));
   def("engine_work", engine_work,
       (arg("detector"), arg("sources"), arg("crystal"), arg("structure_factors"), arg("interpolation"),
        arg("tolerance")));

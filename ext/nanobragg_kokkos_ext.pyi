@@ -1,16 +1,16 @@
 from __future__ import annotations
 
-from typing import Any, List, Optional, Tuple, TypedDict, overload
+from typing import Any, TypedDict, overload
 
 import numpy as np
 from cctbx.array_family import flex
 from dxtbx.model import Crystal as DxtbxCrystal
 from dxtbx.model import Detector as DxtbxDetector
 
-Vector = Tuple[float, float, float]
+Vector = tuple[float, float, float]
 
 # origin (mm), fast and slow axis, side of a pixel (mm), pixels along fast and slow
-Panel = Tuple[Vector, Vector, Vector, float, Tuple[int, int]]
+Panel = tuple[Vector, Vector, Vector, float, tuple[int, int]]
 
 class Detector:
     def __init__(
@@ -36,7 +36,7 @@ class Sources:
         channels: flex.int,
         polarized: bool,
         kahn_factor: float,
-        electric_vector: Tuple[float, float, float],
+        electric_vector: tuple[float, float, float],
         fluence: float,
     ) -> None: ...
 
@@ -45,11 +45,11 @@ class Crystal:
         self,
         model: DxtbxCrystal,
         mosaic_blocks: flex.double,
-        axis: Tuple[float, float, float],
+        axis: tuple[float, float, float],
         start_deg: float,
         step_deg: float,
         steps: int,
-        n_cells: Tuple[float, float, float],
+        n_cells: tuple[float, float, float],
         shape: str,
         scale: float,
     ) -> None: ...
@@ -58,7 +58,7 @@ class StructureFactors:
     @overload
     def __init__(
         self,
-        channels: List[Tuple[flex.miller_index, flex.double]],
+        channels: list[tuple[flex.miller_index, flex.double]],
         default_amplitude: float,
         F000: float,
     ) -> None: ...
@@ -67,8 +67,8 @@ class StructureFactors:
         self,
         amplitudes: np.ndarray,
         strongest: np.ndarray,
-        low: Tuple[int, int, int],
-        size: Tuple[int, int, int],
+        low: tuple[int, int, int],
+        size: tuple[int, int, int],
         n_channels: int,
     ) -> None: ...
 
@@ -108,7 +108,7 @@ class Readout:
         flicker: float,
         calibration_noise: float,
         calibration_seed: int,
-        point_spread: Optional[PointSpread],
+        point_spread: PointSpread | None,
         quantum_gain: float,
         readout_noise: float,
         adc_offset: float,
@@ -137,7 +137,7 @@ def add_spots(
     structure_factors: StructureFactors,
     interpolation: str,
     engine: str,
-    tolerance: Optional[float],
+    tolerance: float | None,
 ) -> None: ...
 def engine_work(
     detector: Detector,
@@ -145,8 +145,8 @@ def engine_work(
     crystal: Crystal,
     structure_factors: StructureFactors,
     interpolation: str,
-    tolerance: Optional[float],
-) -> Tuple[float, float]: ...
+    tolerance: float | None,
+) -> tuple[float, float]: ...
 def add_background(image: Image, detector: Detector, sources: Sources, amorphous: Amorphous) -> None: ...
 def backend() -> Backend: ...
 def stop() -> None: ...
@@ -155,15 +155,15 @@ class Workload:
     @property
     def name(self) -> str: ...
     @property
-    def steps(self) -> List[str]: ...
+    def steps(self) -> list[str]: ...
     @property
-    def engines(self) -> List[str]: ...
+    def engines(self) -> list[str]: ...
     @property
     def scaled(self) -> str: ...
     @property
     def factor(self) -> int: ...
     @property
-    def panels(self) -> List[Panel]: ...
+    def panels(self) -> list[Panel]: ...
     @property
     def wavelengths(self) -> flex.double: ...
     @property
@@ -185,7 +185,7 @@ class Workload:
     @property
     def mosaic_blocks(self) -> flex.double: ...
     @property
-    def n_cells(self) -> Tuple[int, int, int]: ...
+    def n_cells(self) -> tuple[int, int, int]: ...
     @property
     def shape(self) -> str: ...
     @property
@@ -214,8 +214,8 @@ class Workload:
     def evaluations(self) -> float: ...
     def floor_seconds(self, step: str, of: str, bytes_per_second: float, fma_per_second: float) -> float: ...
 
-def workload_names() -> List[str]: ...
-def workloads(name: str, small: bool) -> List[Workload]: ...
+def workload_names() -> list[str]: ...
+def workloads(name: str, small: bool) -> list[Workload]: ...
 def random_orientation(image: int) -> flex.double: ...
 def reflections(cell_edges: Vector, d_min: float) -> flex.miller_index: ...
 def random_amplitudes(indices: flex.miller_index, channel: int) -> flex.double: ...

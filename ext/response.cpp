@@ -8,6 +8,7 @@
 
 #include <nanobragg_kokkos/core/response/point_spread.h>
 #include <nanobragg_kokkos/core/response/readout.h>
+
 #include "host_array.h"
 #include "named.h"
 #include "without_gil.h"
@@ -18,19 +19,22 @@ namespace nb = nanobragg;
 
 namespace {
 
-nb::PointSpread* make_point_spread(const std::string& shape, double fwhm_mm, int radius, const std::string& added_back) {
+nb::PointSpread* make_point_spread(const std::string& shape, double fwhm_mm, int radius,
+                                   const std::string& added_back) {
   using nb::AddedBack;
   using nb::SpreadShape;
-  return new nb::PointSpread{named<SpreadShape>(shape, {{"gauss", SpreadShape::gauss}, {"fiber", SpreadShape::fiber}}, "shape"),
-                             1e-3 * fwhm_mm, radius,
-                             named<AddedBack>(added_back, {{"missing", AddedBack::missing}, {"beyond_radius", AddedBack::beyond_radius}},
-                                              "added_back")};
+  return new nb::PointSpread{
+      named<SpreadShape>(shape, {{"gauss", SpreadShape::gauss}, {"fiber", SpreadShape::fiber}}, "shape"),
+      1e-3 * fwhm_mm, radius,
+      named<AddedBack>(added_back, {{"missing", AddedBack::missing}, {"beyond_radius", AddedBack::beyond_radius}},
+                       "added_back")};
 }
 
 nb::Blur* make_blur(const nb::Detector& detector, const nb::PointSpread& point_spread, const std::string& method) {
   using nb::BlurMethod;
   const BlurMethod chosen = named<BlurMethod>(
-      method, {{"auto", BlurMethod::automatic}, {"direct", BlurMethod::direct}, {"fourier", BlurMethod::fourier}}, "method");
+      method, {{"auto", BlurMethod::automatic}, {"direct", BlurMethod::direct}, {"fourier", BlurMethod::fourier}},
+      "method");
   WithoutGIL released;
   return new nb::Blur(detector, point_spread, chosen);
 }
@@ -57,7 +61,8 @@ nb::Readout* make_readout(const nb::Detector& detector, bool photon_noise, doubl
   response.readout_noise = readout_noise;
   response.adc_offset = adc_offset;
   using nb::CountType;
-  const nb::CountRange range{named<CountType>(type, {{"int32", CountType::int32}, {"uint16", CountType::uint16}}, "type"), saturation};
+  const nb::CountRange range{
+      named<CountType>(type, {{"int32", CountType::int32}, {"uint16", CountType::uint16}}, "type"), saturation};
   const std::vector<std::uint8_t> good(mask.begin(), mask.end());
   WithoutGIL released;
   return new nb::Readout(detector, response, range, good);
@@ -89,14 +94,16 @@ void wrap_response() {
       .def("__init__", make_constructor(make_point_spread, default_call_policies(),
                                         (arg("shape"), arg("fwhm_mm"), arg("radius"), arg("added_back"))));
   class_<nb::Blur, boost::noncopyable>("Blur", no_init)
-      .def("__init__", make_constructor(make_blur, default_call_policies(), (arg("detector"), arg("point_spread"), arg("method"))))
+      .def("__init__",
+           make_constructor(make_blur, default_call_policies(), (arg("detector"), arg("point_spread"), arg("method"))))
       .def("__call__", blur, (arg("photons"), arg("blurred")))
       .add_property("method", method);
   class_<nb::Readout>("Readout", no_init)
-      .def("__init__", make_constructor(make_readout, default_call_policies(),
-                                        (arg("detector"), arg("photon_noise"), arg("flicker"), arg("calibration_noise"),
-                                         arg("calibration_seed"), arg("point_spread"), arg("quantum_gain"), arg("readout_noise"),
-                                         arg("adc_offset"), arg("type"), arg("saturation"), arg("mask"))))
+      .def("__init__",
+           make_constructor(make_readout, default_call_policies(),
+                            (arg("detector"), arg("photon_noise"), arg("flicker"), arg("calibration_noise"),
+                             arg("calibration_seed"), arg("point_spread"), arg("quantum_gain"), arg("readout_noise"),
+                             arg("adc_offset"), arg("type"), arg("saturation"), arg("mask"))))
       .def("start", start, (arg("expected"), arg("seed"), arg("image")));
   class_<Counts>("Counts", no_init).def("on_host", &Counts::on_host);
 }

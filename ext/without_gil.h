@@ -22,8 +22,8 @@ class WithoutGIL {
   WithoutGIL(const WithoutGIL&) = delete;
   WithoutGIL& operator=(const WithoutGIL&) = delete;
 
-  static inline bool exiting = false;            // changed with the GIL held
-  static inline std::atomic<int> away{0};        // threads that compute, or wait to come back
+  static inline bool exiting = false;      // changed with the GIL held
+  static inline std::atomic<int> away{0};  // threads that compute, or wait to come back
 
  private:
   PyThreadState* state_;

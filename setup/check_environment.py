@@ -4,6 +4,7 @@
 
 For conda and libtbx environments; on Debian and Ubuntu, bootstrap asks the package system instead.
 """
+
 from __future__ import annotations
 
 import importlib.util
@@ -15,14 +16,29 @@ from pathlib import Path
 
 # What is looked for, and the conda-forge package that has it.
 MODULES = {
-    "building": {"libtbx": "cctbx-base", "cctbx": "cctbx-base", "dxtbx": "dxtbx", "SCons": "scons",
-                 "numpy": "numpy", "h5py": "h5py", "hdf5plugin": "hdf5plugin", "mpi4py": "mpi4py",
-                 "tqdm": "tqdm", "matplotlib": "matplotlib-base", "PIL": "pillow", "scipy": "scipy",
-                 "setuptools": "setuptools", "future": "future"},
+    "building": {
+        "libtbx": "cctbx-base",
+        "cctbx": "cctbx-base",
+        "dxtbx": "dxtbx",
+        "SCons": "scons",
+        "numpy": "numpy",
+        "h5py": "h5py",
+        "hdf5plugin": "hdf5plugin",
+        "mpi4py": "mpi4py",
+        "tqdm": "tqdm",
+        "matplotlib": "matplotlib-base",
+        "PIL": "pillow",
+        "scipy": "scipy",
+        "setuptools": "setuptools",
+        "future": "future",
+    },
     "testing": {"pytest": "pytest", "hypothesis": "hypothesis", "dials": "dials"},
 }
-HEADERS = {"boost/python.hpp": "libboost-python-devel", "cctbx/miller.h": "cctbx-base",
-           "dxtbx/model/detector.h": "dxtbx"}
+HEADERS = {
+    "boost/python.hpp": "libboost-python-devel",
+    "cctbx/miller.h": "cctbx-base",
+    "dxtbx/model/detector.h": "dxtbx",
+}
 PROGRAMS = {"cmake": "cmake", "make": "make"}
 
 

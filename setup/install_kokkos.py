@@ -6,6 +6,7 @@
 Unless the environment names the user's own Kokkos, it is Kokkos 4.7.0 from the source archive of another
 package, which pip fetches from wherever it is configured to look, or which the user puts into ROOT himself.
 """
+
 from __future__ import annotations
 
 import contextlib
@@ -74,13 +75,17 @@ def check_own(request: Request, found: dict) -> None:
     shared = any(re.search(r"libkokkoscore\.(so|dylib)", flag) for flag in found["link_flags"])
     if shared and "OPENMP" in found["devices"]:
         # It would call cctbx's OpenMP stubs (libomptbx) and return wrong numbers.
-        raise Failure(f"the Kokkos in {request.installed} is a shared library with OpenMP: one built with "
-                      "-DBUILD_SHARED_LIBS=OFF -DCMAKE_POSITION_INDEPENDENT_CODE=ON is needed")
+        raise Failure(
+            f"the Kokkos in {request.installed} is a shared library with OpenMP: one built with "
+            "-DBUILD_SHARED_LIBS=OFF -DCMAKE_POSITION_INDEPENDENT_CODE=ON is needed"
+        )
     asked = {device.upper() for device in request.devices} if os.environ.get("KOKKOS_DEVICES") else set()
     lacking = asked - set(found["devices"])
     if lacking:
-        raise Failure(f"the Kokkos in {request.installed} was built for {', '.join(found['devices'])}, "
-                      f"not for {', '.join(sorted(lacking))} as KOKKOS_DEVICES asks")
+        raise Failure(
+            f"the Kokkos in {request.installed} was built for {', '.join(found['devices'])}, "
+            f"not for {', '.join(sorted(lacking))} as KOKKOS_DEVICES asks"
+        )
     if os.environ.get("KOKKOS_ARCH"):
         check_arch(request, found["arch"])
 
@@ -89,8 +94,10 @@ def check_arch(request: Request, enabled: list[str]) -> None:
     """Raises Failure for an architecture that Kokkos has not enabled: CMake only warns of an unknown name."""
     lacking = [name for name in request.arch if name != "native" and name not in enabled]
     if lacking:
-        raise Failure(f"KOKKOS_ARCH={','.join(lacking)}: not an architecture that Kokkos knows for "
-                      f"{', '.join(request.devices)}; expected native or, e.g., ZEN3, or HOPPER90 with Cuda")
+        raise Failure(
+            f"KOKKOS_ARCH={','.join(lacking)}: not an architecture that Kokkos knows for "
+            f"{', '.join(request.devices)}; expected native or, e.g., ZEN3, or HOPPER90 with Cuda"
+        )
 
 
 @contextlib.contextmanager
@@ -118,14 +125,30 @@ def fetch(root: Path, log) -> Path:
             # install a build system. The one in pip_without_build answers at once.
             environment = dict(os.environ, PYTHONPATH=str(HERE / "pip_without_build"))
             try:
-                run([sys.executable, "-m", "pip", "download", "--disable-pip-version-check", "--no-deps",
-                     "--no-binary=:all:", "--no-build-isolation", "--dest", folder, "-r", str(requirement)],
-                    log, env=environment)
+                run(
+                    [
+                        sys.executable,
+                        "-m",
+                        "pip",
+                        "download",
+                        "--disable-pip-version-check",
+                        "--no-deps",
+                        "--no-binary=:all:",
+                        "--no-build-isolation",
+                        "--dest",
+                        folder,
+                        "-r",
+                        str(requirement),
+                    ],
+                    log,
+                    env=environment,
+                )
                 (Path(folder) / ARCHIVE).replace(archive)
             except (Failure, OSError):
                 raise Failure(
                     f"the archive of Kokkos could not be fetched: let {sys.executable} -m pip reach a package"
-                    f" index, or put {ARCHIVE} into {root}, or set KOKKOS_PATH to your own Kokkos") from None
+                    f" index, or put {ARCHIVE} into {root}, or set KOKKOS_PATH to your own Kokkos"
+                ) from None
     if hashlib.sha256(archive.read_bytes()).hexdigest() != SHA256:
         archive.unlink()
         raise Failure(f"{archive} had the wrong checksum and was removed: try again")
@@ -148,13 +171,30 @@ def install(request: Request, source: Path, prefix: Path, log) -> dict:
     wrapper = (prefix / "bin/nvcc_wrapper").read_bytes() if "Cuda" in request.devices else None
 
     with tempfile.TemporaryDirectory(prefix="build-", dir=prefix) as build:
-        run(["cmake", "-S", str(source), "-B", build, "-G", "Unix Makefiles",
-             f"-DCMAKE_INSTALL_PREFIX={prefix}", "-DCMAKE_INSTALL_LIBDIR=lib",
-             f"-DCMAKE_CXX_COMPILER={compiler}", f"-DCMAKE_CXX_FLAGS={' '.join(build_flags)}",
-             "-DCMAKE_BUILD_TYPE=Release", "-DCMAKE_POSITION_INDEPENDENT_CODE=ON", "-DBUILD_SHARED_LIBS=OFF",
-             "-DCMAKE_CXX_STANDARD=17", "-DCMAKE_CXX_EXTENSIONS=OFF",
-             *[f"-DKokkos_ENABLE_{device.upper()}=ON" for device in request.devices],
-             *[f"-DKokkos_ARCH_{arch.upper()}=ON" for arch in request.arch], *options], log)
+        run(
+            [
+                "cmake",
+                "-S",
+                str(source),
+                "-B",
+                build,
+                "-G",
+                "Unix Makefiles",
+                f"-DCMAKE_INSTALL_PREFIX={prefix}",
+                "-DCMAKE_INSTALL_LIBDIR=lib",
+                f"-DCMAKE_CXX_COMPILER={compiler}",
+                f"-DCMAKE_CXX_FLAGS={' '.join(build_flags)}",
+                "-DCMAKE_BUILD_TYPE=Release",
+                "-DCMAKE_POSITION_INDEPENDENT_CODE=ON",
+                "-DBUILD_SHARED_LIBS=OFF",
+                "-DCMAKE_CXX_STANDARD=17",
+                "-DCMAKE_CXX_EXTENSIONS=OFF",
+                *[f"-DKokkos_ENABLE_{device.upper()}=ON" for device in request.devices],
+                *[f"-DKokkos_ARCH_{arch.upper()}=ON" for arch in request.arch],
+                *options,
+            ],
+            log,
+        )
         check_arch(request, configured_arch(Path(build)))
         run(["cmake", "--build", build, "--parallel", str(len(os.sched_getaffinity(0)))], log)
         run(["cmake", "--install", build], log)
@@ -205,8 +245,20 @@ def prepare_cuda(request: Request, source: Path, prefix: Path, log) -> tuple[str
     if not has_driver_library(nvcc):
         stub = prefix / "lib/stubs/libcuda.so"
         stub.parent.mkdir(parents=True)
-        run([request.host_compiler(), "-shared", "-fPIC", "-x", "c", "-Wl,-soname,libcuda.so.1",
-             "-o", str(stub), str(HERE / "cuda_stub.c")], log)
+        run(
+            [
+                request.host_compiler(),
+                "-shared",
+                "-fPIC",
+                "-x",
+                "c",
+                "-Wl,-soname,libcuda.so.1",
+                "-o",
+                str(stub),
+                str(HERE / "cuda_stub.c"),
+            ],
+            log,
+        )
         options.append(f"-DCUDA_cuda_driver_LIBRARY={stub}")
     return str(wrapper), options, ["-include", str(header)]
 
@@ -217,8 +269,12 @@ def cuda_architecture(request: Request) -> str:
         if re.fullmatch(r"(KEPLER|MAXWELL|PASCAL|VOLTA|TURING|AMPERE|ADA|HOPPER|BLACKWELL)\d+", name):
             return "sm_" + re.search(r"\d+", name)[0]
     with contextlib.suppress(OSError, subprocess.CalledProcessError, IndexError):
-        answer = subprocess.run(["nvidia-smi", "--query-gpu=compute_cap", "--format=csv,noheader"],
-                                capture_output=True, text=True, check=True).stdout
+        answer = subprocess.run(
+            ["nvidia-smi", "--query-gpu=compute_cap", "--format=csv,noheader"],
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
         return "sm_" + answer.split()[0].replace(".", "")
     raise Failure("no GPU in this machine to tell the architecture: set KOKKOS_ARCH, for example to HOPPER90")
 

@@ -10,6 +10,7 @@ CXX              the host compiler that Kokkos is built with (default g++)
 
 Without KOKKOS_PATH and Kokkos_ROOT, Kokkos comes from a pinned archive (see install_kokkos).
 """
+
 from __future__ import annotations
 
 import dataclasses
@@ -70,8 +71,11 @@ class Request:
             path = shutil.which(name)
             if path:
                 return path
-        raise Failure(f"CXX={self.cxx}: expected one program that exists" if self.cxx else
-                      "no C++ compiler: install g++, or set CXX")
+        raise Failure(
+            f"CXX={self.cxx}: expected one program that exists"
+            if self.cxx
+            else "no C++ compiler: install g++, or set CXX"
+        )
 
 
 def short_hash(path: Path) -> str:
@@ -121,8 +125,7 @@ def run(command: list[str], log, **keywords) -> None:
     """Runs a command with its output in the log; raises Failure naming the program if it fails."""
     print("$", shlex.join(map(str, command)), file=log, flush=True)
     try:
-        subprocess.run(command, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, check=True,
-                       **keywords)
+        subprocess.run(command, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, check=True, **keywords)
     except FileNotFoundError:
         raise Failure(f"{command[0]} is not installed") from None
     except subprocess.CalledProcessError as error:
@@ -137,8 +140,17 @@ def query(prefix: Path, folder: Path, log, compiler: str | None = None, options:
     """
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    command = ["cmake", "-S", str(HERE / "kokkos_flags"), "-B", str(folder), "-G", "Unix Makefiles",
-               f"-DKokkos_ROOT={prefix}", *options]
+    command = [
+        "cmake",
+        "-S",
+        str(HERE / "kokkos_flags"),
+        "-B",
+        str(folder),
+        "-G",
+        "Unix Makefiles",
+        f"-DKokkos_ROOT={prefix}",
+        *options,
+    ]
     if compiler is None:
         run([*command, "-DWHICH_COMPILER=ON"], log)
         compiler = (folder / "compiler.txt").read_text().strip()

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Iterator
+from typing import Any
 
 import libtbx.phil
 
@@ -55,9 +56,7 @@ def _measure(params: libtbx.phil.scope_extract) -> None:
             Path(temporary).write_text(json.dumps({"machine": machine, "results": rows}, indent=1) + "\n")
 
 
-def _results(
-    workload: ext.Workload, params: libtbx.phil.scope_extract, machine: dict[str, Any]
-) -> Iterator[Result]:
+def _results(workload: ext.Workload, params: libtbx.phil.scope_extract, machine: dict[str, Any]) -> Iterator[Result]:
     for step in steps(workload, params.step, params.engine):
         ext.peak_memory()  # forgets what was before
         timing = measure(step.prepare, step.run, params.runs, params.limit, step.images)

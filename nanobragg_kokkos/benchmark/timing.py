@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import statistics
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Callable
 
 
 @dataclass(frozen=True)
@@ -26,9 +26,7 @@ class Timing:
         return statistics.median(self.runs)
 
 
-def measure(
-    prepare: Callable[[], None], run: Callable[[], None], runs: int, limit: float, images: int = 1
-) -> Timing:
+def measure(prepare: Callable[[], None], run: Callable[[], None], runs: int, limit: float, images: int = 1) -> Timing:
     """Runs once to warm up, then some times more. If the first run alone takes as long as the limit, it is what counts.
 
     Args:

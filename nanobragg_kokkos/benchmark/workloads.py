@@ -31,7 +31,9 @@ def detector(workload: ext.Workload) -> Detector:
     model = Detector()
     for index, (origin, fast, slow, pixel, size) in enumerate(workload.panels):
         trusted_range = (-1.0, 65535.0)
-        model.add_panel(Panel("PAD", f"p{index}", fast, slow, origin, (pixel, pixel), size, trusted_range, 0.0, "", 0.0))
+        model.add_panel(
+            Panel("PAD", f"p{index}", fast, slow, origin, (pixel, pixel), size, trusted_range, 0.0, "", 0.0)
+        )
     return model
 
 
@@ -44,9 +46,7 @@ def simulation(workload: ext.Workload) -> Simulation:
         channels=np.arange(len(wavelengths)) if workload.channels > 1 else None,
         polarization_fraction=workload.polarization_fraction,
     )
-    return Simulation(
-        detector(workload), sources, fluence=workload.fluence, beam_size_mm=workload.beam_size_mm
-    )
+    return Simulation(detector(workload), sources, fluence=workload.fluence, beam_size_mm=workload.beam_size_mm)
 
 
 def crystal(workload: ext.Workload, image: int = 0) -> Crystal:

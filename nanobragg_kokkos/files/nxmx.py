@@ -24,8 +24,9 @@ detector's gain and offset, which dxtbx 3.11 does not read, pixel masks that dif
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, BinaryIO, Callable, Collection, Iterator, Sequence
+from typing import Any, BinaryIO
 
 import h5py
 import numpy as np
@@ -350,9 +351,7 @@ def _type_of_pixels(data_files: Sequence[str], shape: tuple[int, int]) -> np.dty
     except (OSError, KeyError) as error:
         raise Sorry(f"data_files: {data_files[0]} holds no image ({error}).") from error
     if len(found) != 3 or found[1:] != shape:
-        raise ValueError(
-            f"data_files: {data_files[0]} has an image of shape {found[1:]}, the detector needs {shape}."
-        )
+        raise ValueError(f"data_files: {data_files[0]} has an image of shape {found[1:]}, the detector needs {shape}.")
     if dtype not in MASKED:
         raise ValueError(f"data_files: {data_files[0]} has pixels of type {dtype}, expected int32 or uint16.")
     return dtype

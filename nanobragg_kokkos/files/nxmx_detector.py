@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
-from typing import Sequence
+from collections.abc import Sequence
 
 import h5py
 import numpy as np
@@ -114,9 +114,7 @@ def write_detector(group: h5py.Group, detector: Detector, rows: Sequence[int], w
             relative = np.linalg.inv(parent_frame) @ frame
             angle, axis = _length_and_direction(Rotation.from_matrix(relative[:3, :3]).as_rotvec())
             name = f"group_{len(transformations):05d}"
-            path = nexus.axis(
-                transformations, name, "rotation", math.degrees(angle), axis, parent, relative[:3, 3]
-            )
+            path = nexus.axis(transformations, name, "rotation", math.degrees(angle), axis, parent, relative[:3, 3])
             descend(child, path, frame)
 
     def write_panel(panel: Panel, parent: str, parent_frame: np.ndarray) -> None:

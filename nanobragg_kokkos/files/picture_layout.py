@@ -8,8 +8,8 @@ one pixel stays visible; small ones are enlarged by a whole number.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Sequence
 
 import numpy as np
 from dxtbx.model import Beam, Detector, Panel
@@ -146,7 +146,7 @@ def pixel_frame(panel: Panel) -> np.ndarray:
 
 
 def resolution_along(rays: np.ndarray, beam: Beam) -> np.ndarray:
-    """d = lambda / |s1 - s0| (angstrom) for unit vectors s1 along the rays (…, 3) and s0 along the beam."""
+    """D = lambda / |s1 - s0| (angstrom) for unit vectors s1 along the rays (…, 3) and s0 along the beam."""
     unit = rays / np.linalg.norm(rays, axis=-1, keepdims=True)
     distance = np.linalg.norm(unit + np.array(beam.get_sample_to_source_direction()), axis=-1)
     return beam.get_wavelength() / np.maximum(distance, 1e-6)

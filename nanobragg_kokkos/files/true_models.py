@@ -12,7 +12,7 @@ import json
 import os
 import re
 import uuid
-from typing import Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from cctbx import miller
@@ -115,9 +115,7 @@ def write_experiments(
         file.write("\n")
 
 
-def write_amplitudes(
-    path: str | os.PathLike, amplitudes: miller.array, wavelength: float | None = None
-) -> None:
+def write_amplitudes(path: str | os.PathLike, amplitudes: miller.array, wavelength: float | None = None) -> None:
     """Write real amplitudes to `path` (.mtz), with columns F, or F(+) and F(-) where they are anomalous.
 
     Args:
@@ -158,9 +156,7 @@ def _turned(model, rotation: np.ndarray):
     return model
 
 
-def _with_mosaicity(
-    crystal: Crystal, mosaic_spread_deg: float | None, domain_size_A: float | None
-) -> Crystal:
+def _with_mosaicity(crystal: Crystal, mosaic_spread_deg: float | None, domain_size_A: float | None) -> Crystal:
     if mosaic_spread_deg is None and domain_size_A is None:
         return crystal
     crystal = MosaicCrystalSauter2014(crystal)
@@ -180,7 +176,4 @@ def _imagesets(master: str, n_images: int, scan: Scan | None) -> list[dict]:
     if scan is not None:
         indices = list(range(scan.get_num_images()))
         return [{"__id__": "ImageSequence", "template": master, "single_file_indices": indices, **common}]
-    return [
-        {"__id__": "ImageSet", "images": [master], "single_file_indices": [k], **common}
-        for k in range(n_images)
-    ]
+    return [{"__id__": "ImageSet", "images": [master], "single_file_indices": [k], **common} for k in range(n_images)]

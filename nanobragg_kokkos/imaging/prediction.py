@@ -16,8 +16,8 @@ the finite number of domains, divergence, and neighbouring reflections. Simulate
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Sequence
 
 import numpy as np
 from cctbx import crystal as cctbx_crystal

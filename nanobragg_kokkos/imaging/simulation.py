@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Sequence
 
 import numpy as np
 from scitbx.array_family import flex
@@ -237,7 +237,9 @@ class Simulation:
         """
         arrays = [np.asarray(panel, float) for panel in panels]
         if [array.shape for array in arrays] != self.shapes:
-            raise ValueError(f"panels must be {len(self.shapes)} array(s) with the shapes (slow, fast) of the detector's panels")
+            raise ValueError(
+                f"panels must be {len(self.shapes)} array(s) with the shapes (slow, fast) of the detector's panels"
+            )
         self._image.add_array(flex.double(np.concatenate([array.ravel() for array in arrays])))
 
     def blur(self, point_spread: PointSpread, method: str = "auto") -> None:

@@ -12,10 +12,11 @@ import shlex
 import sys
 import time
 import traceback
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any, Iterator, Sequence
+from typing import Any
 
 import h5py
 import libtbx.phil
@@ -210,9 +211,7 @@ def _share(
     return failed, noted
 
 
-def _work(
-    work: FirstRank | OtherRank, todo: Sequence[plan.Task], simulate: Images, output: Output
-) -> None:
+def _work(work: FirstRank | OtherRank, todo: Sequence[plan.Task], simulate: Images, output: Output) -> None:
     """Makes this rank's images."""
     with output, Writer(output) as writer:
         for item in work.items():

@@ -8,8 +8,8 @@ comes from the environment.
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Mapping
 
 import libtbx.phil
 from libtbx.utils import Sorry

@@ -5,8 +5,9 @@ from __future__ import annotations
 import difflib
 import os
 import sys
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, Iterator
+from typing import Any
 
 import iotbx.phil
 import libtbx.phil
@@ -127,7 +128,9 @@ def parse(arguments: list[str], scope: libtbx.phil.scope = phil_scope) -> libtbx
     """
     interpreter = scope.command_line_argument_interpreter(home_scope="")
     files = {argument: _read(argument) for argument in arguments if os.path.isfile(argument)}
-    trials = {path: ly99_phil.translation(source, scope) for path, source in files.items() if ly99_phil.is_trial(source)}
+    trials = {
+        path: ly99_phil.translation(source, scope) for path, source in files.items() if ly99_phil.is_trial(source)
+    }
     working = scope
     for path, trial in trials.items():
         working = _with_text(working, trial.defaults, path)
@@ -277,7 +280,9 @@ _RULES = {
     "seed": value_rules.whole(0),
     "oversample": value_rules.whole(1),
     "engine": value_rules.given("auto, pixel or reflection"),
-    "tolerance": value_rules.or_none((lambda value: value_rules.finite(value) and 1e-15 <= value <= 0.1, "None or 1e-15 to 0.1")),
+    "tolerance": value_rules.or_none(
+        (lambda value: value_rules.finite(value) and 1e-15 <= value <= 0.1, "None or 1e-15 to 0.1")
+    ),
     "noise": value_rules.given("True or False"),
     "attenuation": value_rules.given("True or False"),
     "beam.total_flux": value_rules.from_0("photons"),

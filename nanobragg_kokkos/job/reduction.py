@@ -27,7 +27,8 @@ read.
 from __future__ import annotations
 
 import os
-from typing import Any, Collection
+from collections.abc import Collection
+from typing import Any
 
 import h5py
 import numpy as np

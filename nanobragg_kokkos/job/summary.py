@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import resource
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Sequence
+from typing import Any
 
 from nanobragg_kokkos.job.output import Times
 from nanobragg_kokkos.mpi.work_sharing import Failure

@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import queue
 import threading
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Callable
+from typing import Any
 
 # Each takes the memory of an image.
 MOST_WAITING = 2

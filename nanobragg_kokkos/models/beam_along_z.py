@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
-from typing import Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from dxtbx.model import Beam, Detector

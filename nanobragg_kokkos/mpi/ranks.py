@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import traceback
-from typing import Any, Callable, TypeVar
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import numpy as np
 from libtbx.utils import Sorry

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 import os
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Iterator, Sequence
+from typing import Any
 from xml.etree.ElementTree import Element
 
 import numpy as np
@@ -212,38 +213,58 @@ def _marked(look: _Look) -> str:
 def _spot_plots(look: _Look) -> Iterator[tuple[Figure, str, str]]:
     close = figures.close_ups(look.first, look.found[0].measured, look.radius)
     if close is not None:
-        yield close, "close_ups", (
-            f"The brightest spots of image {look.images[0] + 1}. Greys go with the square root of the counts; +: where "
-            "the true models predict the spot."
+        yield (
+            close,
+            "close_ups",
+            (
+                f"The brightest spots of image {look.images[0] + 1}. Greys go with the square root of the counts; +: where "
+                "the true models predict the spot."
+            ),
         )
-    yield figures.signal(look.found, look.shells), "signal_to_background", (
-        f"Signal to background by resolution. Boxes of {2 * look.radius + 1} × {2 * look.radius + 1} pixels around the "
-        "predicted spots; the background is that of the pixels around."
+    yield (
+        figures.signal(look.found, look.shells),
+        "signal_to_background",
+        (
+            f"Signal to background by resolution. Boxes of {2 * look.radius + 1} × {2 * look.radius + 1} pixels around the "
+            "predicted spots; the background is that of the pixels around."
+        ),
     )
     compared = figures.counted_against_expected(look.found)
     if compared is not None:
-        yield compared, "counted_against_expected", (
-            "Photons counted and expected. Expected: von Laue's integral over the spectrum for the true amplitudes, "
-            "without simulating anything; points scatter by photon noise and because a crystal has few domains."
+        yield (
+            compared,
+            "counted_against_expected",
+            (
+                "Photons counted and expected. Expected: von Laue's integral over the spectrum for the true amplitudes, "
+                "without simulating anything; points scatter by photon noise and because a crystal has few domains."
+            ),
         )
 
 
 def _count_plots(look: _Look) -> Iterator[tuple[Figure, str, str]]:
     high = min(panel.get_trusted_range()[1] for panel in look.first.detector)
     yield figures.histogram(look.found, high), "histogram", "Histogram of the counts, the mean of the images looked at."
-    yield figures.background(look.found, look.shells), "background", (
-        "Background by resolution, predicted spots left out. Line: mean; band: from the least to the most of an image."
+    yield (
+        figures.background(look.found, look.shells),
+        "background",
+        (
+            "Background by resolution, predicted spots left out. Line: mean; band: from the least to the most of an image."
+        ),
     )
 
 
 def _model_plots(look: _Look) -> Iterator[tuple[Figure, str, str]]:
     run = look.run
     yield figures.spectra([run.light(image) for image in look.images]), "spectra", "Spectra of the images looked at."
-    yield figures.orientations(run.all_crystals), "orientations", (
-        f"Orientations of {counted(len(run.all_crystals), 'true crystal')}"
-        f"{'' if run.truth[0].scan is None else ', at angle 0 of the rotation'}. Directions of the axes seen from the "
-        "source, which is in the middle; circles: angles from the beam. Equal areas hold equally many if all "
-        "orientations are as likely."
+    yield (
+        figures.orientations(run.all_crystals),
+        "orientations",
+        (
+            f"Orientations of {counted(len(run.all_crystals), 'true crystal')}"
+            f"{'' if run.truth[0].scan is None else ', at angle 0 of the rotation'}. Directions of the axes seen from the "
+            "source, which is in the middle; circles: angles from the beam. Equal areas hold equally many if all "
+            "orientations are as likely."
+        ),
     )
 
 

@@ -6,7 +6,7 @@ Elements are built with the standard library's ElementTree, which escapes all te
 from __future__ import annotations
 
 import base64
-from typing import Sequence
+from collections.abc import Sequence
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element
 

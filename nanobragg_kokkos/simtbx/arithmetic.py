@@ -14,7 +14,7 @@ SMALLEST = 2.2250738585072014e-308  # the smallest normal double
 
 
 def divided(a: float, b: float) -> float:
-    """a / b, which by zero is infinite or not a number instead of an error."""
+    """A / b, which by zero is infinite or not a number instead of an error."""
     if b != 0:
         return a / b
     return math.nan if a == 0 or math.isnan(a) else math.copysign(math.inf, a) * math.copysign(1.0, b)

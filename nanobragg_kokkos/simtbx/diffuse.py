@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Sequence
+from collections.abc import Sequence
+from typing import Any
 
 from nanobragg_kokkos.simtbx.properties import integer, vector
 
@@ -25,11 +26,15 @@ class diffuse_api:
 
     def _enable(self, value: Any) -> None:
         if value:
-            raise NotImplementedError("diffuse.enable: diffuse scattering of the crystal is not part of nanobragg_kokkos")
+            raise NotImplementedError(
+                "diffuse.enable: diffuse scattering of the crystal is not part of nanobragg_kokkos"
+            )
 
     def _set_rotate_principal_axes(self, value: str) -> None:
         if value not in PRINCIPAL_AXES:
-            raise ValueError(f"rotate_principal_axes must be one of {', '.join(map(repr, PRINCIPAL_AXES))}, not {value!r}")
+            raise ValueError(
+                f"rotate_principal_axes must be one of {', '.join(map(repr, PRINCIPAL_AXES))}, not {value!r}"
+            )
         self._axes = PRINCIPAL_AXES[value]
 
     def _set_stencil_size(self, value: int) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import copy
-from typing import Any, Sequence
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from cctbx.array_family import flex
@@ -77,7 +78,9 @@ class exascale_api:
         s = self._current()
         factor = finite("weight", weight)
         weights = [factor * intensity for intensity in s.source_intensities]
-        self._add_spots(s, gpu_amplitudes, gpu_detector, self._all_see(channel_number, gpu_amplitudes, s), weights, roi=True)
+        self._add_spots(
+            s, gpu_amplitudes, gpu_detector, self._all_see(channel_number, gpu_amplitudes, s), weights, roi=True
+        )
 
     def add_energy_channel_mask_allpanel(
         self,
@@ -181,7 +184,9 @@ class exascale_api:
             raise ValueError(f"diffuse must be a diffuse_api, not {type(value).__name__}")
         self._diffuse = value
 
-    diffuse = property(lambda self: self._diffuse, _set_diffuse, doc="kept: there is no diffuse scattering of the crystal")
+    diffuse = property(
+        lambda self: self._diffuse, _set_diffuse, doc="kept: there is no diffuse scattering of the crystal"
+    )
 
     def _current(self) -> State:
         """A copy of the object's state as it counts now.

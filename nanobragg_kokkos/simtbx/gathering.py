@@ -7,8 +7,9 @@ and the number of photons become one pass when somebody asks for the pixels.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Sequence, Union
+from typing import Union
 
 from nanobragg_kokkos import Amorphous, Crystal, Simulation
 from nanobragg_kokkos.simtbx.channels import ChannelTable
@@ -94,7 +95,5 @@ def _together(group: Sequence[Spots]) -> tuple[Light, tuple[int, ...]]:
         if weight
     ]
     directions, wavelengths, weights, channels = zip(*waves)
-    light = replace(
-        group[0].light, directions=directions, wavelengths=wavelengths, weights=weights, fluence=1.0
-    )
+    light = replace(group[0].light, directions=directions, wavelengths=wavelengths, weights=weights, fluence=1.0)
     return light, channels

@@ -137,9 +137,7 @@ class gpu_detector:
 
     def setup(self, s: State, oversample: int, *, roi: bool = False, whitelist: bytes | None = None) -> Setup:
         """These panels as a nanoBragg object's state has them looked at."""
-        return setup_of(
-            s, self._panels, self._fast_pixels, self._slow_pixels, oversample, roi=roi, whitelist=whitelist
-        )
+        return setup_of(s, self._panels, self._fast_pixels, self._slow_pixels, oversample, roi=roi, whitelist=whitelist)
 
     def whitelist(self, pixels: Any) -> bytes | None:
         """The pixels that a script wants, as a Setup takes them.
@@ -240,6 +238,6 @@ def _pixel_numbers(name: str, values: Any, n_pixels: int) -> np.ndarray:
     if array.ndim != 1 or (array.size and array.dtype.kind not in "iu"):
         raise ValueError(f"{name} must be whole numbers in a row, flex.size_t for example")
     numbers = array.astype(np.int64)
-    if numbers.size and not (0 <= numbers.min() and numbers.max() < n_pixels):
+    if numbers.size and not (numbers.min() >= 0 and numbers.max() < n_pixels):
         raise ValueError(f"{name} must hold numbers of pixels from 0 to {n_pixels - 1}")
     return numbers

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Sequence
 
 from nanobragg_kokkos import Sources
 from nanobragg_kokkos.simtbx.arithmetic import Vector

@@ -7,8 +7,9 @@ rely on; several of them mend less than one would expect.
 from __future__ import annotations
 
 import operator
+from collections.abc import Callable, Sequence
 from enum import IntEnum
-from typing import Any, Callable, Sequence
+from typing import Any
 
 from nanobragg_kokkos.simtbx.state import State
 

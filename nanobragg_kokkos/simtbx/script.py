@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 import runpy
 import sys
+from collections.abc import Sequence
 from importlib.util import find_spec
 from types import ModuleType, TracebackType
-from typing import Sequence
 
 from nanobragg_kokkos.simtbx.hook import enable
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Sequence
 
 import numpy as np
 from dxtbx.model import Detector
@@ -204,9 +204,7 @@ def dark_image(panels: int, fast_pixels: int, slow_pixels: int, pixel_size: floa
     """An image without light, for photons that come from elsewhere; pixel_size in metres."""
     panel = Panel(fast=(1.0, 0.0, 0.0), slow=(0.0, -1.0, 0.0), corner=(0.0, 0.0, -1.0), close_distance=1.0)
     nothing = Light(((0.0, 0.0, 1.0),), (1e-10,), (1.0,), 0.0, (1.0, 0.0, 0.0), 0.0)
-    return Simulation(
-        detector([panel] * panels, fast_pixels, slow_pixels, pixel_size), nothing.sources(), fluence=0.0
-    )
+    return Simulation(detector([panel] * panels, fast_pixels, slow_pixels, pixel_size), nothing.sources(), fluence=0.0)
 
 
 def roi_slices(roi: Sequence[int]) -> tuple[slice, slice]:

@@ -3,6 +3,7 @@
 What image k holds depends on the seed and on k alone, never on which rank or in which order it is simulated:
 each stream is a PCG64 generator (O'Neill 2014, www.pcg-random.org) of its own, keyed by NumPy's SeedSequence.
 """
+
 from __future__ import annotations
 
 import numpy as np

@@ -217,7 +217,9 @@ def document_with_tables(directory: Path, *files: dict) -> str:
 
 def test_tables_are_written_from_files(files, tmp_path):
     text = document_with_tables(tmp_path, *files.values())
-    assert text.startswith("before\n<!-- measured: begin -->\nCeilings") and text.endswith("<!-- measured: end -->\nafter\n")
+    assert text.startswith("before\n<!-- measured: begin -->\nCeilings") and text.endswith(
+        "<!-- measured: end -->\nafter\n"
+    )
     assert "old" not in text
     lines = [line for line in text.splitlines() if line.startswith("| rayonix_small, spots, reflection-driven |")]
     medians = [file["results"][1]["median_ms"] for file in files.values()]
@@ -280,7 +282,11 @@ WRONG_ARGUMENTS = {
     "no_number": ("limit=soon", "limit=soon: expected a number", "limit=soon: expected more than 0 s"),
     "misspelt_step": ("step=spot", "step: spot", "step=spot: expected spots, background, sum, response"),
     "misspelt_engine": ("engine=pixels", "engine: pixels", "engine=pixels: expected pixel, reflection"),
-    "perhaps_small": ("small=perhaps", "small=perhaps: expected True or False", "small=perhaps: expected True or False"),
+    "perhaps_small": (
+        "small=perhaps",
+        "small=perhaps: expected True or False",
+        "small=perhaps: expected True or False",
+    ),
     "no_such_folder": ("json=missing/a.json", "json=missing/a.json: expected", "json=missing/a.json: expected"),
     "folder": ("json=.", "json=.: expected the name of a file", "json=.: expected the name of a file"),
     "misspelt_name": ("workloads=rayonix", "Did you mean workload?", "workloads: there is no such parameter"),

@@ -21,9 +21,7 @@ LINES, COLUMNS = 40, 100
 
 
 def info(arguments: list[str]) -> int:
-    done = subprocess.run(
-        [sys.executable, str(COMMAND_LINE / "info.py"), *arguments], capture_output=True, text=True
-    )
+    done = subprocess.run([sys.executable, str(COMMAND_LINE / "info.py"), *arguments], capture_output=True, text=True)
     print(done.stdout)
     return done.returncode
 

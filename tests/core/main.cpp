@@ -3,13 +3,13 @@
 #include <exception>
 
 #include <nanobragg_kokkos/core/runtime/runtime.h>
+
 #include "check.h"
 
 int main(int n_arguments, char** arguments) {
   const auto asked_for = [&](const Test& test) {
-    return n_arguments == 1 || std::any_of(arguments + 1, arguments + n_arguments, [&](const char* part) {
-             return test.name.find(part) != std::string::npos;
-           });
+    return n_arguments == 1 || std::any_of(arguments + 1, arguments + n_arguments,
+                                           [&](const char* part) { return test.name.find(part) != std::string::npos; });
   };
   int passed = 0, failed = 0;
   for (const Test& test : all_tests()) {

@@ -7,6 +7,7 @@
 
 #include <nanobragg_kokkos/core/background/amorphous.h>
 #include <nanobragg_kokkos/core/math/constants.h>
+
 #include "check.h"
 #include "experiment.h"
 
@@ -20,9 +21,11 @@ using Real = long double;
 const double fluence = 1e30;
 const Polarization unpolarized{true, 0, {1, 0, 0}};
 
-const Table water{{0, 2.57}, {0.0365e10, 2.58}, {0.07e10, 2.8}, {0.12e10, 5}, {0.162e10, 8}, {0.18e10, 7.32}, {0.2e10, 6.75},
-                  {0.236e10, 6.5}, {0.28e10, 4.5}, {0.3e10, 4.3}, {0.345e10, 4.36}, {0.436e10, 3.77}, {0.5e10, 3.17}};
-const Table oscillating{{0, -3}, {0.1e10, 4}, {0.2e10, -2}, {0.25e10, -0.1}, {0.3e10, -2}, {0.4e10, 5}, {0.5e10, 0}, {0.6e10, -1}};
+const Table water{{0, 2.57},        {0.0365e10, 2.58}, {0.07e10, 2.8},  {0.12e10, 5},   {0.162e10, 8},
+                  {0.18e10, 7.32},  {0.2e10, 6.75},    {0.236e10, 6.5}, {0.28e10, 4.5}, {0.3e10, 4.3},
+                  {0.345e10, 4.36}, {0.436e10, 3.77},  {0.5e10, 3.17}};
+const Table oscillating{{0, -3},      {0.1e10, 4}, {0.2e10, -2}, {0.25e10, -0.1},
+                        {0.3e10, -2}, {0.4e10, 5}, {0.5e10, 0},  {0.6e10, -1}};
 
 // Lagrange's formula for the two points on either side.
 Real amplitude(const Table& table, Real s) {
@@ -50,7 +53,8 @@ RealVec unit(RealVec v) {
   return {v.x / r, v.y / r, v.z / r};
 }
 
-Real expected(const Panel& p, const Sampling& how, const std::vector<Source>& sources, const Table& table, int fast, int slow) {
+Real expected(const Panel& p, const Sampling& how, const std::vector<Source>& sources, const Table& table, int fast,
+              int slow) {
   Real total = 0, sum = 0;
   for (const Source& s : sources) total += s.weight;
   Vec3 normal = cross(p.fast, p.slow);
@@ -58,7 +62,8 @@ Real expected(const Panel& p, const Sampling& how, const std::vector<Source>& so
   const Real close = RealVec{p.origin.x, p.origin.y, p.origin.z}.times({normal.x, normal.y, normal.z});
   const int layers = p.sensor_thickness > 0 ? how.sensor_layers : 1, n = how.oversample;
   for (int i = 0; i < layers * n * n; ++i) {
-    const Real step = Real(p.sensor_thickness) / layers, front = i / (n * n) * step, depth = front + how.layer_placement * step;
+    const Real step = Real(p.sensor_thickness) / layers, front = i / (n * n) * step,
+               depth = front + how.layer_placement * step;
     RealVec position{p.origin.x, p.origin.y, p.origin.z};
     position.add((fast + (i % n + Real(0.5)) / n) * p.pixel_fast, p.fast);
     position.add((slow + (i / n % n + Real(0.5)) / n) * p.pixel_slow, p.slow);
@@ -80,8 +85,8 @@ Real expected(const Panel& p, const Sampling& how, const std::vector<Source>& so
 }
 
 // The largest deviation, relative to the brightest pixel.
-double deviation(const std::vector<Panel>& panels, const Sampling& how, const std::vector<Source>& sources, const Table& table,
-                 const Sources& beam, const Amorphous& sample) {
+double deviation(const std::vector<Panel>& panels, const Sampling& how, const std::vector<Source>& sources,
+                 const Table& table, const Sources& beam, const Amorphous& sample) {
   const Detector detector(panels, how);
   Image image(detector.n_pixels());
   add_background(image, detector, beam, sample);
@@ -99,7 +104,8 @@ double deviation(const std::vector<Panel>& panels, const Sampling& how, const st
   return double(worst / brightest);
 }
 
-double deviation(const std::vector<Panel>& panels, const Sampling& how, const std::vector<Source>& sources, const Table& table) {
+double deviation(const std::vector<Panel>& panels, const Sampling& how, const std::vector<Source>& sources,
+                 const Table& table) {
   return deviation(panels, how, sources, table, Sources(sources, unpolarized, fluence), Amorphous(table, 1));
 }
 
@@ -108,7 +114,8 @@ std::vector<Source> spectrum(int n, double widest, Vec3 direction = {0, 0, -1}, 
   std::mt19937 random(seed);
   std::vector<Source> sources;
   for (int i = 0; i < n; ++i)
-    sources.push_back({direction, 1e-10 * (1 + (widest - 1) * double(random()) / 4294967296.0), 0.01 + random() % 100, 0});
+    sources.push_back(
+        {direction, 1e-10 * (1 + (widest - 1) * double(random()) / 4294967296.0), 0.01 + random() % 100, 0});
   return sources;
 }
 
@@ -173,7 +180,8 @@ TEST(a_background_in_few_pixels) {
   // So few that the sources are not summed first.
   std::vector<Source> sources = spectrum(100, 1.4);
   sources.push_back({{0.3, 0.1, -1}, 0.7e-10, 60, 0});
-  for (const Table& table : {water, oscillating}) CHECK_CLOSE(deviation({flat_panel(11, 7, 2e-2)}, {}, sources, table), 0, rounding);
+  for (const Table& table : {water, oscillating})
+    CHECK_CLOSE(deviation({flat_panel(11, 7, 2e-2)}, {}, sources, table), 0, rounding);
 }
 
 TEST(a_background_on_panels_of_any_size) {
@@ -198,7 +206,8 @@ TEST(a_mask_takes_pixels_from_a_background_and_changes_no_other) {
   add_background(all, whole, sources, sample);
   add_background(some, masked, sources, sample);
   int wrong = 0;
-  for (std::size_t i = 0; i < mask.size(); ++i) wrong += some.on_host().get()[i] != (mask[i] ? all.on_host().get()[i] : 0);
+  for (std::size_t i = 0; i < mask.size(); ++i)
+    wrong += some.on_host().get()[i] != (mask[i] ? all.on_host().get()[i] : 0);
   CHECK(wrong == 0);
 }
 
@@ -217,7 +226,8 @@ TEST(a_sample_serves_one_beam_and_detector_after_another) {
 TEST(threads_may_share_a_sample) {
   const Detector detector({flat_panel(90, 70, 2e-3)}, {});
   const Amorphous sample(water, 1);
-  const std::vector<Sources> beams{Sources(spectrum(30, 1.1), unpolarized, fluence), Sources(spectrum(20, 1.4), unpolarized, fluence)};
+  const std::vector<Sources> beams{Sources(spectrum(30, 1.1), unpolarized, fluence),
+                                   Sources(spectrum(20, 1.4), unpolarized, fluence)};
   std::vector<Image> alone, together;
   for (const Sources& beam : beams) {
     alone.emplace_back(detector.n_pixels()), together.emplace_back(detector.n_pixels());
@@ -225,7 +235,9 @@ TEST(threads_may_share_a_sample) {
   }
   std::vector<std::thread> threads;
   for (std::size_t t = 0; t < beams.size(); ++t)
-    threads.emplace_back([&, t] { for (int i = 0; i < 5; ++i) add_background(together[t], detector, beams[t], sample); });
+    threads.emplace_back([&, t] {
+      for (int i = 0; i < 5; ++i) add_background(together[t], detector, beams[t], sample);
+    });
   for (std::thread& thread : threads) thread.join();
   int wrong = 0;
   for (std::size_t t = 0; t < beams.size(); ++t)

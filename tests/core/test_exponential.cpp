@@ -2,6 +2,7 @@
 #include <vector>
 
 #include <nanobragg_kokkos/core/math/exponential.h>
+
 #include "check.h"
 
 using namespace nanobragg;

@@ -5,6 +5,7 @@
 #include <nanobragg_kokkos/core/math/constants.h>
 #include <nanobragg_kokkos/core/models/image.h>
 #include <nanobragg_kokkos/core/spots/spots.h>
+
 #include "check.h"
 #include "experiment.h"
 
@@ -25,8 +26,8 @@ double sum_of(const Image& image) {
 }  // namespace
 
 TEST(a_scatterer_of_one_electron_gives_the_solid_angle) {
-  // A constant amplitude 1, one molecule: each pixel holds r_e^2 × fluence × its solid angle; that of a square of side w
-  // in the distance d is 4 asin((w/2)^2 / ((w/2)^2 + d^2)).
+  // A constant amplitude 1, one molecule: each pixel holds r_e^2 × fluence × its solid angle; that of a square of side
+  // w in the distance d is 4 asin((w/2)^2 / ((w/2)^2 + d^2)).
   const int n = 400;
   const Panel panel = flat_panel(n, n, 1e-3);
   const Detector detector({panel}, {4, 1, 0, false});
@@ -70,9 +71,10 @@ TEST(a_table_is_followed_exactly_by_a_cubic) {
     const Vec3 position = panel.origin + (i + 0.5) * 1e-3 * panel.fast + 0.5e-3 * panel.slow;
     const Vec3 d = unit(position);
     const double s = norm(d - along_z.direction) / 2 / along_z.wavelength * 1e-9;
-    if (s < 0.4 || s > 3.0) continue;       // at the ends of the table the order is lower
+    if (s < 0.4 || s > 3.0) continue;  // at the ends of the table the order is lower
     const double f = cubic(s);
-    CHECK_CLOSE(image.on_host().get()[i] / (thomson_cross_section * 1e30) * dot(position, position), f * std::abs(f), 1e-12);
+    CHECK_CLOSE(image.on_host().get()[i] / (thomson_cross_section * 1e30) * dot(position, position), f * std::abs(f),
+                1e-12);
   }
 }
 
@@ -87,7 +89,7 @@ TEST(a_thick_sensor_absorbs_the_same_in_few_layers_and_in_many) {
     return sum_of(image) / (thomson_cross_section * 1e30);
   };
   CHECK_CLOSE(photons(1), (1 - std::exp(-1.5)) / 0.01, 1e-8);
-  CHECK_CLOSE(photons(200), (1 - std::exp(-1.5)) / 0.01, 0.5);          // 1/r^2 falls through the depth
+  CHECK_CLOSE(photons(200), (1 - std::exp(-1.5)) / 0.01, 0.5);  // 1/r^2 falls through the depth
 }
 
 TEST(photons_lie_where_they_are_put_in_a_layer) {
@@ -97,7 +99,8 @@ TEST(photons_lie_where_they_are_put_in_a_layer) {
   panel.attenuation_length = 2e-2;
   for (double placement : {0.0, 0.5, 1.0}) {
     Image image(1);
-    add_background(image, Detector({panel}, {1, 1, placement, true}), Sources({along_z}, off, 1e30), Amorphous({{0, 1}}, 1));
+    add_background(image, Detector({panel}, {1, 1, placement, true}), Sources({along_z}, off, 1e30),
+                   Amorphous({{0, 1}}, 1));
     const double r = 0.1 + placement * 1e-2;
     CHECK_CLOSE(sum_of(image) / (thomson_cross_section * 1e30), (1 - std::exp(-0.5)) / (r * r), 1e-6);
   }
@@ -121,5 +124,6 @@ TEST(an_image_of_another_size_is_refused) {
   const Sources sources({along_z}, off, 1);
   CHECK_THROWS(add_background(image, detector, sources, Amorphous({{0, 1}}, 1)), std::invalid_argument);
   CHECK_THROWS(add_spots_pixel_driven(image, detector, sources, Crystal({Mat3{}}, {1, 1, 1}, Shape::gauss),
-                                      StructureFactors({{}}, 1, 1), Interpolation::nearest), std::invalid_argument);
+                                      StructureFactors({{}}, 1, 1), Interpolation::nearest),
+               std::invalid_argument);
 }

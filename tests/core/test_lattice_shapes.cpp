@@ -4,6 +4,7 @@
 #include <random>
 
 #include <nanobragg_kokkos/core/models/lattice_shapes.h>
+
 #include "check.h"
 
 using namespace nanobragg;
@@ -30,7 +31,7 @@ TEST(sine_of_half_turns_is_good_to_the_last_digits) {
 TEST(square_keeps_its_relative_accuracy) {
   const auto exact = [](double d, int n) {
     const long double pi = 3.14159265358979323846264338327950288L;
-    const long double turns = (long double)n * d, rest = turns - rintl(turns);      // both without rounding
+    const long double turns = (long double)n * d, rest = turns - rintl(turns);  // both without rounding
     return n == 1 || d == 0 ? (long double)n : sinl(pi * rest) / sinl(pi * (long double)d);
   };
   std::mt19937_64 random(3);
@@ -41,7 +42,8 @@ TEST(square_keeps_its_relative_accuracy) {
     double d[3];
     for (int i = 0; i < 3; ++i) d[i] = trial % 3 ? index(random) : 0.5 * std::pow(10, magnitude(random));
     if (trial % 10 == 0) d[trial % 3] = 0;
-    const long double amplitude = exact(d[0], n[0]) * exact(d[1], n[1]) * exact(d[2], n[2]), want = amplitude * amplitude;
+    const long double amplitude = exact(d[0], n[0]) * exact(d[1], n[1]) * exact(d[2], n[2]),
+                      want = amplitude * amplitude;
     const double got = lattice_intensity<Shape::square>(d[0], d[1], d[2], {double(n[0]), double(n[1]), double(n[2])});
     worst = std::max(worst, double(std::abs(got - want) / want));
   }
@@ -107,6 +109,6 @@ TEST(cut_offs_are_where_they_should_be) {
   CHECK(lattice_intensity<Shape::tophat>(0, at(0.3968), 0, n) > 0);
   CHECK(lattice_intensity<Shape::tophat>(0, at(0.3970), 0, n) == 0);
   CHECK(lattice_intensity<Shape::gauss>(0, 0, at(139.9 / 2 * 0.63), n) > 0);
-  CHECK(lattice_intensity<Shape::gauss>(0, 0, at(139.9 / 2 * 0.63), n) < 1e-54);      // of 1e6
+  CHECK(lattice_intensity<Shape::gauss>(0, 0, at(139.9 / 2 * 0.63), n) < 1e-54);  // of 1e6
   CHECK(lattice_intensity<Shape::gauss>(0, 0, at(140.1 / 2 * 0.63), n) == 0);
 }

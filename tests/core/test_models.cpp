@@ -8,6 +8,7 @@
 #include <nanobragg_kokkos/core/models/sources_on_device.h>
 #include <nanobragg_kokkos/core/models/structure_factors.h>
 #include <nanobragg_kokkos/core/models/structure_factors_on_device.h>
+
 #include "check.h"
 #include "experiment.h"
 
@@ -18,15 +19,17 @@ namespace {
 // What the tables hold is in device memory: ask there.
 double ask(const AmplitudeTable& table, int h, int k, int l, int channel) {
   double value = 0;
-  Kokkos::parallel_reduce("ask", Kokkos::RangePolicy<ExecutionSpace>(0, 1),
-                          KOKKOS_LAMBDA(const int, double& v) { v += table(h, k, l, channel); }, value);
+  Kokkos::parallel_reduce(
+      "ask", Kokkos::RangePolicy<ExecutionSpace>(0, 1),
+      KOKKOS_LAMBDA(const int, double& v) { v += table(h, k, l, channel); }, value);
   return value;
 }
 
 double ask_between(const AmplitudeTable& table, double h, double k, double l) {
   double value = 0;
-  Kokkos::parallel_reduce("ask_between", Kokkos::RangePolicy<ExecutionSpace>(0, 1),
-                          KOKKOS_LAMBDA(const int, double& v) { v += table.tricubic(h, k, l, 0); }, value);
+  Kokkos::parallel_reduce(
+      "ask_between", Kokkos::RangePolicy<ExecutionSpace>(0, 1),
+      KOKKOS_LAMBDA(const int, double& v) { v += table.tricubic(h, k, l, 0); }, value);
   return value;
 }
 
@@ -36,7 +39,7 @@ TEST(rotation_is_right_handed) {
   const Vec3 v = rotated({1, 0, 0}, {0, 0, 1}, M_PI / 2);
   CHECK_CLOSE(v.x, 0, 1e-15);
   CHECK_CLOSE(v.y, 1, 1e-15);
-  const Vec3 w = rotated({1, 2, 3}, unit({1, 1, 1}), 2 * M_PI / 3);     // permutes the axes
+  const Vec3 w = rotated({1, 2, 3}, unit({1, 1, 1}), 2 * M_PI / 3);  // permutes the axes
   CHECK_CLOSE(w.x, 3, 1e-14);
   CHECK_CLOSE(w.y, 1, 1e-14);
   CHECK_CLOSE(w.z, 2, 1e-14);
@@ -49,7 +52,7 @@ TEST(orientations_turn_first_and_then_apply_the_block) {
   quarter_about_x.row[2] = {0, 1, 0};
   const auto all = orientations(Mat3{}, {Mat3{}, quarter_about_x}, {0, 0, 2}, 0, M_PI / 2, 2);
   CHECK(all.size() == 4);
-  const Vec3 a = all[3].row[0];      // x turned about z to y, then about x to z
+  const Vec3 a = all[3].row[0];  // x turned about z to y, then about x to z
   CHECK_CLOSE(a.x, 0, 1e-15);
   CHECK_CLOSE(a.y, 0, 1e-15);
   CHECK_CLOSE(a.z, 1, 1e-15);
@@ -70,7 +73,7 @@ TEST(polarization_of_unpolarized_and_polarized_light) {
   const double c2 = std::cos(theta2) * std::cos(theta2);
   CHECK_CLOSE(factor(0, along_e), (1 + c2) / 2, 1e-15);
   CHECK_CLOSE(factor(0, across), (1 + c2) / 2, 1e-15);
-  CHECK_CLOSE(factor(1, along_e), c2, 1e-15);           // a dipole does not radiate along itself
+  CHECK_CLOSE(factor(1, along_e), c2, 1e-15);  // a dipole does not radiate along itself
   CHECK_CLOSE(factor(1, across), 1, 1e-15);
 }
 
@@ -82,7 +85,7 @@ TEST(amplitudes_outside_the_box_are_the_default) {
   CHECK(ask(table, 1, 1, 1, 1) == 4);
   CHECK(ask(table, -1, 0, 0, 0) == 4);
   CHECK(ask(table, 0, 0, 4, 0) == 4);
-  CHECK(ask(table, 0, 0, 0, 0) == 7);       // F000, whatever the data say
+  CHECK(ask(table, 0, 0, 0, 0) == 7);  // F000, whatever the data say
 }
 
 TEST(tricubic_interpolation_is_exact_for_cubics) {
@@ -96,7 +99,8 @@ TEST(tricubic_interpolation_is_exact_for_cubics) {
   const StructureFactors f({amplitudes}, 0, cubic(0, 0, 0));
   const AmplitudeTable& table = f.on_device().table;
   for (double h : {-2.7, 0.0, 1.4})
-    for (double l : {-3.0, 0.01, 2.99}) CHECK_CLOSE(ask_between(table, h, 0.3 * h - 1, l), cubic(h, 0.3 * h - 1, l), 1e-11);
+    for (double l : {-3.0, 0.01, 2.99})
+      CHECK_CLOSE(ask_between(table, h, 0.3 * h - 1, l), cubic(h, 0.3 * h - 1, l), 1e-11);
 }
 
 TEST(models_refuse_what_cannot_be) {
@@ -118,7 +122,11 @@ TEST(models_refuse_what_cannot_be) {
   CHECK_THROWS(Detector({panel}, {}), invalid_argument);
 
   const Source good{{0, 0, -1}, 1e-10, 1, 0};
-  const auto sources = [&](auto change) { Source s = good; change(s); return Sources({s}, {}, 1); };
+  const auto sources = [&](auto change) {
+    Source s = good;
+    change(s);
+    return Sources({s}, {}, 1);
+  };
   CHECK_THROWS(Sources({}, {}, 1), invalid_argument);
   CHECK_THROWS(sources([](Source& s) { s.wavelength = -1e-10; }), invalid_argument);
   CHECK_THROWS(sources([](Source& s) { s.wavelength = NAN; }), invalid_argument);
@@ -127,7 +135,7 @@ TEST(models_refuse_what_cannot_be) {
   CHECK_THROWS(sources([](Source& s) { s.channel = -1; }), invalid_argument);
   CHECK_THROWS(sources([](Source& s) { s.direction = {0, 0, 0}; }), invalid_argument);
   CHECK_THROWS(Sources({good}, {true, 0.5, {0, 0, 1}}, 1), invalid_argument);
-  Sources({good}, {true, 0, {0, 0, 1}}, 1);      // not polarized: no field to be along the beam
+  Sources({good}, {true, 0, {0, 0, 1}}, 1);  // not polarized: no field to be along the beam
   CHECK_THROWS(Sources({good}, {true, 1.5, {0, 1, 0}}, 1), invalid_argument);
   CHECK_THROWS(Sources({good}, {}, -1), invalid_argument);
   CHECK_THROWS(Sources({good}, {}, INFINITY), invalid_argument);

@@ -2,6 +2,7 @@
 #include <random>
 
 #include <nanobragg_kokkos/core/spots/wavelength_window.h>
+
 #include "check.h"
 
 using namespace nanobragg;
@@ -44,7 +45,8 @@ TEST(a_near_run_holds_every_wavelength_within_the_reach) {
       extent2 += along_axis * along_axis * dot(block.row[axis], block.row[axis]);
       single.row[axis] = to_single(block.row[axis]);
     }
-    const DevicePanel panel = panel_at(std::pow(10.0, draw.between(-3, -0.5)) * draw.direction(), draw.direction(), std::pow(10.0, draw.between(-5, -3)));
+    const DevicePanel panel = panel_at(std::pow(10.0, draw.between(-3, -0.5)) * draw.direction(), draw.direction(),
+                                       std::pow(10.0, draw.between(-5, -3)));
     const int fast = i % 16, slow = i / 16 % 16;
     const PixelTable rays;
     const Vec3 diffracted = unit(rays.position(panel, 100 + fast, 50 + slow, 0)), incident = draw.direction();
@@ -52,15 +54,18 @@ TEST(a_near_run_holds_every_wavelength_within_the_reach) {
     const Vec3 index = x * (block * (diffracted - incident));
     const int aside = i % 4 == 0 ? 3 : 0;
     Patch patch{};
-    patch.h = int(nearest_index(index.x)) + aside, patch.k = int(nearest_index(index.y)), patch.l = int(nearest_index(index.z));
-    const double distance = std::sqrt(reduced_distance2(index.x - patch.h, index.y - patch.k, index.z - patch.l, cells));
+    patch.h = int(nearest_index(index.x)) + aside, patch.k = int(nearest_index(index.y)),
+    patch.l = int(nearest_index(index.z));
+    const double distance =
+        std::sqrt(reduced_distance2(index.x - patch.h, index.y - patch.k, index.z - patch.l, cells));
     patch.reach = std::nextafter(float(distance), 1e30f);
     const NeighbourRays neighbours(rays, panel, 100, 50, 16, 16, 0);
-    const NearRun near(single, cells, patch, to_single(incident), 1.00001f * float(std::sqrt(extent2) * x), neighbours.unsteadiness);
+    const NearRun near(single, cells, patch, to_single(incident), 1.00001f * float(std::sqrt(extent2) * x),
+                       neighbours.unsteadiness);
     float low, high;
     near(neighbours.direction(fast, slow), low, high);
     CHECK(double(low) <= x && x <= double(high));
     tight += high - low < 0.1 * x;
   }
-  CHECK(tight > 5000);       // the margin is not such that everything passes
+  CHECK(tight > 5000);  // the margin is not such that everything passes
 }

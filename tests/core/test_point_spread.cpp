@@ -9,6 +9,7 @@
 #include <nanobragg_kokkos/core/models/image_on_device.h>
 #include <nanobragg_kokkos/core/response/point_spread.h>
 #include <nanobragg_kokkos/core/response/spread_kernel.h>
+
 #include "check.h"
 #include "experiment.h"
 
@@ -79,15 +80,15 @@ std::vector<Real> expected(const PointSpread& psf, const Panel& p, const double*
 
 Image image_of(const Pixels& pixels) {
   Image image(pixels.size());
-  Kokkos::deep_copy(image.on_device().pixels,
-                    Kokkos::View<const double*, Kokkos::HostSpace, Kokkos::MemoryUnmanaged>(pixels.data(), pixels.size()));
+  Kokkos::deep_copy(image.on_device().pixels, Kokkos::View<const double*, Kokkos::HostSpace, Kokkos::MemoryUnmanaged>(
+                                                  pixels.data(), pixels.size()));
   return image;
 }
 
 Pixels pixels_of(const Image& image) { return {image.on_host().get(), image.on_host().get() + image.size()}; }
 
 Pixels blurred(const Blur& blur, const Pixels& photons) {
-  Image after = image_of(Pixels(photons.size(), -1e30));        // what was there before plays no part
+  Image after = image_of(Pixels(photons.size(), -1e30));  // what was there before plays no part
   blur(image_of(photons), after);
   return pixels_of(after);
 }
@@ -142,7 +143,7 @@ PointSpread psf_of(SpreadShape shape, double fwhm_pixels, int radius, AddedBack 
   return {shape, fwhm_pixels * pixel, radius, added_back};
 }
 
-constexpr double rounding = 1e-14;     // of the brightest pixel
+constexpr double rounding = 1e-14;  // of the brightest pixel
 
 // By both methods; every pixel of every panel, relative to the brightest one.
 void check_every_pixel(const std::vector<Panel>& panels, const PointSpread& psf, const Pixels& photons) {
@@ -154,7 +155,8 @@ void check_every_pixel(const std::vector<Panel>& panels, const PointSpread& psf,
     const Pixels got = blurred(panels, psf, photons, method);
     Real worst = 0;
     for (std::size_t i = 0; i < want.size(); ++i)
-      worst = std::isfinite(got[i]) ? std::max(worst, std::abs(got[i] - want[i])) : std::numeric_limits<double>::infinity();
+      worst =
+          std::isfinite(got[i]) ? std::max(worst, std::abs(got[i] - want[i])) : std::numeric_limits<double>::infinity();
     CHECK_CLOSE(double(worst / brightest), 0, rounding);
   }
 }
@@ -163,7 +165,8 @@ void check_every_pixel(const std::vector<Panel>& panels, const PointSpread& psf,
 
 TEST(point_spread_of_a_few_bright_pixels) {
   Pixels photons(64 * 64);
-  photons[10 * 64 + 12] = 1000, photons[25 * 64 + 20] = 700, photons[38 * 64 + 37] = 50000, photons[39 * 64 + 50] = 2500;
+  photons[10 * 64 + 12] = 1000, photons[25 * 64 + 20] = 700, photons[38 * 64 + 37] = 50000,
+                    photons[39 * 64 + 50] = 2500;
   photons[50 * 64 + 15] = 300;
   for (AddedBack added : {AddedBack::beyond_radius, AddedBack::missing}) {
     check_every_pixel({flat_panel(64, 64)}, psf_of(SpreadShape::gauss, 2.7, 12, added), photons);
@@ -174,7 +177,8 @@ TEST(point_spread_of_a_few_bright_pixels) {
 TEST(point_spread_of_any_width_and_radius) {
   for (SpreadShape shape : shapes)
     for (double fwhm : {1e-4, 0.3, 2.5, 40.0})
-      for (int radius : {1, 2, 7, 30}) check_every_pixel({flat_panel(51, 43)}, psf_of(shape, fwhm, radius), some_image(51 * 43));
+      for (int radius : {1, 2, 7, 30})
+        check_every_pixel({flat_panel(51, 43)}, psf_of(shape, fwhm, radius), some_image(51 * 43));
 }
 
 TEST(point_spread_on_pixels_that_are_not_square) {
@@ -191,7 +195,8 @@ TEST(point_spread_on_panels_of_any_size) {
   panels.push_back(panels[3]);
   panels.push_back(oblong_pixels(33, 4, pixel, 2 * pixel));
   const Detector detector(panels, {});
-  for (int radius : {3, 18}) check_every_pixel(panels, psf_of(SpreadShape::fiber, 1.2, radius), some_image(detector.n_pixels()));
+  for (int radius : {3, 18})
+    check_every_pixel(panels, psf_of(SpreadShape::fiber, 1.2, radius), some_image(detector.n_pixels()));
 }
 
 TEST(photons_do_not_spread_from_panel_to_panel) {
@@ -224,7 +229,8 @@ TEST(point_spread_keeps_the_photons_that_stay_on_the_panel) {
 }
 
 TEST(what_leaves_a_panel_is_lost) {
-  // Of a photon in a corner three quarters leave, but for the row and the column that it is in; nothing comes in elsewhere.
+  // Of a photon in a corner three quarters leave, but for the row and the column that it is in; nothing comes in
+  // elsewhere.
   const int n_fast = 61, n_slow = 47, radius = 9;
   const Panel panel = flat_panel(n_fast, n_slow);
   const PointSpread psf = psf_of(SpreadShape::fiber, 1.5, radius);
@@ -277,7 +283,8 @@ TEST(the_pixels_of_a_spread_kernel) {
         const SpreadKernel kernel = spread_kernel(psf, panel.pixel_fast, panel.pixel_slow, panel.n_fast, panel.n_slow);
         double worst = 0;
         for (int x = 0; x <= 61; ++x)
-          for (int y = 0; y < 100; ++y) worst = std::max(worst, std::abs(double(kernel.at(x, y) - share(psf, panel, x, y))));
+          for (int y = 0; y < 100; ++y)
+            worst = std::max(worst, std::abs(double(kernel.at(x, y) - share(psf, panel, x, y))));
         CHECK_CLOSE(worst, 0, 2e-15 * kernel.at(0, 0));
       }
 }
@@ -296,8 +303,12 @@ TEST(a_spread_kernel_far_out) {
 }
 
 TEST(point_spread_by_both_methods) {
-  struct Case { int n_fast, n_slow, radius; double fwhm; };
-  const std::vector<Case> cases{{513, 477, 5, 1}, {700, 301, 17, 0.8}, {299, 800, 40, 6}, {255, 257, 128, 30}, {90, 300, 290, 2}};
+  struct Case {
+    int n_fast, n_slow, radius;
+    double fwhm;
+  };
+  const std::vector<Case> cases{
+      {513, 477, 5, 1}, {700, 301, 17, 0.8}, {299, 800, 40, 6}, {255, 257, 128, 30}, {90, 300, 290, 2}};
   for (const Case& c : cases)
     for (SpreadShape shape : shapes) {
       const PointSpread psf = psf_of(shape, c.fwhm, c.radius);
@@ -358,11 +369,14 @@ TEST(threads_may_share_a_blur) {
   const Detector detector({flat_panel(200, 150)}, {});
   for (BlurMethod method : methods) {
     const Blur blur(detector, psf_of(SpreadShape::fiber, 1, 9), method);
-    std::vector<Pixels> images{some_image(detector.n_pixels(), 1), some_image(detector.n_pixels(), 2)}, alone, together(2);
+    std::vector<Pixels> images{some_image(detector.n_pixels(), 1), some_image(detector.n_pixels(), 2)}, alone,
+        together(2);
     for (const Pixels& image : images) alone.push_back(blurred(blur, image));
     std::vector<std::thread> threads;
     for (int t = 0; t < 2; ++t)
-      threads.emplace_back([&, t] { for (int i = 0; i < 3; ++i) together[t] = blurred(blur, images[t]); });
+      threads.emplace_back([&, t] {
+        for (int i = 0; i < 3; ++i) together[t] = blurred(blur, images[t]);
+      });
     for (std::thread& thread : threads) thread.join();
     CHECK(together == alone);
   }

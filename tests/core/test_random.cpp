@@ -5,6 +5,7 @@
 
 #include <nanobragg_kokkos/core/math/normal.h>
 #include <nanobragg_kokkos/core/math/poisson.h>
+
 #include "check.h"
 
 using namespace nanobragg;
@@ -16,9 +17,11 @@ template <class Function>
 std::vector<double> on_device(int n, const Function& function) {
   start();
   Kokkos::View<double*, DeviceSpace> results("results", std::size_t(n));
-  Kokkos::parallel_for("numbers", Kokkos::RangePolicy<ExecutionSpace>(0, n), KOKKOS_LAMBDA(const int i) { results(i) = function(i); });
+  Kokkos::parallel_for(
+      "numbers", Kokkos::RangePolicy<ExecutionSpace>(0, n), KOKKOS_LAMBDA(const int i) { results(i) = function(i); });
   std::vector<double> values(static_cast<std::size_t>(n));
-  Kokkos::deep_copy(Kokkos::View<double*, Kokkos::HostSpace, Kokkos::MemoryUnmanaged>(values.data(), values.size()), results);
+  Kokkos::deep_copy(Kokkos::View<double*, Kokkos::HostSpace, Kokkos::MemoryUnmanaged>(values.data(), values.size()),
+                    results);
   return values;
 }
 
@@ -46,7 +49,8 @@ struct Deviate {
   }
   // Directions all round, and lengths from the smallest numbers to the largest.
   KOKKOS_FUNCTION static RandomBits bits(int i) {
-    const std::uint64_t low = i % 7 == 0 ? std::uint64_t(i) : std::uint64_t(i) << 54, high = std::uint64_t(i) * 0x3FFFFFFFFFFFFFu;
+    const std::uint64_t low = i % 7 == 0 ? std::uint64_t(i) : std::uint64_t(i) << 54,
+                        high = std::uint64_t(i) * 0x3FFFFFFFFFFFFFu;
     return {{std::uint32_t(low), std::uint32_t(low >> 32), std::uint32_t(high), std::uint32_t(high >> 32)}};
   }
 };
@@ -60,7 +64,9 @@ struct Few {
   }
 };
 
-long double probability(long double mean, int events) { return std::exp(events * std::log(mean) - mean - std::lgamma(events + 1.0L)); }
+long double probability(long double mean, int events) {
+  return std::exp(events * std::log(mean) - mean - std::lgamma(events + 1.0L));
+}
 
 struct Many {
   double mean;
@@ -90,7 +96,8 @@ TEST(philox_gives_the_published_bits) {
 }
 
 TEST(logarithm_is_accurate) {
-  for (const LogOf& f : {LogOf{0x1p-65, 0.37}, LogOf{0.5, 1e-4}, LogOf{0.7071067811865475, 1e-9}, LogOf{1 - 1e-7, 1e-10}, LogOf{1e9, 1e3}}) {
+  for (const LogOf& f : {LogOf{0x1p-65, 0.37}, LogOf{0.5, 1e-4}, LogOf{0.7071067811865475, 1e-9},
+                         LogOf{1 - 1e-7, 1e-10}, LogOf{1e9, 1e3}}) {
     const std::vector<double> values = on_device(3000, f);
     for (int i = 0; i < 3000; ++i) {
       const double x = f.argument(i), expected = double(std::log((long double)x));
@@ -104,7 +111,8 @@ TEST(normal_deviates_follow_box_and_muller) {
   const std::vector<double> values = on_device(n, Deviate());
   for (int i = 0; i < n / 2; ++i) {
     const RandomBits bits = Deviate::bits(i);
-    const long double u = (bits.low() + 0.5L) * 0x1p-64L, v = (bits.high() + 0.5L) * 0x1p-64L, pi = 3.14159265358979323846264L;
+    const long double u = (bits.low() + 0.5L) * 0x1p-64L, v = (bits.high() + 0.5L) * 0x1p-64L,
+                      pi = 3.14159265358979323846264L;
     const long double radius = std::sqrt(-2 * std::log(u));
     // The turn is 2 v - 1 half turns: by a half turn less than usual, which changes both signs.
     CHECK_CLOSE(values[std::size_t(2 * i)], double(-radius * std::cos(2 * pi * v)), 2e-15 * double(radius));
@@ -120,7 +128,8 @@ TEST(poisson_table_holds_the_distribution) {
     const int n = PoissonTable::cells_of_mean;
     std::vector<std::uint64_t> cells(static_cast<std::size_t>(n));
     const auto part = Kokkos::subview(table.cells, std::make_pair(mean * n, (mean + 1) * n));
-    Kokkos::deep_copy(Kokkos::View<std::uint64_t*, Kokkos::HostSpace, Kokkos::MemoryUnmanaged>(cells.data(), cells.size()), part);
+    Kokkos::deep_copy(
+        Kokkos::View<std::uint64_t*, Kokkos::HostSpace, Kokkos::MemoryUnmanaged>(cells.data(), cells.size()), part);
     std::vector<long double> found(static_cast<std::size_t>(n));
     for (int k = 0; k < n; ++k) {
       const long double own = (long double)(cells[std::size_t(k)] >> 8) * 0x1p-56L / n;
@@ -160,12 +169,15 @@ TEST(many_events_are_accepted_by_their_probability) {
       for (int j = 1; j < 20; ++j) {
         const double u = i / 40.0, v = j / 20.0;
         const auto low = std::uint64_t(u * 0x1p64), high = std::uint64_t(v * 0x1p64);
-        const RandomBits bits{{std::uint32_t(low), std::uint32_t(low >> 32), std::uint32_t(high), std::uint32_t(high >> 32)}};
+        const RandomBits bits{
+            {std::uint32_t(low), std::uint32_t(low >> 32), std::uint32_t(high), std::uint32_t(high >> 32)}};
         const double got = Many{mean, bits}(0);
-        const long double b = 0.931L + 2.53L * std::sqrt((long double)mean), a = -0.059L + 0.02483L * b, us = 0.5L - std::fabs(u - 0.5L);
+        const long double b = 0.931L + 2.53L * std::sqrt((long double)mean), a = -0.059L + 0.02483L * b,
+                          us = 0.5L - std::fabs(u - 0.5L);
         const long double n = std::floor((2 * a / us + b) * (u - 0.5L) + mean + 0.43L);
         const long double inverse_alpha = 1.1239L + 1.1328L / (b - 3.4L);
-        const long double left = std::log(1.002L * v * inverse_alpha / (a / (us * us) + b)), right = n * std::log((long double)mean) - mean - std::lgamma(n + 1);
+        const long double left = std::log(1.002L * v * inverse_alpha / (a / (us * us) + b)),
+                          right = n * std::log((long double)mean) - mean - std::lgamma(n + 1);
         if (n < 1 || std::fabs(left - right) < 1e-6L) continue;
         (left < right ? accepted : rejected) += 1;
         CHECK_CLOSE(got, left < right ? double(n) : -1, 0);

@@ -3,10 +3,11 @@
 #include <algorithm>
 #include <random>
 
-#include <nanobragg_kokkos/core/runtime/arithmetic.h>
 #include <nanobragg_kokkos/core/models/detector_on_device.h>
 #include <nanobragg_kokkos/core/models/image_on_device.h>
+#include <nanobragg_kokkos/core/runtime/arithmetic.h>
 #include <nanobragg_kokkos/core/spots/spot_terms.h>
+
 #include "check.h"
 #include "experiment.h"
 
@@ -22,32 +23,33 @@ void add_all_terms(Image& image, const Detector& detector, const Sources& source
   const PixelTable rays = detector.on_device().table;
   const auto pixels = image.on_device().pixels;
   using Index = typename SpotTerms<shape, Interpolation::nearest>::Index;
-  Kokkos::parallel_for("all_terms", Kokkos::RangePolicy<ExecutionSpace>(0, image.size()), KOKKOS_LAMBDA(const int pixel) {
-    double sum = 0;
-    rays.for_each(pixel, [&](Vec3 diffracted, double weight) {
-      for (std::size_t j = 0; j < term.sources.directions.extent(0); ++j) {
-        const Direction& direction = term.sources.directions(j);
-        double here = 0;
-        for (std::size_t block = 0; block < term.blocks.extent(0); ++block)
-          for (int i = direction.begin; i < direction.end; ++i) {
-            const Vec3 index = term.blocks(block) * (diffracted - direction.incident);
-            const double x = term.sources.wavenumber(i);
-            here += term(Index(index.x, x), Index(index.y, x), Index(index.z, x), i);
+  Kokkos::parallel_for(
+      "all_terms", Kokkos::RangePolicy<ExecutionSpace>(0, image.size()), KOKKOS_LAMBDA(const int pixel) {
+        double sum = 0;
+        rays.for_each(pixel, [&](Vec3 diffracted, double weight) {
+          for (std::size_t j = 0; j < term.sources.directions.extent(0); ++j) {
+            const Direction& direction = term.sources.directions(j);
+            double here = 0;
+            for (std::size_t block = 0; block < term.blocks.extent(0); ++block)
+              for (int i = direction.begin; i < direction.end; ++i) {
+                const Vec3 index = term.blocks(block) * (diffracted - direction.incident);
+                const double x = term.sources.wavenumber(i);
+                here += term(Index(index.x, x), Index(index.y, x), Index(index.z, x), i);
+              }
+            sum += here * weight * term.sources.polarization(direction, diffracted);
           }
-        sum += here * weight * term.sources.polarization(direction, diffracted);
-      }
-    });
-    pixels(pixel) += term.scale * sum;
-  });
+        });
+        pixels(pixel) += term.scale * sum;
+      });
   Kokkos::fence("all_terms");
 }
 
 struct Case {
   int cells, wavelengths, directions, blocks;
-  double cell;             // a side, m
-  double spots_apart;      // pixels from the middle of a spot to its edge at gauss_argchk's reach, about
-  double offset;           // of the Miller indices in the middle of the panel from whole ones
-  double tilt;             // of the panel, degrees
+  double cell;         // a side, m
+  double spots_apart;  // pixels from the middle of a spot to its edge at gauss_argchk's reach, about
+  double offset;       // of the Miller indices in the middle of the panel from whole ones
+  double tilt;         // of the panel, degrees
 };
 
 // The number of lit pixels.
@@ -56,7 +58,7 @@ int compare(const Case& c, unsigned seed) {
   std::mt19937 random(seed);
   std::normal_distribution<double> normal;
   const double wavenumber = 1e10;
-  const int side = 37;      // no multiple of anything
+  const int side = 37;  // no multiple of anything
   // A panel at some angle to the beam, whose pixels resolve the spots.
   const double distance = 0.1, pixel = 4.7 / c.cells / c.spots_apart / (c.cell * wavenumber) * distance;
   const Vec3 to_middle = unit({0.5 * normal(random), 0.5 * normal(random), -1});
@@ -136,8 +138,8 @@ TEST(no_term_is_lost_among_many_blocks_wavelengths_and_directions) {
 }
 
 TEST(the_edge_of_a_tophat_is_decided_in_double_precision) {
-  // The middle of the panel lies on the edge, whose squared distance 0.3969 the three axes share; the panel sees next to
-  // nothing of the rest.
+  // The middle of the panel lies on the edge, whose squared distance 0.3969 the three axes share; the panel sees next
+  // to nothing of the rest.
   const double off = std::sqrt(0.3969 / 3) / 1000;
   for (double pixels : {300, 3000, 30000}) {
     const int lit = compare_some<Shape::tophat>({1000, 1, 1, 1, 2e-8, pixels, off, 0});

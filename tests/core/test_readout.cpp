@@ -6,6 +6,7 @@
 
 #include <nanobragg_kokkos/core/response/readout.h>
 #include <nanobragg_kokkos/core/runtime/runtime.h>
+
 #include "check.h"
 
 using namespace nanobragg;
@@ -22,12 +23,15 @@ Detector small_detector() {
   return Detector({wide, narrow}, {});
 }
 
-std::vector<double> even(const Detector& detector, double mean) { return std::vector<double>(detector.n_pixels(), mean); }
+std::vector<double> even(const Detector& detector, double mean) {
+  return std::vector<double>(detector.n_pixels(), mean);
+}
 
 // Faint and bright pixels side by side, up to a mean of 1e7.
 std::vector<double> uneven(const Detector& detector) {
   std::vector<double> mean;
-  for (std::size_t i = 0; i < detector.n_pixels(); ++i) mean.push_back(0.125 * double((i * i) % 1009) + (i % 97 == 0 ? 1e4 * double(i % 1013) : 0));
+  for (std::size_t i = 0; i < detector.n_pixels(); ++i)
+    mean.push_back(0.125 * double((i * i) % 1009) + (i % 97 == 0 ? 1e4 * double(i % 1013) : 0));
   return mean;
 }
 
@@ -38,8 +42,8 @@ std::vector<double> counts_of(const Counts& counts, std::size_t n) {
   return std::vector<double>(values, values + n);
 }
 
-std::vector<double> read_out(const Detector& detector, const DetectorResponse& response, const std::vector<double>& mean,
-                             std::uint64_t seed = 1, std::uint32_t number = 0) {
+std::vector<double> read_out(const Detector& detector, const DetectorResponse& response,
+                             const std::vector<double>& mean, std::uint64_t seed = 1, std::uint32_t number = 0) {
   Image image(detector.n_pixels());
   image.add(mean);
   Readout readout(detector, response, {CountType::int32, 2e9});
@@ -72,7 +76,8 @@ TEST(counts_are_rounded_and_bounded) {
   image.add(mean);
   DetectorResponse response = noiseless();
   response.quantum_gain = 2, response.adc_offset = 7;
-  Readout wide(detector, response, {CountType::int32, 205}, mask), narrow(detector, response, {CountType::uint16, 205}, mask);
+  Readout wide(detector, response, {CountType::int32, 205}, mask),
+      narrow(detector, response, {CountType::uint16, 205}, mask);
   for (const auto& [counts, masked] : {std::pair(counts_of(wide.start(image, 1, 0), n), -1.0),
                                        std::pair(counts_of<std::uint16_t>(narrow.start(image, 1, 0), n), 65535.0)}) {
     const std::vector<double> expected{14, 7, 206, 206, 206, 7, masked, 14, 14};
@@ -88,7 +93,8 @@ TEST(counts_are_those_of_their_seed) {
   const Detector detector = small_detector();
   DetectorResponse response;
   CHECK_CLOSE(checksum(read_out(detector, response, uneven(detector))), 161378282798, 0);
-  response.flicker = 0.1, response.calibration_noise = 0.03, response.quantum_gain = 0.7, response.readout_noise = 2.5, response.adc_offset = 40;
+  response.flicker = 0.1, response.calibration_noise = 0.03, response.quantum_gain = 0.7, response.readout_noise = 2.5,
+  response.adc_offset = 40;
   CHECK_CLOSE(checksum(read_out(detector, response, uneven(detector), 123456789012345, 7)), 108976855593, 0);
 }
 
@@ -98,10 +104,11 @@ TEST(seeds_images_and_panels_have_numbers_of_their_own) {
   const std::vector<double> first = read_out(detector, {}, mean, 1, 0);
   CHECK(first == read_out(detector, {}, mean, 1, 0));
   const std::size_t second_panel = detector.first_pixel(1);
-  for (const std::vector<double>& other : {read_out(detector, {}, mean, 2, 0), read_out(detector, {}, mean, 1, 1), read_out(detector, {}, mean, 1ull << 32 | 1, 0)}) {
+  for (const std::vector<double>& other : {read_out(detector, {}, mean, 2, 0), read_out(detector, {}, mean, 1, 1),
+                                           read_out(detector, {}, mean, 1ull << 32 | 1, 0)}) {
     int equal = 0;
     for (std::size_t i = 0; i < mean.size(); ++i) equal += first[i] == other[i];
-    CHECK_CLOSE(equal / double(mean.size()), 0.04, 0.02);      // of two Poisson numbers: 1 / sqrt(4 pi mean)
+    CHECK_CLOSE(equal / double(mean.size()), 0.04, 0.02);  // of two Poisson numbers: 1 / sqrt(4 pi mean)
   }
   int equal = 0;
   for (std::size_t i = second_panel; i < mean.size(); ++i) equal += first[i] == first[i - second_panel];

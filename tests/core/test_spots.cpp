@@ -5,9 +5,10 @@
 #include <stdexcept>
 
 #include <nanobragg_kokkos/core/math/constants.h>
-#include <nanobragg_kokkos/core/runtime/device_buffers.h>
 #include <nanobragg_kokkos/core/models/image.h>
+#include <nanobragg_kokkos/core/runtime/device_buffers.h>
 #include <nanobragg_kokkos/core/spots/spots.h>
+
 #include "check.h"
 #include "experiment.h"
 
@@ -77,7 +78,8 @@ struct Experiment {
       }
     for (int a = 0; a < 64; ++a)
       sum += weight[0][a / 16] * weight[1][a / 4 % 4] * weight[2][a % 4] *
-             amplitude(channel, std::floor(at[0]) - 1 + a / 16, std::floor(at[1]) - 1 + a / 4 % 4, std::floor(at[2]) - 1 + a % 4);
+             amplitude(channel, std::floor(at[0]) - 1 + a / 16, std::floor(at[1]) - 1 + a / 4 % 4,
+                       std::floor(at[2]) - 1 + a % 4);
     return sum;
   }
 };
@@ -130,20 +132,23 @@ std::vector<double> expected(const Experiment& e, Shape shape, Interpolation int
           const double solid_angle = p.pixel_fast * p.pixel_slow / (r * r) * dot(normal, p.origin) / r;
           const double absorbed = std::exp(-depth * layer * per_depth) - std::exp(-(depth + 1) * layer * per_depth);
           for (const Source& source : e.sources) {
-            const Vec3 incident = unit(source.direction), b = unit(cross(field, incident)), electric = cross(incident, b);
+            const Vec3 incident = unit(source.direction), b = unit(cross(field, incident)),
+                       electric = cross(incident, b);
             const double cosine = dot(d, incident), psi = std::atan2(dot(d, b), dot(d, electric));
             const double polarization = 0.5 * (1 + cosine * cosine - kahn * std::cos(2 * psi) * (1 - cosine * cosine));
             for (const Mat3& block : e.blocks) {
               const Vec3 hkl = (1 / source.wavelength) * (block * (d - incident));
               const double F = interpolation == Interpolation::tricubic
                                    ? e.interpolated(source.channel, hkl)
-                                   : e.amplitude(source.channel, std::ceil(hkl.x - 0.5), std::ceil(hkl.y - 0.5), std::ceil(hkl.z - 0.5));
+                                   : e.amplitude(source.channel, std::ceil(hkl.x - 0.5), std::ceil(hkl.y - 0.5),
+                                                 std::ceil(hkl.z - 0.5));
               const double amplitude = F * profile(shape, hkl);
               sum += source.weight / total_weight * solid_angle * absorbed * polarization * amplitude * amplitude;
             }
           }
         }
-        image.push_back(thomson_cross_section * fluence * 7.0 * sum / (oversample * oversample) / double(e.blocks.size()));
+        image.push_back(thomson_cross_section * fluence * 7.0 * sum / (oversample * oversample) /
+                        double(e.blocks.size()));
       }
   }
   return image;
@@ -166,7 +171,8 @@ TEST(spots_are_the_sum_over_all_terms) {
       for (auto add_spots : engines) {
         Image image(detector.n_pixels());
         if (add_spots == reflection_driven && !ends) {
-          CHECK_THROWS(add_spots(image, detector, sources, crystal, structure_factors, interpolation), std::invalid_argument);
+          CHECK_THROWS(add_spots(image, detector, sources, crystal, structure_factors, interpolation),
+                       std::invalid_argument);
           continue;
         }
         add_spots(image, detector, sources, crystal, structure_factors, interpolation);
@@ -207,10 +213,12 @@ TEST(a_tolerance_that_cannot_be_is_refused) {
     for (double tolerance : {0.0, 1.0, -1.0, double(NAN)}) {
       const Crystal crystal(e.blocks, cells, shape);
       Image image(detector.n_pixels());
-      CHECK_THROWS(add_spots_reflection_driven(image, detector, sources, crystal, structure_factors, Interpolation::nearest, tolerance),
+      CHECK_THROWS(add_spots_reflection_driven(image, detector, sources, crystal, structure_factors,
+                                               Interpolation::nearest, tolerance),
                    std::invalid_argument);
-      CHECK_THROWS(reflection_driven_work(detector, sources, crystal, structure_factors, Interpolation::nearest, tolerance),
-                   std::invalid_argument);
+      CHECK_THROWS(
+          reflection_driven_work(detector, sources, crystal, structure_factors, Interpolation::nearest, tolerance),
+          std::invalid_argument);
     }
 }
 
@@ -238,7 +246,8 @@ TEST(masked_pixels_are_left_alone) {
   const Detector detector(e.panels, {1, 1, 0, false}, mask);
   Image image(detector.n_pixels());
   add_spots_pixel_driven(image, detector, Sources(e.sources, {true, kahn, field}, fluence),
-                         Crystal(e.blocks, cells, Shape::square), StructureFactors(e.amplitudes, 2, 5), Interpolation::nearest);
+                         Crystal(e.blocks, cells, Shape::square), StructureFactors(e.amplitudes, 2, 5),
+                         Interpolation::nearest);
   for (std::size_t i = 0; i < mask.size(); ++i) CHECK((image.on_host().get()[i] != 0) == bool(mask[i]));
 }
 
@@ -256,8 +265,8 @@ TEST(amplitudes_in_memory_give_the_same_image) {
       (*strongest)[i] = std::max((*strongest)[i], float(value) * 1.0001f);
     }
   using Both = std::pair<std::shared_ptr<const void>, std::shared_ptr<const void>>;
-  AmplitudesInMemory given{{-range, -range, -range}, {side, side, side}, channels, values->data(),
-                           strongest->data(), std::make_shared<Both>(values, strongest)};
+  AmplitudesInMemory given{{-range, -range, -range}, {side, side, side}, channels,
+                           values->data(),           strongest->data(),  std::make_shared<Both>(values, strongest)};
   const StructureFactors in_memory(given);
   // They keep the memory alive.
   const std::weak_ptr<void> watched = values;
@@ -285,8 +294,9 @@ TEST(a_channel_that_is_not_there_is_refused) {
   const Detector detector(e.panels, {});
   Image image(detector.n_pixels());
   CHECK_THROWS(add_spots_pixel_driven(image, detector, Sources(e.sources, {true, kahn, field}, fluence),
-                                      Crystal(e.blocks, cells, Shape::square), StructureFactors({e.amplitudes[0]}, 2, 0),
-                                      Interpolation::nearest), std::invalid_argument);
+                                      Crystal(e.blocks, cells, Shape::square),
+                                      StructureFactors({e.amplitudes[0]}, 2, 0), Interpolation::nearest),
+               std::invalid_argument);
 }
 
 // Patches of more than a hundred pixels a side come in pieces; hundreds of them in each tile.
@@ -298,8 +308,10 @@ TEST(engines_agree_where_patches_are_large_and_many) {
   std::vector<Mat3> turns(24);
   for (std::size_t i = 0; i < turns.size(); ++i)
     for (int axis = 0; axis < 3; ++axis) {
-      const Vec3 turned = rotated({double(axis == 0), double(axis == 1), double(axis == 2)}, unit({1, 2, 3}), 1e-3 * double(i));
-      (&turns[i].row[0].x)[axis] = turned.x, (&turns[i].row[1].x)[axis] = turned.y, (&turns[i].row[2].x)[axis] = turned.z;
+      const Vec3 turned =
+          rotated({double(axis == 0), double(axis == 1), double(axis == 2)}, unit({1, 2, 3}), 1e-3 * double(i));
+      (&turns[i].row[0].x)[axis] = turned.x, (&turns[i].row[1].x)[axis] = turned.y,
+      (&turns[i].row[2].x)[axis] = turned.z;
     }
   const Crystal crystal(orientations(e.blocks[0], turns, {0, 1, 0}, 0, 0, 1), {2, 3, 2}, Shape::gauss_argchk);
   Image by_pixel(detector.n_pixels()), by_reflection(detector.n_pixels()), again(detector.n_pixels());

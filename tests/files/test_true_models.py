@@ -121,9 +121,7 @@ def test_several_crystals_of_an_image_share_it(tmp_path):
 
 
 def test_mosaicity(tmp_path):
-    write_experiments(
-        tmp_path / "t.expt", "x.h5", DETECTOR, BEAM, crystals(), mosaic_spread_deg=0.1, domain_size_A=800
-    )
+    write_experiments(tmp_path / "t.expt", "x.h5", DETECTOR, BEAM, crystals(), mosaic_spread_deg=0.1, domain_size_A=800)
     crystal = ExperimentList.from_file(str(tmp_path / "t.expt"), check_format=False)[2].crystal
     assert crystal.get_half_mosaicity_deg() == pytest.approx(0.05)
     assert crystal.get_domain_size_ang() == pytest.approx(800)

@@ -45,7 +45,9 @@ def detector_of(case: dict) -> Detector:
 def sources_of(case: dict, properties: dict) -> Sources:
     beam = BeamFactory.from_dict(case["beam"])
     plain = Sources.from_beam(beam)
-    sources = case["sources"] or [dict(direction=beam.get_sample_to_source_direction(), wavelength=beam.get_wavelength(), weight=1.0)]
+    sources = case["sources"] or [
+        dict(direction=beam.get_sample_to_source_direction(), wavelength=beam.get_wavelength(), weight=1.0)
+    ]
     fraction = plain.polarization_fraction
     if "polarization" in properties:  # the Kahn factor
         fraction = (properties["polarization"] + 1) / 2
@@ -170,7 +172,8 @@ def supported(case: dict, engine: str = "auto") -> bool:
 @dataclass
 class Deviation:
     """Of a panel: the largest difference, relative to the brightest pixel; the ratio of the sums; the number of pixels for
-    which the case holds no finite value, and which are left out; the largest difference that is tolerated."""
+    which the case holds no finite value, and which are left out; the largest difference that is tolerated.
+    """
 
     relative: float
     ratio: float
@@ -182,7 +185,9 @@ class Deviation:
         return self.relative <= self.tolerance  # false for NaN
 
 
-def deviations(path: Path, engine: str = "auto", blur: str = "auto", interface: str = "plain") -> list[Deviation] | None:
+def deviations(
+    path: Path, engine: str = "auto", blur: str = "auto", interface: str = "plain"
+) -> list[Deviation] | None:
     """Of each panel of NAME.json; None if the case is not supported."""
     case = json.loads(path.read_text())
     with np.load(path.with_suffix(".npz")) as file:
@@ -224,7 +229,9 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("directory", type=Path, help="folder with NAME.json and NAME.npz")
     parser.add_argument("names", nargs="*", help="only these cases")
     parser.add_argument("--engine", choices=["auto", "pixel", "reflection"], default="auto", help="for the Bragg spots")
-    parser.add_argument("--blur", choices=["auto", "direct", "fourier"], default="auto", help="for point-spread functions")
+    parser.add_argument(
+        "--blur", choices=["auto", "direct", "fourier"], default="auto", help="for point-spread functions"
+    )
     parser.add_argument(
         "--interface",
         choices=["plain", "simtbx", "exascale"],

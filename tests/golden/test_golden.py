@@ -33,7 +33,10 @@ def test_every_blurred_pixel_agrees(path, method):
 
 
 def test_the_command_reports_and_passes(capsys):
-    assert golden_cases.main([str(TESTS / "golden" / "cases"), "tophat", "round", "psf_gauss", "--engine", "reflection"]) == 0
+    assert (
+        golden_cases.main([str(TESTS / "golden" / "cases"), "tophat", "round", "psf_gauss", "--engine", "reflection"])
+        == 0
+    )
     printed = capsys.readouterr().out
     assert "tophat" in printed and "max|difference|/max" in printed
     assert "not supported" in printed

@@ -11,8 +11,9 @@ from __future__ import annotations
 
 import pickle
 import sys
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Iterator
+from typing import Any
 
 import numpy as np
 from dxtbx.model import Detector
@@ -139,7 +140,9 @@ def compare(path: Path) -> int:
             good = bool(difference <= TOLERANCE)  # false for NaN
             report(f"{name}, {method}", f"max|difference|/max {difference:.1e}", good, again)
             failed += not (good and again)
-    print(f"expected counts: {len(kept['counts'])} readouts and {3 * len(kept['blurred'])} blurred images, {failed} failures")
+    print(
+        f"expected counts: {len(kept['counts'])} readouts and {3 * len(kept['blurred'])} blurred images, {failed} failures"
+    )
     return 1 if failed else 0
 
 

@@ -11,9 +11,10 @@ from __future__ import annotations
 
 import pickle
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Iterator
+from typing import Any
 
 import numpy as np
 from cctbx import crystal as cctbx_crystal
@@ -86,19 +87,20 @@ def experiments() -> Iterator[tuple[str, Experiment]]:
         yield "four panels, one behind", small(engine, panels=4)
         yield "beam in the panel", small(engine, panels=1, beam_in_panel=True, default_amplitude=7.0, F000=30.0)
         yield "two cells a side", small(engine, cells=2)
-        yield "thousand cells a side", small(
-            engine, cells=1000, panels=1, beam_in_panel=True, pixel_mm=1e-3, F000=30.0
-        )
-        yield "everything", small(
-            engine,
-            panels=3,
-            layers=2,
-            oversample=2,
-            rotation=Rotation((1.0, 0.0, 0.0), -3.0, 0.2, 2),
-            directions=2,
-            channels=2,
-            masked=True,
-            backgrounds=(water(0.5), air(20.0)),
+        yield "thousand cells a side", small(engine, cells=1000, panels=1, beam_in_panel=True, pixel_mm=1e-3, F000=30.0)
+        yield (
+            "everything",
+            small(
+                engine,
+                panels=3,
+                layers=2,
+                oversample=2,
+                rotation=Rotation((1.0, 0.0, 0.0), -3.0, 0.2, 2),
+                directions=2,
+                channels=2,
+                masked=True,
+                backgrounds=(water(0.5), air(20.0)),
+            ),
         )
     yield "backgrounds", small("", panels=3, backgrounds=(water(0.5), air(20.0)))
     yield "backgrounds, layers", small("", layers=3, oversample=2, directions=2, backgrounds=(water(0.5),))

@@ -1,9 +1,9 @@
 """What the images of nanobragg_kokkos.simulate count, on one machine and again on another.
 
-    job_counts.py write DIRECTORY FILE         keeps the counts of a job without noise
-    job_counts.py compare DIRECTORY FILE       exit code 1 if those of another job differ
-    job_counts.py write-sums DIRECTORY FILE    keeps the sum of each image
-    job_counts.py compare-sums DIRECTORY FILE  exit code 1 if sums differ by more than noise lets them
+job_counts.py write DIRECTORY FILE         keeps the counts of a job without noise
+job_counts.py compare DIRECTORY FILE       exit code 1 if those of another job differ
+job_counts.py write-sums DIRECTORY FILE    keeps the sum of each image
+job_counts.py compare-sums DIRECTORY FILE  exit code 1 if sums differ by more than noise lets them
 """
 
 from __future__ import annotations

@@ -11,9 +11,18 @@ import re
 import statistics
 import sys
 from collections import defaultdict
-from typing import Iterable
+from collections.abc import Iterable
 
-MICROSECONDS = {"nsecond": 1e-3, "ns": 1e-3, "usecond": 1.0, "us": 1.0, "msecond": 1e3, "ms": 1e3, "second": 1e6, "s": 1e6}
+MICROSECONDS = {
+    "nsecond": 1e-3,
+    "ns": 1e-3,
+    "usecond": 1.0,
+    "us": 1.0,
+    "msecond": 1e3,
+    "ms": 1e3,
+    "second": 1e6,
+    "s": 1e6,
+}
 COLUMNS = {
     "compute %": "Compute (SM) Throughput",
     "memory %": "Memory Throughput",
@@ -60,7 +69,9 @@ def main(path: str) -> int:
         return 1
     print(f"{'kernel':40s}{'launches':>9s}{'µs':>12s}" + "".join(f"{title:>15s}" for title in COLUMNS))
     for kernel, values in sorted(table.items(), key=lambda item: -sum(item[1]["Duration"])):
-        cells = [f"{statistics.median(values[name]):15.1f}" if values[name] else f"{'-':>15s}" for name in COLUMNS.values()]
+        cells = [
+            f"{statistics.median(values[name]):15.1f}" if values[name] else f"{'-':>15s}" for name in COLUMNS.values()
+        ]
         print(f"{kernel:40s}{len(values['Duration']):9d}{sum(values['Duration']):12.1f}" + "".join(cells))
     return 0
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from dxtbx.model import Detector
+from helpers.small_models import small_beam
 from scipy import special, stats
 
-from helpers.small_models import small_beam
 from nanobragg_kokkos import DetectorResponse, Readout, Simulation, Sources
 
 FLICKER, PHOTONS, CALIBRATION, READOUT = 1, 2, 3, 4  # what numbers are drawn for
@@ -36,7 +36,9 @@ def readout(simulation: Simulation, *, saturation: float = 2**31 - 2, dtype=np.i
     return Readout(simulation, DetectorResponse(**response), saturation=saturation, dtype=dtype, mask=mask)
 
 
-def counts(panels: Sequence[np.ndarray] | np.ndarray, seed: int = 1, image: int = 0, **options) -> tuple[np.ndarray, ...] | np.ndarray:
+def counts(
+    panels: Sequence[np.ndarray] | np.ndarray, seed: int = 1, image: int = 0, **options
+) -> tuple[np.ndarray, ...] | np.ndarray:
     """Of the expected photons of one panel, an array, or of each of several."""
     several = not isinstance(panels, np.ndarray)
     read = readout(lit_simulation(*(panels if several else [panels])), **options).start(seed, image).panels()
@@ -120,7 +122,8 @@ def rare(observed: int, expected: float) -> float:
 
 def correlations(one: np.ndarray, other: np.ndarray | None = None) -> np.ndarray:
     """Correlation coefficients of numbers in a row with those of another row, or of the same, each so many places on, in
-    standard errors: all there are."""
+    standard errors: all there are.
+    """
     n = one.size
     a = np.fft.rfft((one - one.mean()) / one.std())
     b = a if other is None else np.fft.rfft((other - other.mean()) / other.std())

@@ -11,7 +11,6 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
-
 from helpers.places import COMMAND_LINE
 
 COMMAND = COMMAND_LINE / "simulate.py"
@@ -26,6 +25,7 @@ except ImportError:
 sys.argv[0] = {str(COMMAND)!r}
 runpy.run_path(sys.argv[0], run_name="__main__")
 """
+
 
 def launch(ranks: int, arguments: list[str], threads: int = 1) -> subprocess.CompletedProcess:
     """Runs the command in processes of its own: one on its own, or several under mpirun."""

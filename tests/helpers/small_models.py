@@ -16,12 +16,12 @@ from nanobragg_kokkos import Crystal, StructureFactors
 
 def small_detector(pixels: int = 96, pixel_mm: float = 0.5, distance_mm: float = 80.0):
     half = pixels * pixel_mm / 2
-    return DetectorFactory.simple(
-        "PAD", distance_mm, (half, half), "+x", "-y", (pixel_mm, pixel_mm), (pixels, pixels)
-    )
+    return DetectorFactory.simple("PAD", distance_mm, (half, half), "+x", "-y", (pixel_mm, pixel_mm), (pixels, pixels))
 
 
-def small_beam(wavelength: float = 1.3, direction=(0.0, 0.0, 1.0), fraction: float = 0.98, normal=(0.0, 1.0, 0.0)) -> Beam:
+def small_beam(
+    wavelength: float = 1.3, direction=(0.0, 0.0, 1.0), fraction: float = 0.98, normal=(0.0, 1.0, 0.0)
+) -> Beam:
     """direction: from the sample to the source."""
     beam = Beam(tuple(direction), wavelength)
     beam.set_polarization_fraction(fraction)

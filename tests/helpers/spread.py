@@ -32,7 +32,9 @@ def kernel_of(spread: PointSpread, pixel_mm: tuple[float, float]) -> tuple[np.nd
     y, x = np.ogrid[-high : high + 1, -spread.radius : spread.radius + 1]
     y, x = y * slow, x * fast
     left, right, low, top = x - fast / 2, x + fast / 2, y - slow / 2, y + slow / 2
-    shares = corner(spread, right, top) - corner(spread, left, top) - corner(spread, right, low) + corner(spread, left, low)
+    shares = (
+        corner(spread, right, top) - corner(spread, left, top) - corner(spread, right, low) + corner(spread, left, low)
+    )
     kernel = np.where(x**2 + y**2 <= (spread.radius * fast) ** 2 * (1 + 1e-12), shares, 0)
     added_back = 1 - kernel.sum() if spread.added_back == "missing" else beyond(spread, spread.radius * fast)
     return kernel, added_back

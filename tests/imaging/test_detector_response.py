@@ -35,7 +35,10 @@ def some_photons(shape=SHAPE, seed: int = 1, most: float = 1e4) -> np.ndarray:
 def calibration_of(calibration_noise: float, calibration_seed: int, shape=SHAPE) -> np.ndarray:
     """The factor of each pixel, from a bright image."""
     bright = np.full(shape, BRIGHT)
-    return counts(bright, photon_noise=False, calibration_noise=calibration_noise, calibration_seed=calibration_seed) / BRIGHT
+    return (
+        counts(bright, photon_noise=False, calibration_noise=calibration_noise, calibration_seed=calibration_seed)
+        / BRIGHT
+    )
 
 
 class TestSteps:
@@ -43,7 +46,12 @@ class TestSteps:
         expected = some_photons()
         photons = counts(expected)
         assert photons.dtype == np.int32 and photons.shape == SHAPE
-        assert stats.chi2.sf(((photons - expected)[expected > 50] ** 2 / expected[expected > 50]).sum(), (expected > 50).sum()) > 1e-3
+        assert (
+            stats.chi2.sf(
+                ((photons - expected)[expected > 50] ** 2 / expected[expected > 50]).sum(), (expected > 50).sum()
+            )
+            > 1e-3
+        )
         assert (photons != np.rint(expected)).mean() > 0.3
 
     def test_without_photon_noise_fractions_stay(self):
@@ -57,7 +65,9 @@ class TestSteps:
         np.testing.assert_array_equal(got, np.rint(1.625 * counts(expected) + 40.25))
 
     def test_flicker_is_a_factor_of_an_image(self):
-        read = readout(lit_simulation(np.full((7, 90), BRIGHT), np.full((3, 5), BRIGHT / 2)), photon_noise=False, flicker=0.05)
+        read = readout(
+            lit_simulation(np.full((7, 90), BRIGHT), np.full((3, 5), BRIGHT / 2)), photon_noise=False, flicker=0.05
+        )
         factors = []
         for image in range(300):
             first, second = read.start(7, image).panels()
@@ -107,7 +117,9 @@ class TestSteps:
     def test_calibration_never_turns_light_negative(self):
         # Where a negative factor would show: beside other light, and under an offset
         factors = calibration_of(1.0, 3)
-        got = counts(np.full(SHAPE, 1000.0), photon_noise=False, calibration_noise=1.0, calibration_seed=3, adc_offset=500)
+        got = counts(
+            np.full(SHAPE, 1000.0), photon_noise=False, calibration_noise=1.0, calibration_seed=3, adc_offset=500
+        )
         np.testing.assert_array_equal(got, np.rint(1000 * factors + 500))
         assert got.min() == 500 and abs((got == 500).mean() - stats.norm.cdf(-1)) < 0.02
 
@@ -123,7 +135,9 @@ class TestSteps:
         got = counts(expected, 4, 9, photon_noise=False, readout_noise=7.5, adc_offset=100, quantum_gain=0.7)
         np.testing.assert_allclose(got, 0.7 * expected + 100 + 7.5 * noise, rtol=0, atol=0.5 + 1e-6)
 
-    @pytest.mark.parametrize("spread", [None, PointSpread("gauss", 0.16, 4), PointSpread("fiber", 0.08, 6, "beyond_radius")])
+    @pytest.mark.parametrize(
+        "spread", [None, PointSpread("gauss", 0.16, 4), PointSpread("fiber", 0.08, 6, "beyond_radius")]
+    )
     def test_all_in_their_order(self, spread):
         expected, seed, image = some_photons(), 17, 23
         got = counts(expected, seed, image, point_spread=spread, **EVERYTHING)
@@ -148,7 +162,9 @@ class TestSteps:
 
 class TestRange:
     def test_counts_are_rounded_to_the_nearest(self):
-        values = np.array([[0.0, 0.49, 0.51, 1.49, 1.51, 2.4999999, 2.5000001, 1e6 + 0.49, 1e6 + 0.51, 2e9 + 0.49, 2e9 + 0.51]])
+        values = np.array(
+            [[0.0, 0.49, 0.51, 1.49, 1.51, 2.4999999, 2.5000001, 1e6 + 0.49, 1e6 + 0.51, 2e9 + 0.49, 2e9 + 0.51]]
+        )
         np.testing.assert_array_equal(counts(values, photon_noise=False), np.rint(values))
 
     def test_less_than_nothing_reads_0(self):
@@ -170,11 +186,15 @@ class TestRange:
         ],
     )
     def test_brighter_than_the_saturation(self, dtype, saturation, highest):
-        values = np.array([[highest - 1.0, highest - 0.6, highest - 0.4, highest, highest + 0.6, 10.0 * highest, 1e15, 1e300, np.inf]])
+        values = np.array(
+            [[highest - 1.0, highest - 0.6, highest - 0.4, highest, highest + 0.6, 10.0 * highest, 1e15, 1e300, np.inf]]
+        )
         got = counts(values, photon_noise=False, saturation=saturation, dtype=dtype)
         assert got.dtype == dtype
         assert got.tolist() == [[highest - 1] * 2 + [highest] * 7]
-        noisy = counts(values, saturation=saturation, dtype=dtype, readout_noise=1.0, flicker=0.01, calibration_noise=0.01)
+        noisy = counts(
+            values, saturation=saturation, dtype=dtype, readout_noise=1.0, flicker=0.01, calibration_noise=0.01
+        )
         assert noisy[0, -4:].tolist() == [highest] * 4
 
     @pytest.mark.parametrize("dtype, masked", [(np.int32, -1), (np.uint16, 65535)])
@@ -214,15 +234,17 @@ class TestEndToEnd:
 
     def moments(self, spread: PointSpread | None) -> tuple[np.ndarray, ...]:
         """Mean and variance of the counts, and what these and the fourth cumulant should be; the kernel."""
-        simulation = Simulation(small_detector(64, 0.5), Sources.from_beam(small_beam()), fluence=1e12, beam_size_mm=0.01)
+        simulation = Simulation(
+            small_detector(64, 0.5), Sources.from_beam(small_beam()), fluence=1e12, beam_size_mm=0.01
+        )
         simulation.add_spots(small_crystal(volume_mm3=1e-5), small_structure_factors())
         simulation.add_background(water(0.5))
         expected = simulation.image[0].copy()
-        assert 3 < expected.min() and expected.max() > 100 * np.median(expected) and expected.max() < 1e6
+        assert expected.min() > 3 and expected.max() > 100 * np.median(expected) and expected.max() < 1e6
         options = dict(calibration_noise=0.1, calibration_seed=9, quantum_gain=1.7, readout_noise=0.8, adc_offset=60.0)
         read = readout(simulation, point_spread=spread, **options)
         images = np.array([read.start(42, i).panels()[0] for i in range(self.IMAGES)], float)
-        assert 0 < images.min() and images.max() < 2e6
+        assert images.min() > 0 and images.max() < 2e6
 
         factor = calibration_of(0.1, 9, expected.shape)
         kernel, everywhere = np.ones((1, 1)), 0.0
@@ -261,7 +283,7 @@ class TestEndToEnd:
         z = (got_variance - variance) / error
         assert abs((z**2).mean() - 1) < 3 * np.sqrt(3 * alike / pixels), (z**2).mean()  # with a kurtosis of 12 / n
         assert abs(z.mean()) < 3 * np.sqrt(alike / pixels)
-        assert -4.5 < z.min() and z.max() < 6  # variances are skewed
+        assert z.min() > -4.5 and z.max() < 6  # variances are skewed
         # and where it is bright as where it is dark
         for some in (mean < np.quantile(mean, 0.2), mean > np.quantile(mean, 0.95)):
             assert abs(z[some].mean()) < 3.5 * np.sqrt(alike / some.sum())
@@ -312,7 +334,12 @@ class TestSameBits:
         def by_panel(*panels: np.ndarray) -> tuple[np.ndarray, ...]:
             return counts(panels, **EVERYTHING)
 
-        alone, first, second, third = by_panel(photons), by_panel(photons, beside), by_panel(beside, photons), by_panel(smaller, photons)
+        alone, first, second, third = (
+            by_panel(photons),
+            by_panel(photons, beside),
+            by_panel(beside, photons),
+            by_panel(smaller, photons),
+        )
         # The same in the same place of the list, whatever other panels there are
         np.testing.assert_array_equal(first[0], alone[0])
         np.testing.assert_array_equal(third[1], second[1])
@@ -496,7 +523,10 @@ class TestErrors:
 
     def test_seeds_that_can_be(self):
         read = readout(dark_simulation((3, 4)), readout_noise=3.0, adc_offset=50, calibration_seed=2**64 - 1)
-        found = [flat(read.start(seed, image).panels()) for seed, image in ((2**64 - 1, 2**32 - 1), (np.uint64(2**64 - 1), np.uint32(2**32 - 1)))]
+        found = [
+            flat(read.start(seed, image).panels())
+            for seed, image in ((2**64 - 1, 2**32 - 1), (np.uint64(2**64 - 1), np.uint32(2**32 - 1)))
+        ]
         np.testing.assert_array_equal(*found)
         assert not np.array_equal(found[0], flat(read.start(0, 0).panels()))
 
@@ -507,7 +537,14 @@ class TestErrors:
 
     @pytest.mark.parametrize(
         "dtype, saturation",
-        [(np.int32, 2**31 - 1), (np.uint16, 65534), (np.int32, -1), (np.int32, float("nan")), (np.int32, float("inf")), (np.uint16, None)],
+        [
+            (np.int32, 2**31 - 1),
+            (np.uint16, 65534),
+            (np.int32, -1),
+            (np.int32, float("nan")),
+            (np.int32, float("inf")),
+            (np.uint16, None),
+        ],
     )
     def test_saturations(self, dtype, saturation):
         with pytest.raises(ValueError, match="saturation"):
@@ -530,7 +567,9 @@ class TestErrors:
         with pytest.raises(ValueError, match="mask"):
             readout(dark_simulation((3, 4), (2, 2)), mask=mask)
 
-    @pytest.mark.parametrize("panels", [[np.ones((3, 4))], [np.ones((4, 3)), np.ones((2, 2))], [np.ones(12), np.ones(4)], []])
+    @pytest.mark.parametrize(
+        "panels", [[np.ones((3, 4))], [np.ones((4, 3)), np.ones((2, 2))], [np.ones(12), np.ones(4)], []]
+    )
     def test_photons_of_other_panels(self, panels):
         simulation = dark_simulation((3, 4), (2, 2))
         with pytest.raises(ValueError, match="panels"):

@@ -320,7 +320,12 @@ class TestModels:
         array = random_amplitudes()
         merged = array.average_bijvoet_mates()
         images = []
-        for amplitudes in (merged, merged.generate_bijvoet_mates(), merged.expand_to_p1(), merged.generate_bijvoet_mates().expand_to_p1()):
+        for amplitudes in (
+            merged,
+            merged.generate_bijvoet_mates(),
+            merged.expand_to_p1(),
+            merged.generate_bijvoet_mates().expand_to_p1(),
+        ):
             simulation = small_simulation()
             simulation.add_spots(small_crystal(), StructureFactors(amplitudes))
             images.append(simulation.image[0])
@@ -439,10 +444,23 @@ class TestErrors:
             (lambda: small_simulation(beam_size_mm=None).add_background(water(1)), "beam_size_mm"),
             (lambda: small_simulation(mask=[np.ones((96, 96))]), "mask"),
             (lambda: small_simulation(mask=np.ones((96, 96), bool)), "mask"),
-            (lambda: small_simulation().add_background(Amorphous([0, 1, 1 + 1e-15], [1, 1, 2], 1, 1, 1)), "1e-9 of its range"),
+            (
+                lambda: small_simulation().add_background(Amorphous([0, 1, 1 + 1e-15], [1, 1, 2], 1, 1, 1)),
+                "1e-9 of its range",
+            ),
             (lambda: small_crystal(interpolation="linear"), "interpolation"),
-            (lambda: StructureFactors(random_amplitudes().customized_copy(crystal_symmetry=None, unit_cell=None, space_group_info=None)), "unit cell"),
-            (lambda: StructureFactors(random_amplitudes().set_observation_type_xray_amplitude().as_intensity_array()), "not intensities"),
+            (
+                lambda: StructureFactors(
+                    random_amplitudes().customized_copy(crystal_symmetry=None, unit_cell=None, space_group_info=None)
+                ),
+                "unit cell",
+            ),
+            (
+                lambda: StructureFactors(
+                    random_amplitudes().set_observation_type_xray_amplitude().as_intensity_array()
+                ),
+                "not intensities",
+            ),
             (lambda: StructureFactors(random_amplitudes().concatenate(random_amplitudes())), "several values"),
             (lambda: StructureFactors([]).on_device, "no channel"),
             (lambda: small_structure_factors(default_amplitude=float("inf")).on_device, "default_amplitude"),
@@ -470,7 +488,11 @@ class TestErrors:
         for origin in ((0.0, 5.0, -10.0), (1e-12, -5.0, 3.0), (0.0, -20.0, -20.0)):
             detector[0].set_frame((0, 0, 1), (0, 1, 0), origin)
             simulation = Simulation(
-                detector, Sources.from_beam(small_beam()), fluence=1e12, beam_size_mm=1, sensor=SensorLayers(0.3, 0.2, 3)
+                detector,
+                Sources.from_beam(small_beam()),
+                fluence=1e12,
+                beam_size_mm=1,
+                sensor=SensorLayers(0.3, 0.2, 3),
             )
             simulation.add_spots(small_crystal(), small_structure_factors())
             simulation.add_background(water(0.1))

@@ -152,7 +152,9 @@ class TestShape:
     @pytest.mark.parametrize("fwhm_mm", [0.06, 0.4])
     def test_gauss_is_a_gaussian_of_this_width(self, fwhm_mm):
         sigma = fwhm_mm / np.sqrt(8 * np.log(2))
-        self.check_pixels("gauss", fwhm_mm, lambda y, x: np.exp(-(x**2 + y**2) / (2 * sigma**2)) / (2 * np.pi * sigma**2))
+        self.check_pixels(
+            "gauss", fwhm_mm, lambda y, x: np.exp(-(x**2 + y**2) / (2 * sigma**2)) / (2 * np.pi * sigma**2)
+        )
 
     @pytest.mark.parametrize("fwhm_mm", [0.06, 0.4])
     def test_fiber_falls_off_with_the_third_power(self, fwhm_mm):
@@ -168,7 +170,9 @@ class TestShape:
         everywhere = image[0, 0]  # what is added back
         for slow, fast in ((0, 0), (0, 1), (1, 0), (2, 3), (-5, 4), (0, 12), (-12, 0), (8, 8)):
             x, y = 0.1 * fast, 0.1 * slow
-            expected, error = integrate.dblquad(function, x - 0.05, x + 0.05, y - 0.05, y + 0.05, epsabs=1e-13, epsrel=1e-11)
+            expected, error = integrate.dblquad(
+                function, x - 0.05, x + 0.05, y - 0.05, y + 0.05, epsabs=1e-13, epsrel=1e-11
+            )
             assert image[20 + slow, 20 + fast] - everywhere == pytest.approx(expected, rel=1e-9, abs=1e-12)
         for slow, fast in ((9, 8), (0, 13), (-13, 0), (12, 1)):  # beyond the radius
             assert image[20 + slow, 20 + fast] == pytest.approx(everywhere, abs=1e-18)

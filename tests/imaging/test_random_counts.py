@@ -5,7 +5,7 @@ The draws are the same in every run.  The bounds allow for the number of checks:
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import cache
 
 import numpy as np
 import pytest
@@ -35,7 +35,29 @@ from helpers.counting import (
 from scipy import special, stats
 
 # On either side of where the method changes, whole numbers, which have no rest, and the smallest and the largest of rests.
-MEANS = (1e-4, 1e-3, 0.1, 0.5, 0.999999, 1, 1.5, 2, 9.99, 37.5, 100, 127, 127.5, 127.999, 128, 128.001, 150.3, 1000.5, 1e5, 1e7, 1e9)
+MEANS = (
+    1e-4,
+    1e-3,
+    0.1,
+    0.5,
+    0.999999,
+    1,
+    1.5,
+    2,
+    9.99,
+    37.5,
+    100,
+    127,
+    127.5,
+    127.999,
+    128,
+    128.001,
+    150.3,
+    1000.5,
+    1e5,
+    1e7,
+    1e9,
+)
 SEEDS = (0, 1, 2, 2**32, 2**63 + 12345)
 DRAWS = 10**6  # of each mean and seed
 UNLIKELY = 1e-4  # what the probability of a result, or of a worse one, must not fall below
@@ -56,7 +78,7 @@ def drawn_by_mean(means=MEANS, seeds=SEEDS, shape=SQUARE):
         yield mean, drawn(readout(simulation), seeds, image)
 
 
-@lru_cache(maxsize=None)
+@cache
 def poisson_summaries() -> dict[float, dict]:
     """Of each mean: p-values and moments seed by seed, and the tails and p-value of all seeds together."""
     summaries = {}
@@ -133,7 +155,7 @@ class TestPoisson:
             assert chi_square(numbers_in_bins(numbers, begin), probability) > UNLIKELY, mean
 
 
-@lru_cache(maxsize=None)
+@cache
 def normal_numbers() -> tuple[np.ndarray, ...]:
     """10^6 deviates of each of some seeds."""
     read = deviates_readout(SQUARE)
@@ -168,11 +190,15 @@ class TestNormal:
     def test_tails(self, sigma):
         expected = len(SEEDS) * DRAWS * stats.norm.sf(sigma)
         for sign in (-1, 1):
-            assert rare(sum(np.count_nonzero(sign * numbers > sigma) for numbers in normal_numbers()), expected) > UNLIKELY
+            assert (
+                rare(sum(np.count_nonzero(sign * numbers > sigma) for numbers in normal_numbers()), expected) > UNLIKELY
+            )
 
     def test_rounded_to_few_counts(self):
         sigma, offset = 1.3, 20.3
-        (counted,) = drawn(readout(dark_simulation(SQUARE), photon_noise=False, readout_noise=sigma, adc_offset=offset), [4], 0)
+        (counted,) = drawn(
+            readout(dark_simulation(SQUARE), photon_noise=False, readout_noise=sigma, adc_offset=offset), [4], 0
+        )
         begin = np.arange(16, 26)
         probability = np.diff(special.ndtr(np.concatenate([[-np.inf], (begin - 0.5 - offset) / sigma, [np.inf]])))
         assert chi_square(numbers_in_bins(counted, begin), probability) > UNLIKELY
@@ -255,7 +281,12 @@ class TestIndependence:
             readout(simulation, photon_noise=False, calibration_noise=0.1, calibration_seed=seed).start(1, 1).panels()
         )
         noise = deviates(deviates_readout(SQUARE), seed, image)
-        for one, other in ((photons, calibration), (photons, noise), (calibration, noise), (calibration**2.0, noise**2)):
+        for one, other in (
+            (photons, calibration),
+            (photons, noise),
+            (calibration, noise),
+            (calibration**2.0, noise**2),
+        ):
             check_uncorrelated(one, other)
 
 
@@ -284,7 +315,10 @@ class TestKnownAnswers:
 
     def by_panel(self, seed: int = SEED, image: int = IMAGE, means=None, **options):
         """Counts of the panels, each in a row, with the panel's number."""
-        panels = [np.full(shape, 0.0) if means is None else means[: shape[0] * shape[1]].reshape(shape) for shape in self.SHAPES]
+        panels = [
+            np.full(shape, 0.0) if means is None else means[: shape[0] * shape[1]].reshape(shape)
+            for shape in self.SHAPES
+        ]
         return enumerate(panel.ravel() for panel in counts(panels, seed, image, **options))
 
     def test_philox(self):
@@ -342,7 +376,9 @@ class TestKnownAnswers:
     def test_just_enough_photons_for_transformed_rejection(self):
         # Here the terms of Stirling's series count most, and so many numbers show errors of some 1e-6 in probability.
         means = np.linspace(128, 200, 10**6)
-        np.testing.assert_array_equal(counts(means.reshape(SQUARE), 5, 1).ravel(), transformed_rejection(means, 0, 1, 5))
+        np.testing.assert_array_equal(
+            counts(means.reshape(SQUARE), 5, 1).ravel(), transformed_rejection(means, 0, 1, 5)
+        )
 
     @pytest.mark.parametrize("seed, image", [(SEED, IMAGE), (0, 0), (2**64 - 1, 2**32 - 1)])
     def test_readout_noise(self, seed, image):

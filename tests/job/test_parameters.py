@@ -81,7 +81,10 @@ WRONG_ARGUMENTS = {
     "no_domain": ("crystal.mosaic_domains=0", "crystal.mosaic_domains=0: expected a whole number"),
     "impossible_cell": ("crystal.unit_cell=34,35,44,90,90,200", "=34,35,44,90,90,200: expected a unit cell"),
     "tiny_cell": ("crystal.unit_cell=3,4,5,90,90,90", "expected a cell with room for the 975 atoms"),
-    "wrong_cell_for_group": ("crystal.space_group=P61", "crystal.space_group=P 61: expected a group whose symmetry the cell of"),
+    "wrong_cell_for_group": (
+        "crystal.space_group=P61",
+        "crystal.space_group=P 61: expected a group whose symmetry the cell of",
+    ),
     "no_such_group": ("crystal.space_group=P9", "crystal.space_group=P9: expected the symbol"),
     "missing_pdb": ("crystal.pdb.file=missing.pdb", "crystal.pdb.file=missing.pdb: there is no such file"),
     "negative_water": ("background.water_mm=-1", "background.water_mm=-1.0: expected 0 mm or more"),

@@ -62,7 +62,9 @@ nanobragg_kokkos.simtbx.enable()
     message = finished.stderr.splitlines()[-1]
     assert message.startswith("ImportError: simtbx's own simtbx_kokkos_ext is in this process already")
     # One that was not imported yet is not used.
-    finished = run_python(program.replace("import simtbx_kokkos_ext\n", "") + "import simtbx_kokkos_ext as e; e.gpu_detector")
+    finished = run_python(
+        program.replace("import simtbx_kokkos_ext\n", "") + "import simtbx_kokkos_ext as e; e.gpu_detector"
+    )
     assert finished.returncode == 0, finished.stderr
 
 

@@ -643,7 +643,9 @@ CALLS = {
     "gpu_amplitudes": lambda e, a, d: e.add_energy_channel_from_gpu_amplitudes(0, d, d),
     "gpu_detector must be": lambda e, a, d: e.add_energy_channel_from_gpu_amplitudes(0, a, a),
     "pixel_active_mask_bools": lambda e, a, d: e.add_energy_channel_mask_allpanel(0, a, d, flex.bool(5, True)),
-    "pixel_active_list_ints must hold": lambda e, a, d: e.add_energy_channel_mask_allpanel(0, a, d, flex.size_t([10**7])),
+    "pixel_active_list_ints must hold": lambda e, a, d: e.add_energy_channel_mask_allpanel(
+        0, a, d, flex.size_t([10**7])
+    ),
     "pixel_active_list_ints must be": lambda e, a, d: e.add_energy_channel_mask_allpanel(0, a, d, [0.5]),
     "either": lambda e, a, d: e.add_energy_channel_mask_allpanel(0, a, d),
     "ichannels must have": lambda e, a, d: e.add_energy_multichannel_mask_allpanel([0, 1], a, d, [1], [1.0]),

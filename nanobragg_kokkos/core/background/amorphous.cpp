@@ -6,13 +6,13 @@
 #include <stdexcept>
 #include <type_traits>
 
-#include <nanobragg_kokkos/core/runtime/arithmetic.h>
+#include <nanobragg_kokkos/core/background/intensity_curves.h>
 #include <nanobragg_kokkos/core/math/constants.h>
 #include <nanobragg_kokkos/core/models/detector_on_device.h>
 #include <nanobragg_kokkos/core/models/image_on_device.h>
-#include <nanobragg_kokkos/core/background/intensity_curves.h>
 #include <nanobragg_kokkos/core/models/sources_on_device.h>
 #include <nanobragg_kokkos/core/models/tile.h>
+#include <nanobragg_kokkos/core/runtime/arithmetic.h>
 
 namespace nanobragg {
 
@@ -40,7 +40,7 @@ struct Amorphous::OnDevice : Resident {
 
  private:
   std::mutex mutex_;
-  DeviceArray<double> wavenumber_;     // tells sources apart: while it is kept, no others have theirs in the same place
+  DeviceArray<double> wavenumber_;  // tells sources apart: while it is kept, no others have theirs in the same place
   bool summed_ = false;
   IntensityCurves curves_;
 };
@@ -63,19 +63,23 @@ struct AddBackground {
   PixelTable rays;
   SourceTable sources;
   IntensityCurves curves;
-  bool summed;                   // see Amorphous::OnDevice
+  bool summed;  // see Amorphous::OnDevice
   double scale;
-  double sub_pixel = 1.0 / rays.oversample;      // side of a sub-pixel, in pixels
+  double sub_pixel = 1.0 / rays.oversample;  // side of a sub-pixel, in pixels
 
   static constexpr std::int64_t block = 1024;
   static constexpr int rows_of_thread = 4, threads_of_tile = tile_side * tile_side / rows_of_thread;
 
   std::int64_t n_iterations() const {
-    return host_is_device ? (std::int64_t(image.extent(0)) + block - 1) / block : std::int64_t(rays.n_tiles) * threads_of_tile;
+    return host_is_device ? (std::int64_t(image.extent(0)) + block - 1) / block
+                          : std::int64_t(rays.n_tiles) * threads_of_tile;
   }
 
   KOKKOS_FUNCTION void operator()(const std::int64_t i) const {
-    if constexpr (host_is_device) add_block(i); else add_in_tile(int(i / threads_of_tile), int(i % threads_of_tile));
+    if constexpr (host_is_device)
+      add_block(i);
+    else
+      add_in_tile(int(i / threads_of_tile), int(i % threads_of_tile));
   }
 
   KOKKOS_FUNCTION void add_block(std::int64_t i) const {
@@ -96,7 +100,8 @@ struct AddBackground {
     const Tile tile(rays, number);
     const int fast = thread % tile_side;
     if (fast >= tile.n_fast) return;
-    for (int slow = thread / tile_side; slow < Kokkos::min(int(tile_side), tile.n_slow); slow += tile_side / rows_of_thread)
+    for (int slow = thread / tile_side; slow < Kokkos::min(int(tile_side), tile.n_slow);
+         slow += tile_side / rows_of_thread)
       add<1>(tile.panel, tile.fast + fast, tile.slow + slow, 1);
   }
 
@@ -130,12 +135,15 @@ struct AddBackground {
                                             double (&sum)[lanes]) const {
     Rays<lanes> ray;
     // The same loop for each kind of sensor: only with that settled outside do compilers make vector code of it.
-    if (lanes == 1 || rays.point_pixel) trace(panel, fast, offset, slow, layer, ray);
-    else if (panel.absorption > 0) trace(panel, fast, offset, slow, layer, ray);
-    else trace(panel, fast, offset, slow, layer, ray);
+    if (lanes == 1 || rays.point_pixel)
+      trace(panel, fast, offset, slow, layer, ray);
+    else if (panel.absorption > 0)
+      trace(panel, fast, offset, slow, layer, ray);
+    else
+      trace(panel, fast, offset, slow, layer, ray);
     for (int d = 0; d < int(sources.directions.extent(0)); ++d) {
       const Direction direction = sources.directions(d);
-      double half[lanes], intensity[lanes] = {};                    // half: sin(theta)
+      double half[lanes], intensity[lanes] = {};  // half: sin(theta)
       for (int k = 0; k < lanes; ++k) half[k] = 0.5 * norm(ray.direction(k) - direction.incident);
       if (summed) {
         add_curve(d, half, 1, 1, intensity);
@@ -171,9 +179,11 @@ struct AddBackground {
 
 template <bool one_ray>
 void run(const AddBackground<one_ray>& kernel) {
-  Kokkos::parallel_for("nanobragg::background",
-                       at_once(Kokkos::RangePolicy<ExecutionSpace, Kokkos::Schedule<Kokkos::Dynamic>, Kokkos::IndexType<std::int64_t>>(
-                           0, kernel.n_iterations())), kernel);
+  Kokkos::parallel_for(
+      "nanobragg::background",
+      at_once(Kokkos::RangePolicy<ExecutionSpace, Kokkos::Schedule<Kokkos::Dynamic>, Kokkos::IndexType<std::int64_t>>(
+          0, kernel.n_iterations())),
+      kernel);
 }
 
 double number_of_rays(const Detector& detector) {
@@ -183,8 +193,8 @@ double number_of_rays(const Detector& detector) {
   return rays * detector.sampling().oversample * detector.sampling().oversample;
 }
 
-// Whether to sum the sources of each direction into a curve: if its pieces have fewer terms than all rays, and take no more
-// than 64 MiB.  That depends on the models alone, not on what is there already.
+// Whether to sum the sources of each direction into a curve: if its pieces have fewer terms than all rays, and take no
+// more than 64 MiB.  That depends on the models alone, not on what is there already.
 bool worth_a_sum(double rays, const Sources& sources, const AmplitudeCurve& amplitude) {
   const double pieces = double(sources.size()) * double(amplitude.pieces.size());
   return sources.size() > sources.n_directions() && pieces <= std::min(rays, double(1 << 20));
@@ -200,13 +210,15 @@ Amorphous::Amorphous(const std::vector<std::pair<double, double>>& table, double
     if (!std::isfinite(table[i].first) || !std::isfinite(table[i].second))
       throw std::invalid_argument("the table of a background must be finite");
     if (i > 0 && !(table[i].first - table[i - 1].first > 1e-9 * (table.back().first - table.front().first)))
-      throw std::invalid_argument("the table of a background must ascend in sin(theta)/lambda, by 1e-9 of its range or more");
+      throw std::invalid_argument(
+          "the table of a background must ascend in sin(theta)/lambda, by 1e-9 of its range or more");
   }
   on_device_ = std::make_shared<OnDevice>();
   on_device_->amplitude = AmplitudeCurve(table);
   for (const AmplitudePiece& piece : on_device_->amplitude.pieces)
     for (double c : piece.coefficient)
-      if (!std::isfinite(c)) throw std::invalid_argument("the points of a background's table are too close to each other, or too large");
+      if (!std::isfinite(c))
+        throw std::invalid_argument("the points of a background's table are too close to each other, or too large");
 }
 
 void add_background(Image& image, const Detector& detector, const Sources& sources, const Amorphous& amorphous) {

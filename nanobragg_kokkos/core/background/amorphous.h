@@ -1,7 +1,7 @@
 // Diffuse scattering of a sample without long-range order: water, air, oil, plastic.
 //
-// Its structure factor is given as a table over s = sin(theta) / lambda and interpolated by the cubic polynomial through
-// the two points on either side; towards the ends of the table, where points are missing, the order falls.
+// Its structure factor is given as a table over s = sin(theta) / lambda and interpolated by the cubic polynomial
+// through the two points on either side; towards the ends of the table, where points are missing, the order falls.
 #ifndef NANOBRAGG_KOKKOS_CORE_BACKGROUND_AMORPHOUS_H
 #define NANOBRAGG_KOKKOS_CORE_BACKGROUND_AMORPHOUS_H
 
@@ -17,9 +17,9 @@ namespace nanobragg {
 
 class Amorphous {
  public:
-  // table: (s in 1/m, ascending; amplitude in electrons of one molecule); a negative amplitude counts as a negative intensity.
-  // molecules: number of molecules in the beam.
-  // Throws std::invalid_argument for an empty or unordered table, values that are not finite, a negative number.
+  // table: (s in 1/m, ascending; amplitude in electrons of one molecule); a negative amplitude counts as a negative
+  // intensity. molecules: number of molecules in the beam. Throws std::invalid_argument for an empty or unordered
+  // table, values that are not finite, a negative number.
   Amorphous(const std::vector<std::pair<double, double>>& table, double molecules);
 
   double molecules() const { return molecules_; }
@@ -35,11 +35,11 @@ class Amorphous {
 
 // Adds r_e^2 × fluence × molecules × Σ weight × solid angle × absorbed fraction × polarization × F(s)^2 to each pixel.
 //
-// The sum over the wavelengths of a direction is tabulated as a function of sin(theta) alone (intensity_curves.h), so that
-// the work of a pixel does not depend on their number; the sample keeps the table until it is asked for other sources.
-// Nothing is approximated: a pixel is as exact as the sum taken term by term, some 1e-15 of the brightest unless the table is
-// so steep that the rounding of theta matters.
-// Throws std::invalid_argument if the image does not have the detector's pixels.
+// The sum over the wavelengths of a direction is tabulated as a function of sin(theta) alone (intensity_curves.h), so
+// that the work of a pixel does not depend on their number; the sample keeps the table until it is asked for other
+// sources. Nothing is approximated: a pixel is as exact as the sum taken term by term, some 1e-15 of the brightest
+// unless the table is so steep that the rounding of theta matters. Throws std::invalid_argument if the image does not
+// have the detector's pixels.
 void add_background(Image& image, const Detector& detector, const Sources& sources, const Amorphous& amorphous);
 
 }  // namespace nanobragg

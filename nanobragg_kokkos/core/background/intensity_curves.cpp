@@ -17,7 +17,7 @@ AmplitudePiece piece_through(const std::vector<Point>& table, int first, int las
   for (int order = 1; order < n; ++order)
     for (int i = n - 1; i >= order; --i) difference[i] = (difference[i] - difference[i - 1]) / (x[i] - x[i - order]);
   AmplitudePiece p{start, {0, 0, 0, 0}};
-  for (int i = n - 1; i >= 0; --i) {                     // p = p * (s - x[i]) + difference[i]
+  for (int i = n - 1; i >= 0; --i) {  // p = p * (s - x[i]) + difference[i]
     for (int k = 3; k > 0; --k) p.coefficient[k] = p.coefficient[k - 1] - x[i] * p.coefficient[k];
     p.coefficient[0] = difference[i] - x[i] * p.coefficient[0];
   }
@@ -26,8 +26,8 @@ AmplitudePiece piece_through(const std::vector<Point>& table, int first, int las
 
 // Where a polynomial changes its sign between two values of s, ascending.
 std::vector<double> sign_changes(const AmplitudePiece& p, double from, double to) {
-  std::vector<double> stops{from, to};                   // between which it rises or falls
-  const double a = 3 * p.coefficient[3], b = p.coefficient[2], c = p.coefficient[1];   // derivative: a t^2 + 2 b t + c
+  std::vector<double> stops{from, to};                                                // between which it rises or falls
+  const double a = 3 * p.coefficient[3], b = p.coefficient[2], c = p.coefficient[1];  // derivative: a t^2 + 2 b t + c
   const double root = std::sqrt(std::max(b * b - a * c, 0.0)), q = -(b + std::copysign(root, b));
   for (double s : {p.start + q / a, p.start + c / q})
     if (s > from && s < to) stops.push_back(s);
@@ -51,18 +51,22 @@ struct Group {
 
 struct FillPieces {
   Kokkos::View<IntensityPiece*, DeviceSpace> pieces;
-  DeviceArray<int> first_pieces;       // of the groups
+  DeviceArray<int> first_pieces;  // of the groups
   DeviceArray<Group> groups;
   DeviceArray<double> wavenumber, weight;
   DeviceArray<double> knots;
   DeviceArray<AmplitudePiece> amplitude;
 
-  // F, as a polynomial in v = x (q - middle), is f0 + f1 v + f2 v^2 + f3 v^3; its square times weight and sign is added up.
+  // F, as a polynomial in v = x (q - middle), is f0 + f1 v + f2 v^2 + f3 v^3; its square times weight and sign is added
+  // up.
   KOKKOS_FUNCTION void operator()(const int i) const {
     int low = 0, high = int(first_pieces.extent(0));
     while (high - low > 1) {
       const int halfway = (low + high) / 2;
-      if (first_pieces(halfway) <= i) low = halfway; else high = halfway;
+      if (first_pieces(halfway) <= i)
+        low = halfway;
+      else
+        high = halfway;
     }
     const double middle = pieces(i).middle;
     double sum[7] = {0, 0, 0, 0, 0, 0, 0};
@@ -73,7 +77,8 @@ struct FillPieces {
       const AmplitudePiece& p = amplitude(piece);
       const double t = s - p.start;
       const double f0 = p(s);
-      const double f1 = x * Kokkos::fma(Kokkos::fma(3 * p.coefficient[3], t, 2 * p.coefficient[2]), t, p.coefficient[1]);
+      const double f1 =
+          x * Kokkos::fma(Kokkos::fma(3 * p.coefficient[3], t, 2 * p.coefficient[2]), t, p.coefficient[1]);
       const double f2 = x * x * Kokkos::fma(3 * p.coefficient[3], t, p.coefficient[2]);
       const double f3 = x * x * x * p.coefficient[3];
       const double w = p.sign * weight(source);
@@ -90,8 +95,9 @@ struct FillPieces {
 };
 
 // host_wavenumber: a copy of wavenumber.
-IntensityCurves tabulate(const AmplitudeCurve& amplitude, const std::vector<Group>& groups, const std::vector<double>& host_wavenumber,
-                         const DeviceArray<double>& wavenumber, const DeviceArray<double>& weight, double limit) {
+IntensityCurves tabulate(const AmplitudeCurve& amplitude, const std::vector<Group>& groups,
+                         const std::vector<double>& host_wavenumber, const DeviceArray<double>& wavenumber,
+                         const DeviceArray<double>& weight, double limit) {
   constexpr double infinity = std::numeric_limits<double>::infinity();
   std::vector<double> ends;
   std::vector<IntensityPiece> pieces;
@@ -123,7 +129,8 @@ IntensityCurves tabulate(const AmplitudeCurve& amplitude, const std::vector<Grou
   for (std::size_t g = 0; g < groups.size(); ++g) {
     int piece = first_pieces[g];
     for (int cell = 0; cell <= curves.n_cells; ++cell) {
-      while (ends[piece] < infinity && std::min(int(ends[piece] * curves.cells_per_unit), curves.n_cells - 1) < cell) ++piece;
+      while (ends[piece] < infinity && std::min(int(ends[piece] * curves.cells_per_unit), curves.n_cells - 1) < cell)
+        ++piece;
       first.push_back(piece);
     }
   }
@@ -131,8 +138,11 @@ IntensityCurves tabulate(const AmplitudeCurve& amplitude, const std::vector<Grou
   curves.first = to_device("nanobragg::background::first", first);
 
   Kokkos::View<IntensityPiece*, DeviceSpace> filled("nanobragg::background::pieces", pieces.size());
-  Kokkos::deep_copy(ExecutionSpace(), filled, Kokkos::View<const IntensityPiece*, Kokkos::HostSpace, Kokkos::MemoryUnmanaged>(pieces.data(), pieces.size()));
-  Kokkos::parallel_for("nanobragg::background::tabulate", Kokkos::RangePolicy<ExecutionSpace, Kokkos::IndexType<int>>(0, int(pieces.size())),
+  Kokkos::deep_copy(
+      ExecutionSpace(), filled,
+      Kokkos::View<const IntensityPiece*, Kokkos::HostSpace, Kokkos::MemoryUnmanaged>(pieces.data(), pieces.size()));
+  Kokkos::parallel_for("nanobragg::background::tabulate",
+                       Kokkos::RangePolicy<ExecutionSpace, Kokkos::IndexType<int>>(0, int(pieces.size())),
                        FillPieces{filled, to_device("nanobragg::background::first_pieces", first_pieces),
                                   to_device("nanobragg::background::groups", groups), wavenumber, weight,
                                   to_device("nanobragg::background::knots", amplitude.knots),
@@ -146,7 +156,8 @@ template <class T>
 std::vector<T> to_host(const DeviceArray<T>& device) {
   std::vector<T> values(device.extent(0));
   const ExecutionSpace space;
-  Kokkos::deep_copy(space, Kokkos::View<T*, Kokkos::HostSpace, Kokkos::MemoryUnmanaged>(values.data(), values.size()), device);
+  Kokkos::deep_copy(space, Kokkos::View<T*, Kokkos::HostSpace, Kokkos::MemoryUnmanaged>(values.data(), values.size()),
+                    device);
   space.fence("nanobragg::background::to_host");
   return values;
 }

@@ -1,21 +1,22 @@
-// vectorizable_exp: exp(x) for -708 <= x <= 0 without branches or calls, so that a compiler can compute several at a time.
+// vectorizable_exp: exp(x) for -708 <= x <= 0 without branches or calls, so that a compiler can compute several at a
+// time.
 //
 // x = n ln 2 + r with |r| <= ln 2 / 2, exp(r) by its series to r^13 / 13!, which leaves less than 1e-17.  Below
 // -708 the result means nothing.
 #ifndef NANOBRAGG_KOKKOS_CORE_MATH_EXPONENTIAL_H
 #define NANOBRAGG_KOKKOS_CORE_MATH_EXPONENTIAL_H
 
+#include <Kokkos_Core.hpp>
+
 #include <cmath>
 #include <cstdint>
 #include <cstring>
-
-#include <Kokkos_Core.hpp>
 
 namespace nanobragg {
 
 // memcpy without std::, which is for the host alone under HIP.
 KOKKOS_FORCEINLINE_FUNCTION double vectorizable_exp(double x) {
-  const double round = 6755399441055744.0;                 // 1.5 * 2^52: adding it leaves the integer in the last bits
+  const double round = 6755399441055744.0;  // 1.5 * 2^52: adding it leaves the integer in the last bits
   const double shifted = std::fma(x, 1.4426950408889634074, round), n = shifted - round;
   const double r = std::fma(n, -1.90821492927058770002e-10, std::fma(n, -0.693147180369123816490, x));
   double p = 1.0 / 6227020800;
@@ -34,16 +35,16 @@ KOKKOS_FORCEINLINE_FUNCTION double vectorizable_exp(double x) {
   p = std::fma(p, r, 1.0);
   std::uint64_t bits;
   memcpy(&bits, &shifted, sizeof bits);
-  bits = (bits + 1023) << 52;                              // 2^n
+  bits = (bits + 1023) << 52;  // 2^n
   double power;
   memcpy(&power, &bits, sizeof power);
   return p * power;
 }
 
-// exp(x) for -700 <= x <= 0 on GPUs, which would spend much of their time on fetching the coefficients of a long series:
-// x = (n / 32) ln 2 + r with |r| <= ln 2 / 64, 2^(n mod 32 / 32) from a table, exp(r) by its series to r^5 / 5!.  That
-// leaves less than 3e-15, and the rounding of n ln 2 less than 1.2e-16 |x|.
-constexpr int powers_in_table = 32;                        // 2^(i / 32)
+// exp(x) for -700 <= x <= 0 on GPUs, which would spend much of their time on fetching the coefficients of a long
+// series: x = (n / 32) ln 2 + r with |r| <= ln 2 / 64, 2^(n mod 32 / 32) from a table, exp(r) by its series to r^5 /
+// 5!.  That leaves less than 3e-15, and the rounding of n ln 2 less than 1.2e-16 |x|.
+constexpr int powers_in_table = 32;  // 2^(i / 32)
 
 KOKKOS_INLINE_FUNCTION double exp_by_table(double x, const double* powers) {
   const double round = 6755399441055744.0, shifted = std::fma(x, 46.166241308446828384, round);
@@ -65,7 +66,9 @@ KOKKOS_INLINE_FUNCTION double exp_by_table(double x, const double* powers) {
 }
 
 // exp(x) for all x <= 0; 0 below -708.
-KOKKOS_FORCEINLINE_FUNCTION double bounded_exp(double x) { return x < -708 ? 0 : vectorizable_exp(x < -708 ? -708 : x); }
+KOKKOS_FORCEINLINE_FUNCTION double bounded_exp(double x) {
+  return x < -708 ? 0 : vectorizable_exp(x < -708 ? -708 : x);
+}
 
 }  // namespace nanobragg
 #endif

@@ -1,7 +1,8 @@
 // Fourier transforms of lines of complex numbers, several lines at a time, in the scratch memory of a team.
 //
-// Lengths are powers of two.  The forward transform is decimated in frequency, the backward one in time, both by eights as far
-// as they go and the rest by fours: frequencies stay in the order that they come out in, which the way back undoes.
+// Lengths are powers of two.  The forward transform is decimated in frequency, the backward one in time, both by eights
+// as far as they go and the rest by fours: frequencies stay in the order that they come out in, which the way back
+// undoes.
 #ifndef NANOBRAGG_KOKKOS_CORE_MATH_FOURIER_H
 #define NANOBRAGG_KOKKOS_CORE_MATH_FOURIER_H
 
@@ -15,10 +16,10 @@ struct Complex {
 
 // A bundle: for each point of a line the real parts of all lines, then the imaginary parts.
 struct FourierBundle {
-  int length;                          // of a line
-  int by_eights;                       // the part of it, a power of 8, that steps by eights transform
+  int length;     // of a line
+  int by_eights;  // the part of it, a power of 8, that steps by eights transform
   int lane_bits_on_gpu;
-  DeviceArray<Complex> turns;          // exp(-2 pi i k / length)
+  DeviceArray<Complex> turns;  // exp(-2 pi i k / length)
 
   explicit FourierBundle(int length);  // a power of two, at least 32
 
@@ -26,8 +27,8 @@ struct FourierBundle {
   static constexpr int lane_bits_on_host = 5, most_on_gpu = 2048, most_lane_bits_on_gpu = 3;
   KOKKOS_FORCEINLINE_FUNCTION int lanes() const { return 1 << (host_is_device ? lane_bits_on_host : lane_bits_on_gpu); }
 
-  // Where in a bundle a point's numbers are.  There are gaps, so that points in a distance of a power of two do not share a bank
-  // of memory or a set of a cache.
+  // Where in a bundle a point's numbers are.  There are gaps, so that points in a distance of a power of two do not
+  // share a bank of memory or a set of a cache.
   KOKKOS_FORCEINLINE_FUNCTION int at(int point) const { return (point + point / 8) * 2 * lanes(); }
 
   KOKKOS_FORCEINLINE_FUNCTION int bytes() const { return at(length) * int(sizeof(double)); }
@@ -45,12 +46,13 @@ struct FourierBundle {
   KOKKOS_FORCEINLINE_FUNCTION void for_each_point(const Team& team, int begin, int end, const What& what) const {
     Kokkos::parallel_for(Kokkos::TeamThreadRange(team, begin, end), what);
   }
-  // Where the points of a line lie side by side elsewhere: calls what(there, here) for every `stretch` points, of which begin and
-  // end are multiples; there = place(point, lane) is for the first of them and so is here, the next are 1 and 2 lanes() doubles on.
+  // Where the points of a line lie side by side elsewhere: calls what(there, here) for every `stretch` points, of which
+  // begin and end are multiples; there = place(point, lane) is for the first of them and so is here, the next are 1 and
+  // 2 lanes() doubles on.
   static constexpr int stretch = host_is_device ? 8 : 1;
   template <class Team, class Place, class What>
-  KOKKOS_FORCEINLINE_FUNCTION void for_each_stretch(const Team& team, int begin, int end, double* bundle, const Place& place,
-                                                    const What& what) const;
+  KOKKOS_FORCEINLINE_FUNCTION void for_each_stretch(const Team& team, int begin, int end, double* bundle,
+                                                    const Place& place, const What& what) const;
 
   template <class Team>
   KOKKOS_FUNCTION void forward(const Team& team, double* bundle) const {
@@ -116,17 +118,18 @@ KOKKOS_FORCEINLINE_FUNCTION void FourierBundle::for_each_stretch(const Team& tea
                                                                  const Place& place, const What& what) const {
   Kokkos::parallel_for(Kokkos::TeamThreadRange(team, begin / stretch, end / stretch), [&](int i) {
     double* const here = bundle + at(i * stretch);
-    Kokkos::parallel_for(Kokkos::ThreadVectorRange(team, lanes()), [&](int lane) { what(place(i * stretch, lane), here + lane); });
+    Kokkos::parallel_for(Kokkos::ThreadVectorRange(team, lanes()),
+                         [&](int lane) { what(place(i * stretch, lane), here + lane); });
   });
 }
 
-// One step of all transforms of `part` points in the lines: `radix` points each, a radix-th of the part apart.  Backward is
-// forward with real and imaginary parts exchanged.
+// One step of all transforms of `part` points in the lines: `radix` points each, a radix-th of the part apart. Backward
+// is forward with real and imaginary parts exchanged.
 template <int radix, bool forward, class Team>
 KOKKOS_FORCEINLINE_FUNCTION void FourierBundle::pass(const Team& team, int part, double* bundle) const {
   const int apart = part / radix, parts = length / part;
   const int re = forward ? 0 : lanes(), im = forward ? lanes() : 0;
-  const int step = apart == 1 ? 2 * lanes() : at(apart);          // from one point to the next: apart is 1 or a multiple of 8
+  const int step = apart == 1 ? 2 * lanes() : at(apart);  // from one point to the next: apart is 1 or a multiple of 8
   Kokkos::parallel_for(Kokkos::TeamThreadRange(team, length / radix), [&](int i) {
     const int within = i & (apart - 1), turn = within * parts;
     double* const first = bundle + at((i - within) * radix + within);

@@ -1,15 +1,16 @@
-// vectorizable_log: the natural logarithm of a positive normal number without branches or calls, the same bits on every device.
+// vectorizable_log: the natural logarithm of a positive normal number without branches or calls, the same bits on every
+// device.
 //
-// x = 2^n m with sqrt(1/2) <= m < sqrt(2) and s = (m - 1)/(m + 1): log x = n ln 2 + 2 atanh(s), by the series of atanh to
-// s^21 / 21, which leaves less than 1e-17 of it.  What is left is rounding, 2e-16 of the result.
+// x = 2^n m with sqrt(1/2) <= m < sqrt(2) and s = (m - 1)/(m + 1): log x = n ln 2 + 2 atanh(s), by the series of atanh
+// to s^21 / 21, which leaves less than 1e-17 of it.  What is left is rounding, 2e-16 of the result.
 #ifndef NANOBRAGG_KOKKOS_CORE_MATH_LOGARITHM_H
 #define NANOBRAGG_KOKKOS_CORE_MATH_LOGARITHM_H
+
+#include <Kokkos_Core.hpp>
 
 #include <cmath>
 #include <cstdint>
 #include <cstring>
-
-#include <Kokkos_Core.hpp>
 
 namespace nanobragg {
 

@@ -15,7 +15,7 @@ struct NormalPair {
 
 KOKKOS_FORCEINLINE_FUNCTION NormalPair normal_pair(const RandomBits& bits) {
   const double radius = std::sqrt(-2.0 * vectorizable_log(uniform(bits.low())));
-  const double turn = std::fma(uniform(bits.high()), 2.0, -1.0), size = std::fabs(turn);     // half turns, -1 to 1
+  const double turn = std::fma(uniform(bits.high()), 2.0, -1.0), size = std::fabs(turn);  // half turns, -1 to 1
   const double folded = size > 0.5 ? 1.0 - size : size;
   return {radius * sine_of_half_turns(0.5 - size), radius * std::copysign(sine_of_half_turns(folded), turn)};
 }

@@ -1,6 +1,6 @@
 // Philox4x32-10: 128 random bits from a key and a counter (Salmon, Moraes, Dror & Shaw, SC11 (2011), "Parallel random
-// numbers: as easy as 1, 2, 3").  There is no state: whoever knows seed, image, panel and pixel has the pixel's numbers, in
-// any order, on any device.
+// numbers: as easy as 1, 2, 3").  There is no state: whoever knows seed, image, panel and pixel has the pixel's
+// numbers, in any order, on any device.
 #ifndef NANOBRAGG_KOKKOS_CORE_MATH_PHILOX_H
 #define NANOBRAGG_KOKKOS_CORE_MATH_PHILOX_H
 
@@ -18,11 +18,13 @@ struct RandomBits {
 
 NANOBRAGG_FUNCTION void philox_round(RandomBits& c, std::uint32_t key0, std::uint32_t key1) {
   const std::uint64_t a = std::uint64_t(0xD2511F53u) * c.word[0], b = std::uint64_t(0xCD9E8D57u) * c.word[2];
-  c = {{std::uint32_t(b >> 32) ^ c.word[1] ^ key0, std::uint32_t(b), std::uint32_t(a >> 32) ^ c.word[3] ^ key1, std::uint32_t(a)}};
+  c = {{std::uint32_t(b >> 32) ^ c.word[1] ^ key0, std::uint32_t(b), std::uint32_t(a >> 32) ^ c.word[3] ^ key1,
+        std::uint32_t(a)}};
 }
 
 NANOBRAGG_FUNCTION RandomBits philox(RandomBits counter, std::uint64_t key) {
-  const std::uint32_t low = std::uint32_t(key), high = std::uint32_t(key >> 32), step0 = 0x9E3779B9u, step1 = 0xBB67AE85u;
+  const std::uint32_t low = std::uint32_t(key), high = std::uint32_t(key >> 32), step0 = 0x9E3779B9u,
+                      step1 = 0xBB67AE85u;
   // Written out, since compilers make vector code of a loop over pixels only if there is no loop inside.
   philox_round(counter, low, high);
   philox_round(counter, low + step0, high + step1);

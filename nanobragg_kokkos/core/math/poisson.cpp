@@ -7,8 +7,8 @@
 namespace nanobragg {
 namespace {
 
-// Walker's table for one mean: numbers of events that are too likely for their cell take the rest of those that are not likely
-// enough for theirs.
+// Walker's table for one mean: numbers of events that are too likely for their cell take the rest of those that are not
+// likely enough for theirs.
 void tabulate(int mean, std::uint64_t* cells) {
   constexpr int n = PoissonTable::cells_of_mean;
   // By their ratios, the largest first: no power or factorial overflows.
@@ -17,7 +17,7 @@ void tabulate(int mean, std::uint64_t* cells) {
   for (int k = mean; k > 0; --k) sum += probability[k - 1] = probability[k] * k / mean;
   for (int k = mean + 1; k < n; ++k) sum += probability[k] = probability[k - 1] * mean / k;
   std::vector<int> small, large;
-  std::vector<long double> amount(n);                   // in cells
+  std::vector<long double> amount(n);  // in cells
   for (int k = 0; k < n; ++k) {
     amount[k] = probability[k] / sum * n;
     (amount[k] < 1 ? small : large).push_back(k);
@@ -40,7 +40,8 @@ void tabulate(int mean, std::uint64_t* cells) {
 
 PoissonTable poisson_table() {
   std::vector<std::uint64_t> cells(std::size_t(PoissonTable::means) * PoissonTable::cells_of_mean);
-  for (int mean = 0; mean < PoissonTable::means; ++mean) tabulate(mean, &cells[std::size_t(mean) * PoissonTable::cells_of_mean]);
+  for (int mean = 0; mean < PoissonTable::means; ++mean)
+    tabulate(mean, &cells[std::size_t(mean) * PoissonTable::cells_of_mean]);
   return {to_device("nanobragg::poisson", cells)};
 }
 

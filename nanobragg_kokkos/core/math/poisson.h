@@ -1,23 +1,23 @@
-// Numbers of the Poisson distribution, for any mean.  Probabilities are right to the rounding of doubles: 1e-17 for each number
-// of the table, 4e-16 times the mean for the rest, which is 1 at most.
+// Numbers of the Poisson distribution, for any mean.  Probabilities are right to the rounding of doubles: 1e-17 for
+// each number of the table, 4e-16 times the mean for the rest, which is 1 at most.
 //
-// Below 128: the sum of two draws, of the Poisson distributions of the mean's whole part and of the rest.  The first is one
-// look into a table (Walker's alias method, ACM Trans. Math. Software 3, 253 (1977)), the second counts how many of the
-// probabilities of at least 1, 2, … events a random number lies below.  From 128 on: Hörmann's transformed rejection
-// (PTRS; Insurance: Mathematics and Economics 12, 39 (1993)).
+// Below 128: the sum of two draws, of the Poisson distributions of the mean's whole part and of the rest.  The first is
+// one look into a table (Walker's alias method, ACM Trans. Math. Software 3, 253 (1977)), the second counts how many of
+// the probabilities of at least 1, 2, … events a random number lies below.  From 128 on: Hörmann's transformed
+// rejection (PTRS; Insurance: Mathematics and Economics 12, 39 (1993)).
 //
 // No mathematical library is called: the same bits on every device.
 #ifndef NANOBRAGG_KOKKOS_CORE_MATH_POISSON_H
 #define NANOBRAGG_KOKKOS_CORE_MATH_POISSON_H
 
-#include <nanobragg_kokkos/core/runtime/device_buffers.h>
 #include <nanobragg_kokkos/core/math/logarithm.h>
 #include <nanobragg_kokkos/core/math/philox.h>
+#include <nanobragg_kokkos/core/runtime/device_buffers.h>
 
 namespace nanobragg {
 
-// Cell k of a mean's 256 stands for k events or for another number of them: its lowest 8 bits say which, the 56 above in how
-// many of 2^56 cases it is k.  The probability of more than 255 events is 3e-23 at most.
+// Cell k of a mean's 256 stands for k events or for another number of them: its lowest 8 bits say which, the 56 above
+// in how many of 2^56 cases it is k.  The probability of more than 255 events is 3e-23 at most.
 struct PoissonTable {
   static constexpr int means = 128, cells_of_mean = 256;
 
@@ -52,7 +52,7 @@ KOKKOS_FORCEINLINE_FUNCTION double probability_of_any(double x) {
 // A Poisson number of a mean from 0 to 1, by inversion of the distribution: branch-free as far as it mostly goes.
 struct FewEvents {
   double mean, uniform;
-  double at_least, exactly;      // the probabilities of more than `events`, and of just one more
+  double at_least, exactly;  // the probabilities of more than `events`, and of just one more
   double events = 0;
 
   KOKKOS_FORCEINLINE_FUNCTION FewEvents(double mean_, double uniform_)
@@ -69,7 +69,8 @@ struct FewEvents {
     at_least -= exactly;
     exactly *= mean * factor;
   }
-  // The probability of more than 20 is 2e-20 at most, where what is left of `at_least` is the rounding of other numbers.
+  // The probability of more than 20 is 2e-20 at most, where what is left of `at_least` is the rounding of other
+  // numbers.
   KOKKOS_INLINE_FUNCTION void finish() {
     while (more() && events < 20) next(1.0 / (events + 2.0));
   }
@@ -77,14 +78,15 @@ struct FewEvents {
 
 // A mean above the range of tables, one of attempt 0, 1, …; -1: rejected.
 //
-// As published, the envelope lies up to 0.15 % below the distribution at means of 128 to 2000, next to mean + 1.7 sqrt(mean), and
-// one number of events comes too rarely, by 7e-6 of its probability.  An envelope 0.2 % higher covers every mean.
+// As published, the envelope lies up to 0.15 % below the distribution at means of 128 to 2000, next to mean + 1.7
+// sqrt(mean), and one number of events comes too rarely, by 7e-6 of its probability.  An envelope 0.2 % higher covers
+// every mean.
 KOKKOS_INLINE_FUNCTION double many_events(double mean, const RandomBits& bits) {
   const double b = std::fma(2.53, std::sqrt(mean), 0.931), a = std::fma(0.02483, b, -0.059);
   const double u = uniform(bits.low()) - 0.5, v = 1.002 * uniform(bits.high()), from_edge = 0.5 - std::fabs(u);
   const double n = std::floor(std::fma(2.0 * a / from_edge + b, u, mean + 0.43));
   if (from_edge >= 0.07 && v <= 0.9277 - 3.6224 / (b - 2.0)) return n;
-  if (!(n >= 1.0) || (from_edge < 0.013 && v > from_edge)) return -1.0;      // no event: 3e-56 or less
+  if (!(n >= 1.0) || (from_edge < 0.013 && v > from_edge)) return -1.0;  // no event: 3e-56 or less
   // log of mean^n exp(-mean) / n!, by Stirling's series; n log(mean / n) + n - mean loses no digits next to the peak.
   const double shift = (mean - n) / n;
   const double deviance = std::fabs(shift) < 0.25 ? log_of_1_plus(shift) - shift : vectorizable_log(mean / n) - shift;

@@ -1,13 +1,14 @@
-// sine_of_half_turns: sin(pi x) for |x| <= 1/2 without branches or calls, so that a compiler can compute several at a time.
+// sine_of_half_turns: sin(pi x) for |x| <= 1/2 without branches or calls, so that a compiler can compute several at a
+// time.
 //
-// x times a polynomial in x^2, whose coefficients minimize the largest relative error, 1.5e-16 before rounding: it stays
-// good to the last digits next to 0, and so do quotients of two of them.
+// x times a polynomial in x^2, whose coefficients minimize the largest relative error, 1.5e-16 before rounding: it
+// stays good to the last digits next to 0, and so do quotients of two of them.
 #ifndef NANOBRAGG_KOKKOS_CORE_MATH_SINE_H
 #define NANOBRAGG_KOKKOS_CORE_MATH_SINE_H
 
-#include <cmath>
-
 #include <Kokkos_Core.hpp>
+
+#include <cmath>
 
 namespace nanobragg {
 
@@ -26,7 +27,7 @@ KOKKOS_FORCEINLINE_FUNCTION double sine_of_half_turns(double x) {
 
 // What is left of x when the nearest whole number of half turns is taken away, for |x| < 2^51.
 KOKKOS_FORCEINLINE_FUNCTION double nearest_whole(double x) {
-  const double round = 6755399441055744.0;                 // 1.5 * 2^52: adding it leaves the integer in the last bits
+  const double round = 6755399441055744.0;  // 1.5 * 2^52: adding it leaves the integer in the last bits
   return (x + round) - round;
 }
 

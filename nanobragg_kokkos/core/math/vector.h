@@ -5,11 +5,11 @@
 #include <cmath>
 
 // The public headers of the core do not include Kokkos, so that the extension compiles with any C++ compiler; this
-// stands for KOKKOS_FORCEINLINE_FUNCTION in them.  A compiler that weighs sizes leaves calls in the loops of large files, and
-// a loop with a call does not become vector code.
+// stands for KOKKOS_FORCEINLINE_FUNCTION in them.  A compiler that weighs sizes leaves calls in the loops of large
+// files, and a loop with a call does not become vector code.
 #if defined(__CUDACC__)
 #define NANOBRAGG_FUNCTION __host__ __device__ __forceinline__
-#elif defined(__HIPCC__)                                   // whose __forceinline__ comes with a header
+#elif defined(__HIPCC__)  // whose __forceinline__ comes with a header
 #define NANOBRAGG_FUNCTION __host__ __device__ inline __attribute__((always_inline))
 #elif defined(__GNUC__)
 #define NANOBRAGG_FUNCTION inline __attribute__((always_inline))

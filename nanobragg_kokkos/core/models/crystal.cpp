@@ -17,11 +17,13 @@ Crystal::Crystal(std::vector<Mat3> orientations, std::array<double, 3> cells, Sh
       throw std::invalid_argument("the cell vectors of the crystal span no volume");
   }
   for (double n : cells) {
-    if (!(n >= 1 && std::isfinite(n))) throw std::invalid_argument("the number of cells along each axis must be at least 1");
+    if (!(n >= 1 && std::isfinite(n)))
+      throw std::invalid_argument("the number of cells along each axis must be at least 1");
     if (shape == Shape::square && n != std::floor(n))
       throw std::invalid_argument("the number of cells along each axis must be whole for the shape square");
   }
-  if (!(scale >= 0 && std::isfinite(scale))) throw std::invalid_argument("the scale of the crystal must be finite and not negative");
+  if (!(scale >= 0 && std::isfinite(scale)))
+    throw std::invalid_argument("the scale of the crystal must be finite and not negative");
   cell_ = orientations.front();
   on_device_ = std::make_shared<OnDevice>();
   on_device_->table = to_device("nanobragg::crystal::orientations", orientations);
@@ -42,7 +44,8 @@ std::vector<Mat3> orientations(const Mat3& cell, const std::vector<Mat3>& blocks
                                int steps) {
   if (steps < 1) throw std::invalid_argument("the number of rotation steps must be at least 1");
   const bool turns = start != 0 || (steps > 1 && step != 0);
-  if (!std::isfinite(start) || !std::isfinite(step)) throw std::invalid_argument("the rotation's angles must be finite");
+  if (!std::isfinite(start) || !std::isfinite(step))
+    throw std::invalid_argument("the rotation's angles must be finite");
   if (turns && !(norm(axis) > 0 && std::isfinite(norm(axis))))
     throw std::invalid_argument("the rotation axis must be finite and not zero");
   std::vector<Mat3> result;
@@ -50,7 +53,8 @@ std::vector<Mat3> orientations(const Mat3& cell, const std::vector<Mat3>& blocks
     const double angle = start + k * step;
     for (const Mat3& block : blocks) {
       Mat3 m;
-      for (int i = 0; i < 3; ++i) m.row[i] = block * (angle != 0 ? rotated(cell.row[i], unit(axis), angle) : cell.row[i]);
+      for (int i = 0; i < 3; ++i)
+        m.row[i] = block * (angle != 0 ? rotated(cell.row[i], unit(axis), angle) : cell.row[i]);
       result.push_back(m);
     }
   }

@@ -27,7 +27,7 @@ class Crystal {
   const std::array<double, 3>& cells() const { return cells_; }
   double scale() const { return scale_; }
   std::size_t n_blocks() const { return n_blocks_; }
-  const Mat3& cell() const { return cell_; }       // of the first block
+  const Mat3& cell() const { return cell_; }  // of the first block
 
   struct OnDevice;
   const OnDevice& on_device() const { return *on_device_; }

@@ -21,9 +21,9 @@ struct SingleMat3 {
   SingleVec3 row[3];
 };
 
-struct Crystal::OnDevice : Kept<DeviceArray<Mat3>> {      // the cell vectors of each block
-  Kept<DeviceArray<SingleMat3>> single;                   // the same
-  double largest_extent = 0;                              // of the blocks' sqrt(|N_a a|^2 + |N_b b|^2 + |N_c c|^2), m
+struct Crystal::OnDevice : Kept<DeviceArray<Mat3>> {  // the cell vectors of each block
+  Kept<DeviceArray<SingleMat3>> single;               // the same
+  double largest_extent = 0;                          // of the blocks' sqrt(|N_a a|^2 + |N_b b|^2 + |N_c c|^2), m
 };
 
 }  // namespace nanobragg

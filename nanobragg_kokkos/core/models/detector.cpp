@@ -47,7 +47,7 @@ Ball ball_around(const DevicePanel& p) {
   if (!(norm(sum) > 1e-3)) return everything;
   Ball ball{unit(sum), 0};
   for (const Vec3& d : directions) ball.radius = std::max(ball.radius, norm(d - ball.centre) + 1e-9);
-  return ball.radius < 1.4 ? ball : everything;        // less than a hemisphere, so that "between" has a meaning
+  return ball.radius < 1.4 ? ball : everything;  // less than a hemisphere, so that "between" has a meaning
 }
 
 std::vector<Ball> balls_around_groups(const std::vector<Ball>& balls) {
@@ -55,7 +55,8 @@ std::vector<Ball> balls_around_groups(const std::vector<Ball>& balls) {
   for (std::size_t begin = 0; begin < balls.size(); begin += panels_in_group) {
     const std::size_t end = std::min(balls.size(), begin + panels_in_group);
     Ball group{{0, 0, 0}, 0};
-    for (std::size_t i = begin; i < end; ++i) group.centre = group.centre + (1.0 / double(end - begin)) * balls[i].centre;
+    for (std::size_t i = begin; i < end; ++i)
+      group.centre = group.centre + (1.0 / double(end - begin)) * balls[i].centre;
     for (std::size_t i = begin; i < end; ++i)
       group.radius = std::max(group.radius, norm(balls[i].centre - group.centre) + balls[i].radius);
     groups.push_back(group);
@@ -63,7 +64,8 @@ std::vector<Ball> balls_around_groups(const std::vector<Ball>& balls) {
   return groups;
 }
 
-// Of the sum of the weights of a pixel's rays: that of the panel's point which is nearest to the sample, unless absorbed.
+// Of the sum of the weights of a pixel's rays: that of the panel's point which is nearest to the sample, unless
+// absorbed.
 double largest_weight(const DevicePanel& p, bool point_pixel) {
   if (!(p.close_distance > 0)) return 0;
   const double fast = std::clamp(-dot(p.origin, p.dual_fast), 0.0, double(p.n_fast));

@@ -13,19 +13,19 @@ namespace nanobragg {
 
 // Lengths in metres, laboratory frame with the sample at the origin.
 struct Panel {
-  Vec3 origin;                       // outer corner of pixel (0, 0)
-  Vec3 fast, slow;                   // unit vectors
+  Vec3 origin;      // outer corner of pixel (0, 0)
+  Vec3 fast, slow;  // unit vectors
   double pixel_fast = 0, pixel_slow = 0;
   int n_fast = 0, n_slow = 0;
-  double sensor_thickness = 0;       // 0: a sensor without depth that absorbs every photon
-  double attenuation_length = 0;     // of the sensor; used where sensor_thickness > 0
+  double sensor_thickness = 0;    // 0: a sensor without depth that absorbs every photon
+  double attenuation_length = 0;  // of the sensor; used where sensor_thickness > 0
 };
 
 struct Sampling {
-  int oversample = 1;                // sub-pixels along each axis of a pixel
-  int sensor_layers = 1;             // steps through the depth of a sensor
-  double layer_placement = 0;        // where in its layer a photon is put: 0 the front face, 1 the back
-  bool point_pixel = false;          // 1/r^2 (per square metre) instead of the solid angle of a pixel
+  int oversample = 1;          // sub-pixels along each axis of a pixel
+  int sensor_layers = 1;       // steps through the depth of a sensor
+  double layer_placement = 0;  // where in its layer a photon is put: 0 the front face, 1 the back
+  bool point_pixel = false;    // 1/r^2 (per square metre) instead of the solid angle of a pixel
 };
 
 // Pixels are numbered through all panels, in each panel slow × n_fast + fast.
@@ -48,7 +48,7 @@ class Detector {
  private:
   std::vector<Panel> panels_;
   Sampling sampling_;
-  std::vector<std::size_t> first_pixel_;   // of each panel, then the number of all pixels
+  std::vector<std::size_t> first_pixel_;  // of each panel, then the number of all pixels
   std::shared_ptr<OnDevice> on_device_;
 };
 

@@ -7,9 +7,9 @@
 #include <mutex>
 #include <vector>
 
+#include <nanobragg_kokkos/core/math/exponential.h>
 #include <nanobragg_kokkos/core/models/detector.h>
 #include <nanobragg_kokkos/core/runtime/device_buffers.h>
-#include <nanobragg_kokkos/core/math/exponential.h>
 
 namespace nanobragg {
 
@@ -17,19 +17,19 @@ namespace nanobragg {
 constexpr int tile_side = 16;
 
 struct DevicePanel {
-  Vec3 origin;                  // m
-  Vec3 step_fast, step_slow;    // from one pixel to the next, m
-  Vec3 normal;                  // points away from the sample
-  double close_distance;        // from the sample to the plane of the panel, m
-  double pixel_area;            // m^2
-  Vec3 dual_fast, dual_slow;    // what a vector in the plane is multiplied with to count pixels, 1/m
-  double layer_thickness;       // m
-  double first_depth;           // where the photons of the first layer are put, m
-  double absorption;            // 1/m; 0: everything is absorbed at the surface
+  Vec3 origin;                // m
+  Vec3 step_fast, step_slow;  // from one pixel to the next, m
+  Vec3 normal;                // points away from the sample
+  double close_distance;      // from the sample to the plane of the panel, m
+  double pixel_area;          // m^2
+  Vec3 dual_fast, dual_slow;  // what a vector in the plane is multiplied with to count pixels, 1/m
+  double layer_thickness;     // m
+  double first_depth;         // where the photons of the first layer are put, m
+  double absorption;          // 1/m; 0: everything is absorbed at the surface
   int layers;
   std::int64_t first_pixel;
   int n_fast, n_slow;
-  int first_tile, tiles_fast;   // tiles are numbered through all panels, like pixels
+  int first_tile, tiles_fast;  // tiles are numbered through all panels, like pixels
 };
 
 // Holds the unit vectors of all directions from the sample to a panel, or to several.
@@ -42,26 +42,26 @@ constexpr int panels_in_group = 16;
 
 // From the sample to a point of the detector.
 struct Ray {
-  Vec3 direction;               // unit vector
-  double weight;                // solid angle (steradian) times the fraction of photons that this layer absorbs, divided by the
-                                // number of sub-pixels; the solid angle of a pixel in a distance r is area / r^2, times
-                                // the cosine of the obliquity, close_distance / r
+  Vec3 direction;  // unit vector
+  double weight;   // solid angle (steradian) times the fraction of photons that this layer absorbs, divided by the
+                   // number of sub-pixels; the solid angle of a pixel in a distance r is area / r^2, times
+                   // the cosine of the obliquity, close_distance / r
 };
 
 struct PixelTable {
   DeviceArray<DevicePanel> panels;
-  DeviceArray<Ball> around_panel, around_group;      // of panels_in_group panels that follow each other
-  DeviceArray<std::uint8_t> mask;      // empty: all pixels
+  DeviceArray<Ball> around_panel, around_group;  // of panels_in_group panels that follow each other
+  DeviceArray<std::uint8_t> mask;                // empty: all pixels
   int oversample = 1;
-  double per_sub_pixel = 1;            // 1 / oversample^2
+  double per_sub_pixel = 1;  // 1 / oversample^2
   bool point_pixel = false;
   int n_tiles = 0;
-  double largest_weight = 0;           // no pixel's rays have weights of a larger sum
+  double largest_weight = 0;  // no pixel's rays have weights of a larger sum
 
   KOKKOS_INLINE_FUNCTION bool active(std::int64_t pixel) const { return mask.extent(0) == 0 || mask(pixel); }
 
-  // The ray that ends `fast` and `slow` pixels from the corner of a panel in one of its layers.  Without branches, so that
-  // a compiler can turn a loop over rays into vector code.
+  // The ray that ends `fast` and `slow` pixels from the corner of a panel in one of its layers.  Without branches, so
+  // that a compiler can turn a loop over rays into vector code.
   KOKKOS_FORCEINLINE_FUNCTION Ray ray(const DevicePanel& panel, double fast, double slow, int layer) const {
     const double front = layer * panel.layer_thickness, depth = front + panel.first_depth;
     const Vec3 position = point(panel, fast, slow, depth);
@@ -74,8 +74,9 @@ struct PixelTable {
     }
     // Nothing is defined where the sample itself lies in the sub-pixel, nor for a ray within the surface of the panel.
     const bool crosses = !(panel.absorption > 0) | (panel.close_distance + depth > 0), defined = (r > 0) & crosses;
-    return {{defined ? inverse * position.x : 0, defined ? inverse * position.y : 0, defined ? inverse * position.z : 0},
-            defined ? weight : 0};
+    return {
+        {defined ? inverse * position.x : 0, defined ? inverse * position.y : 0, defined ? inverse * position.z : 0},
+        defined ? weight : 0};
   }
 
   KOKKOS_INLINE_FUNCTION static Vec3 point(const DevicePanel& panel, double fast, double slow, double depth) {
@@ -93,7 +94,8 @@ struct PixelTable {
   // Where it ends, m.
   KOKKOS_INLINE_FUNCTION Vec3 position(const DevicePanel& panel, int fast, int slow, int i) const {
     const int n = oversample, layer = i / (n * n), sub_slow = i / n % n, sub_fast = i % n;
-    return point(panel, fast + (sub_fast + 0.5) / n, slow + (sub_slow + 0.5) / n, layer * panel.layer_thickness + panel.first_depth);
+    return point(panel, fast + (sub_fast + 0.5) / n, slow + (sub_slow + 0.5) / n,
+                 layer * panel.layer_thickness + panel.first_depth);
   }
 
   // Calls visit(direction, weight) for each ray of a pixel that has a weight.
@@ -117,14 +119,16 @@ struct PixelTable {
   }
 
  private:
-
   // The last panel that starts at or before something.
   template <class Starts>
   KOKKOS_INLINE_FUNCTION int last_panel(const Starts& starts) const {
     int low = 0, high = int(panels.extent(0));
     while (high - low > 1) {
       const int middle = (low + high) / 2;
-      if (starts(panels(middle))) low = middle; else high = middle;
+      if (starts(panels(middle)))
+        low = middle;
+      else
+        high = middle;
     }
     return low;
   }

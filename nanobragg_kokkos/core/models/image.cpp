@@ -5,8 +5,8 @@
 #include <stdexcept>
 #include <utility>
 
-#include <nanobragg_kokkos/core/runtime/arithmetic.h>
 #include <nanobragg_kokkos/core/models/image_on_device.h>
+#include <nanobragg_kokkos/core/runtime/arithmetic.h>
 
 namespace nanobragg {
 namespace {
@@ -21,15 +21,17 @@ std::shared_ptr<double> host_memory(std::size_t n) {
 }
 
 const Kokkos::View<double*, DeviceSpace>& pixels(const Image::OnDevice& image, std::size_t size) {
-  if (image.pixels.extent(0) != size) throw std::runtime_error("the image has been released: the Kokkos runtime has ended");
+  if (image.pixels.extent(0) != size)
+    throw std::runtime_error("the image has been released: the Kokkos runtime has ended");
   return image.pixels;
 }
 
 void add_pixels(const Kokkos::View<double*, DeviceSpace>& image, const DeviceArray<double>& more) {
   const ExecutionSpace space;
-  Kokkos::parallel_for("nanobragg::image::add",
-                       Kokkos::RangePolicy<ExecutionSpace, Kokkos::IndexType<std::int64_t>>(space, 0, std::int64_t(image.extent(0))),
-                       KOKKOS_LAMBDA(const std::int64_t i) { image(i) += more(i); });
+  Kokkos::parallel_for(
+      "nanobragg::image::add",
+      Kokkos::RangePolicy<ExecutionSpace, Kokkos::IndexType<std::int64_t>>(space, 0, std::int64_t(image.extent(0))),
+      KOKKOS_LAMBDA(const std::int64_t i) { image(i) += more(i); });
   space.fence("nanobragg::image::add");
 }
 
@@ -40,7 +42,8 @@ Image::Image(std::size_t n_pixels) : size_(n_pixels), on_device_(std::make_share
     on_device_->host = host_memory(size_);
     on_device_->pixels = Kokkos::View<double*, DeviceSpace>(on_device_->host.get(), size_);
   } else {
-    on_device_->pixels = Kokkos::View<double*, DeviceSpace>(Kokkos::view_alloc("nanobragg::image", Kokkos::WithoutInitializing), size_);
+    on_device_->pixels =
+        Kokkos::View<double*, DeviceSpace>(Kokkos::view_alloc("nanobragg::image", Kokkos::WithoutInitializing), size_);
   }
   clear();
 }
@@ -77,7 +80,9 @@ std::shared_ptr<double> Image::on_host() const {
     const auto device = pixels(*on_device_, size_);
     if (!on_device_->host) on_device_->host = host_memory(size_);
     const ExecutionSpace space;
-    Kokkos::deep_copy(space, Kokkos::View<double*, Kokkos::HostSpace, Kokkos::MemoryUnmanaged>(on_device_->host.get(), size_), device);
+    Kokkos::deep_copy(space,
+                      Kokkos::View<double*, Kokkos::HostSpace, Kokkos::MemoryUnmanaged>(on_device_->host.get(), size_),
+                      device);
     space.fence("nanobragg::image::on_host");
   }
   return on_device_->host;

@@ -10,7 +10,7 @@ namespace nanobragg {
 
 class Image {
  public:
-  explicit Image(std::size_t n_pixels);        // all zero
+  explicit Image(std::size_t n_pixels);  // all zero
 
   std::size_t size() const { return size_; }
   void clear();

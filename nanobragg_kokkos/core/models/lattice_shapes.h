@@ -1,5 +1,5 @@
-// How the intensity of a reflection falls off around its reciprocal-lattice point: the squared lattice sum of a block of
-// N_a × N_b × N_c cells, or a function that stands for it.
+// How the intensity of a reflection falls off around its reciprocal-lattice point: the squared lattice sum of a block
+// of N_a × N_b × N_c cells, or a function that stands for it.
 //
 //   square        sin^2(N pi h) / sin^2(pi h) along each axis: the exact sum over a parallelepiped
 //   round         the Fourier transform of a ball, with the volume and peak of an ellipsoidal block
@@ -12,9 +12,9 @@
 
 #include <Kokkos_Core.hpp>
 
-#include <nanobragg_kokkos/core/models/crystal.h>
 #include <nanobragg_kokkos/core/math/exponential.h>
 #include <nanobragg_kokkos/core/math/sine.h>
+#include <nanobragg_kokkos/core/models/crystal.h>
 
 namespace nanobragg {
 
@@ -32,16 +32,16 @@ KOKKOS_FORCEINLINE_FUNCTION double reduced_distance2(double dh, double dk, doubl
   return Kokkos::fma(x, x, Kokkos::fma(y, y, z * z));
 }
 
-// The largest squared reduced distance at which a shape is not zero.  A Gaussian without a cut-off is left at exp(-140), 1e-61,
-// of the reflection's peak: what lies beyond would take a peak of 1e61 photons to be one photon, and where spots are
-// seen at all it is lost in the rounding of doubles, 1e-16 of them.
+// The largest squared reduced distance at which a shape is not zero.  A Gaussian without a cut-off is left at
+// exp(-140), 1e-61, of the reflection's peak: what lies beyond would take a peak of 1e61 photons to be one photon, and
+// where spots are seen at all it is lost in the rounding of doubles, 1e-16 of them.
 template <Shape shape>
 KOKKOS_FORCEINLINE_FUNCTION constexpr double reach2() {
   switch (shape) {
     case Shape::gauss: return 140.0 / 2 * 0.63;
     case Shape::gauss_argchk: return 35 * 0.63;
     case Shape::tophat: return 0.3969;
-    default: return -1;                                 // reaches everywhere
+    default: return -1;  // reaches everywhere
   }
 }
 
@@ -50,9 +50,9 @@ struct Quotient {
   double above, below;
 };
 
-// sin(n pi d) / sin(pi d), up to the sign, for a whole n and |d| <= 1/2.  Both sines keep their relative accuracy: fma leaves
-// n d less its nearest integer without an error to speak of.  Below 1e-20 the quotient no longer changes; not going there
-// needs no case for d = 0, and no product of denominators gets too small for a double.
+// sin(n pi d) / sin(pi d), up to the sign, for a whole n and |d| <= 1/2.  Both sines keep their relative accuracy: fma
+// leaves n d less its nearest integer without an error to speak of.  Below 1e-20 the quotient no longer changes; not
+// going there needs no case for d = 0, and no product of denominators gets too small for a double.
 KOKKOS_FORCEINLINE_FUNCTION Quotient grating(double d, double n) {
   const double x = std::abs(d) < 1e-20 ? 1e-20 : std::abs(d);
   return {sine_of_half_turns(std::fma(n, x, -nearest_whole(n * x))), sine_of_half_turns(x)};

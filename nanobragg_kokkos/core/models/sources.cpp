@@ -28,8 +28,10 @@ bool has_direction(Vec3 v) { return norm(v) > 0 && std::isfinite(norm(v)); }
 Sources::Sources(const std::vector<Source>& sources, const Polarization& polarization, double fluence)
     : fluence_(fluence), size_(sources.size()) {
   if (sources.empty()) throw std::invalid_argument("the beam has no source");
-  if (!(fluence >= 0 && std::isfinite(fluence))) throw std::invalid_argument("the fluence must be finite and not negative");
-  if (!(std::abs(polarization.kahn_factor) <= 1)) throw std::invalid_argument("the Kahn factor must lie between -1 and 1");
+  if (!(fluence >= 0 && std::isfinite(fluence)))
+    throw std::invalid_argument("the fluence must be finite and not negative");
+  if (!(std::abs(polarization.kahn_factor) <= 1))
+    throw std::invalid_argument("the Kahn factor must lie between -1 and 1");
   double total = 0;
   for (const Source& s : sources) {
     if (!(s.wavelength > 0 && std::isfinite(s.wavelength) && std::isfinite(1 / s.wavelength)))
@@ -37,12 +39,14 @@ Sources::Sources(const std::vector<Source>& sources, const Polarization& polariz
     if (!(s.weight >= 0)) throw std::invalid_argument("the weight of a source must not be negative");
     if (s.channel < 0 || s.channel == std::numeric_limits<int>::max())
       throw std::invalid_argument("the channel of a source must not be negative, nor 2^31 - 1 or more");
-    if (!has_direction(s.direction)) throw std::invalid_argument("the direction of a source must be finite and not zero");
+    if (!has_direction(s.direction))
+      throw std::invalid_argument("the direction of a source must be finite and not zero");
     total += s.weight;
     largest_wavenumber_ = std::max(largest_wavenumber_, 1 / s.wavelength);
     n_channels_ = std::max(n_channels_, s.channel + 1);
   }
-  if (!(total > 0 && std::isfinite(total))) throw std::invalid_argument("the weights of the sources must have a positive and finite sum");
+  if (!(total > 0 && std::isfinite(total)))
+    throw std::invalid_argument("the weights of the sources must have a positive and finite sum");
   const bool has_field = polarization.on && polarization.kahn_factor != 0;
   if (has_field && !has_direction(polarization.electric_vector))
     throw std::invalid_argument("the electric vector must be finite and not zero");
@@ -73,7 +77,8 @@ Sources::Sources(const std::vector<Source>& sources, const Polarization& polariz
     d.end = int(weight.size());
     d.per_wavenumber = sources_per_wavenumber(wavenumber, d.begin);
     d.channels_in_order = true;
-    for (int i = d.begin; i < d.end; ++i) d.channels_in_order = d.channels_in_order && channel[i] == channel[d.begin] + i - d.begin;
+    for (int i = d.begin; i < d.end; ++i)
+      d.channels_in_order = d.channels_in_order && channel[i] == channel[d.begin] + i - d.begin;
     directions.push_back(d);
   }
   n_directions_ = directions.size();

@@ -3,17 +3,18 @@
 #ifndef NANOBRAGG_KOKKOS_CORE_MODELS_SOURCES_ON_DEVICE_H
 #define NANOBRAGG_KOKKOS_CORE_MODELS_SOURCES_ON_DEVICE_H
 
-#include <nanobragg_kokkos/core/runtime/device_buffers.h>
 #include <nanobragg_kokkos/core/models/sources.h>
+#include <nanobragg_kokkos/core/runtime/device_buffers.h>
 
 namespace nanobragg {
 
 struct Direction {
-  Vec3 incident;               // unit vector of flight
-  Vec3 electric, magnetic;     // unit vectors; (electric, incident, magnetic) is right-handed; zero if nothing is polarized
-  int begin, end;              // its sources
-  double per_wavenumber;       // number of sources per wavenumber if they are evenly spaced, else 0
-  bool channels_in_order;      // the channels of its sources are consecutive numbers
+  Vec3 incident;  // unit vector of flight
+  Vec3 electric,
+      magnetic;            // unit vectors; (electric, incident, magnetic) is right-handed; zero if nothing is polarized
+  int begin, end;          // its sources
+  double per_wavenumber;   // number of sources per wavenumber if they are evenly spaced, else 0
+  bool channels_in_order;  // the channels of its sources are consecutive numbers
 };
 
 struct alignas(16) Wave {
@@ -23,10 +24,10 @@ struct alignas(16) Wave {
 struct SourceTable {
   DeviceArray<Direction> directions;
   // The arrays of the sources end with vector_lanes more, which vector code may read and not use.
-  DeviceArray<double> wavenumber;      // 1 / wavelength, 1/m, ascending within a direction
-  DeviceArray<double> weight;          // sums to 1 over all directions
+  DeviceArray<double> wavenumber;  // 1 / wavelength, 1/m, ascending within a direction
+  DeviceArray<double> weight;      // sums to 1 over all directions
   DeviceArray<int> channel;
-  DeviceArray<Wave> waves;             // wavenumber and weight once more, side by side
+  DeviceArray<Wave> waves;  // wavenumber and weight once more, side by side
   bool polarized = true;
   double kahn_factor = 0;
 

@@ -15,8 +15,10 @@ static_assert(structure_factors_padding >= vector_lanes, "vector code reads as m
 // What the kernels see of memory of the host: on a CPU that memory itself.
 template <class T>
 DeviceArray<T> seen_by_device(const char* label, const T* values, std::size_t n) {
-  if constexpr (host_is_device) return DeviceArray<T>(values, n);
-  else return to_device(label, values, n);
+  if constexpr (host_is_device)
+    return DeviceArray<T>(values, n);
+  else
+    return to_device(label, values, n);
 }
 
 }  // namespace
@@ -27,7 +29,7 @@ StructureFactors::StructureFactors(const std::vector<std::vector<Amplitude>>& ch
   if (channels.empty()) throw std::invalid_argument("the structure factors have no channel");
   if (!std::isfinite(default_amplitude) || !std::isfinite(F000))
     throw std::invalid_argument("default_amplitude and F000 must be finite");
-  std::array<int, 3> low{0, 0, 0}, high{0, 0, 0};      // (0, 0, 0) always lies inside
+  std::array<int, 3> low{0, 0, 0}, high{0, 0, 0};  // (0, 0, 0) always lies inside
   for (const auto& channel : channels)
     for (const Amplitude& a : channel) {
       if (!std::isfinite(a.value)) throw std::invalid_argument("a structure factor amplitude is not finite");
@@ -39,10 +41,10 @@ StructureFactors::StructureFactors(const std::vector<std::vector<Amplitude>>& ch
   double n = n_channels_;
   for (int i = 0; i < 3; ++i) n *= double(high[i]) - low[i] + 1;
   if (n > double(std::numeric_limits<std::int32_t>::max()))
-    throw std::invalid_argument("the Miller indices span too many amplitudes (2^31 or more with all channels): h from " +
-                                std::to_string(low[0]) + " to " + std::to_string(high[0]) + ", k from " +
-                                std::to_string(low[1]) + " to " + std::to_string(high[1]) + ", l from " +
-                                std::to_string(low[2]) + " to " + std::to_string(high[2]));
+    throw std::invalid_argument(
+        "the Miller indices span too many amplitudes (2^31 or more with all channels): h from " +
+        std::to_string(low[0]) + " to " + std::to_string(high[0]) + ", k from " + std::to_string(low[1]) + " to " +
+        std::to_string(high[1]) + ", l from " + std::to_string(low[2]) + " to " + std::to_string(high[2]));
 
   on_device_ = std::make_shared<OnDevice>();
   AmplitudeTable& d = on_device_->table;

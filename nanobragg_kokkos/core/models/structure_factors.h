@@ -15,11 +15,11 @@ struct Amplitude {
 
 // Amplitudes that lie in memory of the host as the kernels read them: l runs fastest of the indices, channels faster.
 struct AmplitudesInMemory {
-  std::array<int, 3> low, size;              // the least indices, and how many there are
+  std::array<int, 3> low, size;  // the least indices, and how many there are
   int n_channels;
-  const double* amplitude;                   // of all channels, and structure_factors_padding numbers more
-  const float* strongest;                    // for each reflection no less than the magnitude in any channel
-  std::shared_ptr<const void> owner;         // keeps both alive
+  const double* amplitude;            // of all channels, and structure_factors_padding numbers more
+  const float* strongest;             // for each reflection no less than the magnitude in any channel
+  std::shared_ptr<const void> owner;  // keeps both alive
 };
 
 // Vector code may read as many numbers after the last amplitude, and does not use them.

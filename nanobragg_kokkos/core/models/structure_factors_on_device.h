@@ -5,8 +5,8 @@
 
 #include <cstdint>
 
-#include <nanobragg_kokkos/core/runtime/device_buffers.h>
 #include <nanobragg_kokkos/core/models/structure_factors.h>
+#include <nanobragg_kokkos/core/runtime/device_buffers.h>
 
 namespace nanobragg {
 
@@ -16,17 +16,18 @@ struct IndexBox {
 
   // Where the amplitudes of a reflection begin, of which there are less than 2^31; -1 outside.  Without branches.
   KOKKOS_FORCEINLINE_FUNCTION int offset(int h, int k, int l) const {
-    const unsigned from_h = unsigned(h) - low[0], from_k = unsigned(k) - low[1], from_l = unsigned(l) - low[2];      // huge if less
+    const unsigned from_h = unsigned(h) - low[0], from_k = unsigned(k) - low[1],
+                   from_l = unsigned(l) - low[2];  // huge if less
     const bool inside = (from_h < unsigned(size[0])) & (from_k < unsigned(size[1])) & (from_l < unsigned(size[2]));
     return inside ? int(((from_h * size[1] + from_k) * size[2] + from_l) * channels) : -1;
   }
 };
 
 struct AmplitudeTable : IndexBox {
-  DeviceArray<double> amplitude;       // and vector_lanes more, which vector code may read and not use
-  DeviceArray<float> strongest;        // no less than the largest magnitude of each reflection in all channels
+  DeviceArray<double> amplitude;  // and vector_lanes more, which vector code may read and not use
+  DeviceArray<float> strongest;   // no less than the largest magnitude of each reflection in all channels
   double default_amplitude = 0;
-  double largest = 0;                  // magnitude of all
+  double largest = 0;  // magnitude of all
 
   // The amplitudes of a reflection in all channels; null if they are the default.
   KOKKOS_INLINE_FUNCTION const double* at(int h, int k, int l) const {
@@ -48,7 +49,8 @@ struct AmplitudeTable : IndexBox {
   // Between the lattice points: the cubic polynomials through four points a side (Lagrange).
   KOKKOS_INLINE_FUNCTION double tricubic(double h, double k, double l, int channel) const {
     double weight_h[4], weight_k[4], weight_l[4];
-    const int h0 = lagrange_weights(h, weight_h), k0 = lagrange_weights(k, weight_k), l0 = lagrange_weights(l, weight_l);
+    const int h0 = lagrange_weights(h, weight_h), k0 = lagrange_weights(k, weight_k),
+              l0 = lagrange_weights(l, weight_l);
     double sum = 0;
     for (int a = 0; a < 4; ++a)
       for (int b = 0; b < 4; ++b) {
@@ -72,7 +74,7 @@ struct AmplitudeTable : IndexBox {
 };
 
 struct StructureFactors::OnDevice : Kept<AmplitudeTable> {
-  std::shared_ptr<const void> owner;   // of memory that the table does not hold itself
+  std::shared_ptr<const void> owner;  // of memory that the table does not hold itself
 };
 
 }  // namespace nanobragg

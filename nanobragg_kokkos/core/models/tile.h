@@ -10,8 +10,8 @@ constexpr int pixels_of_tile = tile_side * tile_side;
 
 struct Tile {
   const DevicePanel& panel;
-  int fast, slow;         // of the first pixel
-  int n_fast, n_slow;     // pixels of the panel from there on: less than a tile's side at the edges
+  int fast, slow;      // of the first pixel
+  int n_fast, n_slow;  // pixels of the panel from there on: less than a tile's side at the edges
   KOKKOS_FUNCTION Tile(const PixelTable& rays, int tile) : panel(rays.panels(rays.panel_of_tile(tile))) {
     const int in_panel = tile - panel.first_tile;
     fast = in_panel % panel.tiles_fast * tile_side, slow = in_panel / panel.tiles_fast * tile_side;

@@ -1,7 +1,8 @@
-// What a detector makes of the photons that are expected: counting, the differences between its pixels, blur, amplification.
+// What a detector makes of the photons that are expected: counting, the differences between its pixels, blur,
+// amplification.
 //
-// The steps and their order are nanoBragg's (Holton, Classen, Frankel & Tainer, FEBS J. 281, 4046 (2014)).  The random numbers
-// of a pixel depend on the seed, the image, the panel and the pixel's place in it alone.
+// The steps and their order are nanoBragg's (Holton, Classen, Frankel & Tainer, FEBS J. 281, 4046 (2014)).  The random
+// numbers of a pixel depend on the seed, the image, the panel and the pixel's place in it alone.
 #ifndef NANOBRAGG_KOKKOS_CORE_RESPONSE_DETECTOR_RESPONSE_H
 #define NANOBRAGG_KOKKOS_CORE_RESPONSE_DETECTOR_RESPONSE_H
 
@@ -14,14 +15,14 @@ namespace nanobragg {
 
 // In the order in which the steps are taken.  A standard deviation of 0 leaves its step out.
 struct DetectorResponse {
-  double flicker = 0;                      // standard deviation of a factor of the whole image
-  bool photon_noise = true;                // photons are counted, by Poisson's law
-  double calibration_noise = 0;            // standard deviation of a factor of each pixel, the same in every image
+  double flicker = 0;            // standard deviation of a factor of the whole image
+  bool photon_noise = true;      // photons are counted, by Poisson's law
+  double calibration_noise = 0;  // standard deviation of a factor of each pixel, the same in every image
   std::uint64_t calibration_seed = 0;
   std::optional<PointSpread> point_spread;
-  double quantum_gain = 1;                 // ADU per photon
-  double readout_noise = 0;                // standard deviation, ADU
-  double adc_offset = 0;                   // ADU
+  double quantum_gain = 1;   // ADU per photon
+  double readout_noise = 0;  // standard deviation, ADU
+  double adc_offset = 0;     // ADU
 };
 
 }  // namespace nanobragg

@@ -10,17 +10,20 @@ constexpr int rows_at_once = host_is_device ? 4 : 8, lanes_at_once = host_is_dev
 // What a team computes: on a GPU a warp in each thread's rows.
 constexpr int tile_fast = host_is_device ? 128 : 32, most_tile_slow = 64;
 
-// Time for a pixel, s: what does not depend on the kernel, and what each row of each column takes.  Measured on a core of
-// an AMD EPYC (Zen 4), and on an H100.
-constexpr double seconds_per_pixel = host_is_device ? 2.8e-9 : 1.7e-11, seconds_per_step = host_is_device ? 0.0435e-9 : 1.3e-13;
+// Time for a pixel, s: what does not depend on the kernel, and what each row of each column takes.  Measured on a core
+// of an AMD EPYC (Zen 4), and on an H100.
+constexpr double seconds_per_pixel = host_is_device ? 2.8e-9 : 1.7e-11,
+                 seconds_per_step = host_is_device ? 0.0435e-9 : 1.3e-13;
 
 using Team = Kokkos::TeamPolicy<ExecutionSpace>::member_type;
 
 // The photons of a tile and as far around it as the kernel reaches, 0 beyond the panel.
 struct CopiedPhotons {
-  const double* origin;                // of the tile
+  const double* origin;  // of the tile
   int stride;
-  KOKKOS_FORCEINLINE_FUNCTION const double* from(int fast, int slow) const { return origin + std::int64_t(slow) * stride + fast; }
+  KOKKOS_FORCEINLINE_FUNCTION const double* from(int fast, int slow) const {
+    return origin + std::int64_t(slow) * stride + fast;
+  }
   KOKKOS_FORCEINLINE_FUNCTION double operator()(int fast, int slow) const { return *from(fast, slow); }
 };
 
@@ -40,9 +43,9 @@ struct SumOverCircle {
   DeviceArray<int> heights;
   DeviceArray<std::int64_t> tops;
   DeviceArray<double> values;
-  int around_fast, around_slow;        // how far the kernel reaches
+  int around_fast, around_slow;  // how far the kernel reaches
   int tile_slow, tiles_fast, tiles_slow;
-  int scratch_level;                   // -1: the photons are not copied
+  int scratch_level;  // -1: the photons are not copied
   Kokkos::View<const double*, DeviceSpace> photons;
   Kokkos::View<const PanelTotal*, DeviceSpace> totals;
   Kokkos::View<double*, DeviceSpace> blurred;
@@ -51,7 +54,8 @@ struct SumOverCircle {
   KOKKOS_FUNCTION int bytes() const { return (tile_slow + 2 * around_slow) * stride() * int(sizeof(double)); }
 
   KOKKOS_FUNCTION void operator()(const Team& team) const {
-    const int tile = team.league_rank() % (tiles_fast * tiles_slow), panel = team.league_rank() / (tiles_fast * tiles_slow);
+    const int tile = team.league_rank() % (tiles_fast * tiles_slow),
+              panel = team.league_rank() / (tiles_fast * tiles_slow);
     const int fast = tile % tiles_fast * tile_fast, slow = tile / tiles_fast * tile_slow;
     const double* const first = &photons(panels.first_pixel(panel));
     double* const out = &blurred(panels.first_pixel(panel));
@@ -83,21 +87,24 @@ struct SumOverCircle {
   template <class Photons>
   KOKKOS_FORCEINLINE_FUNCTION void sum_tile(const Team& team, const Photons& around, int fast, int slow, double added,
                                             double* out) const {
-    const int n_fast = Kokkos::min(int(tile_fast), panels.n_fast - fast), n_slow = Kokkos::min(tile_slow, panels.n_slow - slow);
+    const int n_fast = Kokkos::min(int(tile_fast), panels.n_fast - fast),
+              n_slow = Kokkos::min(tile_slow, panels.n_slow - slow);
     Kokkos::parallel_for(Kokkos::TeamThreadRange(team, (n_slow + rows_at_once - 1) / rows_at_once), [&](int group) {
-      Kokkos::parallel_for(Kokkos::ThreadVectorRange(team, (n_fast + lanes_at_once - 1) / lanes_at_once), [&](int block) {
-        const int x = block * lanes_at_once, y = group * rows_at_once;
-        double sums[rows_at_once][lanes_at_once] = {};
-        for (int column = int(heights.extent(0)) - 1; column >= 0; --column) add_column(around, x, y, column, sums);
-        store(sums, added, Kokkos::min(int(lanes_at_once), n_fast - x), Kokkos::min(int(rows_at_once), n_slow - y),
-              out + std::int64_t(slow + y) * panels.n_fast + fast + x);
-      });
+      Kokkos::parallel_for(
+          Kokkos::ThreadVectorRange(team, (n_fast + lanes_at_once - 1) / lanes_at_once), [&](int block) {
+            const int x = block * lanes_at_once, y = group * rows_at_once;
+            double sums[rows_at_once][lanes_at_once] = {};
+            for (int column = int(heights.extent(0)) - 1; column >= 0; --column) add_column(around, x, y, column, sums);
+            store(sums, added, Kokkos::min(int(lanes_at_once), n_fast - x), Kokkos::min(int(rows_at_once), n_slow - y),
+                  out + std::int64_t(slow + y) * panels.n_fast + fast + x);
+          });
     });
   }
 
-  // The first pixels of the first rows.  The loops over the sums have fixed ends, so that compilers keep them in registers.
-  KOKKOS_FORCEINLINE_FUNCTION void store(const double (&sums)[rows_at_once][lanes_at_once], double added, int n_fast, int n_slow,
-                                         double* out) const {
+  // The first pixels of the first rows.  The loops over the sums have fixed ends, so that compilers keep them in
+  // registers.
+  KOKKOS_FORCEINLINE_FUNCTION void store(const double (&sums)[rows_at_once][lanes_at_once], double added, int n_fast,
+                                         int n_slow, double* out) const {
     if constexpr (host_is_device) {
       double part[rows_at_once * lanes_at_once];
       const bool all = n_fast == lanes_at_once && n_slow == rows_at_once;
@@ -122,7 +129,8 @@ struct SumOverCircle {
     const double* const top = &values(tops(column));
     if constexpr (lanes > 1) {
       for (int i = 0; i < steps; ++i) {
-        const double *const left = around.from(x - column, y - height + i), *const right = around.from(x + column, y - height + i);
+        const double *const left = around.from(x - column, y - height + i), *const right =
+                                                                                around.from(x + column, y - height + i);
         double both[lanes];
         for (int l = 0; l < lanes; ++l) both[l] = left[l] + right[l];
         for (int row = 0; row < rows_at_once; ++row) {
@@ -130,7 +138,7 @@ struct SumOverCircle {
           for (int l = 0; l < lanes; ++l) sums[row][l] = Kokkos::fma(value, both[l], sums[row][l]);
         }
       }
-    } else {                           // a value of the kernel is read once and handed from row to row
+    } else {  // a value of the kernel is read once and handed from row to row
       double value[rows_at_once] = {};
       const auto step = [&](int i, int slot) {
         value[slot] = top[i];
@@ -160,7 +168,8 @@ DirectBlur::DirectBlur(const AlikePanels& panels, const SpreadKernel& kernel)
     heights.push_back(height);
     tops.push_back(std::int64_t(values.size()));
     // The middle column is its own mirror image: each of its pixels is added to itself.
-    for (int slow = -height; slow <= height; ++slow) values.push_back((fast == 0 ? 0.5 : 1) * kernel.at(fast, std::abs(slow)));
+    for (int slow = -height; slow <= height; ++slow)
+      values.push_back((fast == 0 ? 0.5 : 1) * kernel.at(fast, std::abs(slow)));
     values.insert(values.end(), rows_at_once - 1, 0.0);
   }
   heights_ = to_device("nanobragg::psf::heights", heights);
@@ -177,8 +186,20 @@ double DirectBlur::seconds(const SpreadKernel& kernel, int n_fast, int n_slow, d
 void DirectBlur::operator()(const Kokkos::View<const double*, DeviceSpace>& photons,
                             const Kokkos::View<const PanelTotal*, DeviceSpace>& totals,
                             const Kokkos::View<double*, DeviceSpace>& blurred) const {
-  SumOverCircle kernel{panels_, added_to_pixel_, heights_, tops_, values_, int(heights_.extent(0)) - 1, tallest_,
-                       most_tile_slow, 0, 0, host_is_device ? 1 : 0, photons, totals, blurred};
+  SumOverCircle kernel{panels_,
+                       added_to_pixel_,
+                       heights_,
+                       tops_,
+                       values_,
+                       int(heights_.extent(0)) - 1,
+                       tallest_,
+                       most_tile_slow,
+                       0,
+                       0,
+                       host_is_device ? 1 : 0,
+                       photons,
+                       totals,
+                       blurred};
   if (!host_is_device) {
     while (kernel.tile_slow > rows_at_once && kernel.bytes() > fast_scratch) kernel.tile_slow /= 2;
     if (kernel.bytes() > fast_scratch) kernel.tile_slow = most_tile_slow, kernel.scratch_level = -1;

@@ -7,12 +7,13 @@
 
 namespace nanobragg {
 
-// The kernel is the same on the left and on the right: pixels in the same distance from a pixel on either side of it are added
-// first.  Such a sum of two serves several pixels of a column, each with another value of the kernel.  Every pixel takes its
-// columns from the faintest to the middle and each from the top down, on a CPU and on a GPU, where the same bits come out.
+// The kernel is the same on the left and on the right: pixels in the same distance from a pixel on either side of it
+// are added first.  Such a sum of two serves several pixels of a column, each with another value of the kernel.  Every
+// pixel takes its columns from the faintest to the middle and each from the top down, on a CPU and on a GPU, where the
+// same bits come out.
 //
-// Rounding errors: at most (n + 3) u of the pixel itself (u = 2^-53), where n is half the number of the circle's pixels and no pixel
-// negative: 7e-14 of it for a radius of 20.
+// Rounding errors: at most (n + 3) u of the pixel itself (u = 2^-53), where n is half the number of the circle's pixels
+// and no pixel negative: 7e-14 of it for a radius of 20.
 class DirectBlur {
  public:
   DirectBlur(const AlikePanels& panels, const SpreadKernel& kernel);
@@ -26,10 +27,10 @@ class DirectBlur {
 
  private:
   AlikePanels panels_;
-  double added_to_pixel_;              // of a panel's photons
+  double added_to_pixel_;  // of a panel's photons
   int tallest_;
-  DeviceArray<int> heights_;           // of the columns for fast = 0, 1, …
-  DeviceArray<std::int64_t> tops_;     // where their values for slow = -height are
+  DeviceArray<int> heights_;        // of the columns for fast = 0, 1, …
+  DeviceArray<std::int64_t> tops_;  // where their values for slow = -height are
   DeviceArray<double> values_;
 };
 

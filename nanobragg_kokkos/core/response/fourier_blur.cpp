@@ -8,32 +8,38 @@ namespace nanobragg {
 namespace {
 
 constexpr int most_threads = 256;
-using Policy = Kokkos::TeamPolicy<ExecutionSpace, Kokkos::Schedule<Kokkos::Dynamic>, Kokkos::LaunchBounds<most_threads, 2>>;
+using Policy =
+    Kokkos::TeamPolicy<ExecutionSpace, Kokkos::Schedule<Kokkos::Dynamic>, Kokkos::LaunchBounds<most_threads, 2>>;
 using Team = Policy::member_type;
 using Array = Kokkos::View<double*, DeviceSpace>;
 
-constexpr int least_length = host_is_device ? 32 : 128;         // FourierBundle asks for no less; shorter ones do not fill a GPU
+constexpr int least_length =
+    host_is_device ? 32 : 128;  // FourierBundle asks for no less; shorter ones do not fill a GPU
 
 // What the intermediate results of several pairs of tiles may take, bytes: on a CPU what its caches hold.
 std::size_t most_work() {
   return host_is_device ? (std::size_t(2) << 20) * std::max(4, ExecutionSpace().concurrency()) : std::size_t(256) << 20;
 }
 
-// Time for a point of a column that is transformed forward or backward, for one of a row, which goes both ways, in all of these for
-// each halving of the line, and for a line, s.  Measured on a core of an AMD EPYC (Zen 4), and on an H100.
-constexpr double seconds_per_column_point = host_is_device ? 1.2e-9 : 2.3e-11, seconds_per_row_point = host_is_device ? 3e-9 : 3.7e-11;
+// Time for a point of a column that is transformed forward or backward, for one of a row, which goes both ways, in all
+// of these for each halving of the line, and for a line, s.  Measured on a core of an AMD EPYC (Zen 4), and on an H100.
+constexpr double seconds_per_column_point = host_is_device ? 1.2e-9 : 2.3e-11,
+                 seconds_per_row_point = host_is_device ? 3e-9 : 3.7e-11;
 constexpr double seconds_per_halving = host_is_device ? 0.23e-9 : 1.4e-12, seconds_per_line = host_is_device ? 1e-7 : 0;
-constexpr double slower_in_memory = 3;                 // lines that do not fit into the scratch memory of a GPU
+constexpr double slower_in_memory = 3;  // lines that do not fit into the scratch memory of a GPU
 
 double seconds_for_halvings(int length) {
-  return seconds_per_halving * std::log2(double(length)) * (!host_is_device && length > FourierBundle::most_on_gpu ? slower_in_memory : 1);
+  return seconds_per_halving * std::log2(double(length)) *
+         (!host_is_device && length > FourierBundle::most_on_gpu ? slower_in_memory : 1);
 }
 
 // Between the transforms of columns and of rows: bundles of columns as FourierBundle has them, but without gaps.
 struct Work {
   Array numbers;
   int rows, columns, lane_bits_on_gpu;
-  KOKKOS_FORCEINLINE_FUNCTION int lane_bits() const { return host_is_device ? FourierBundle::lane_bits_on_host : lane_bits_on_gpu; }
+  KOKKOS_FORCEINLINE_FUNCTION int lane_bits() const {
+    return host_is_device ? FourierBundle::lane_bits_on_host : lane_bits_on_gpu;
+  }
   KOKKOS_FORCEINLINE_FUNCTION int lanes() const { return 1 << lane_bits(); }
   KOKKOS_FORCEINLINE_FUNCTION double* bundle(int pair, int bundle) const {
     return &numbers(2 * (std::int64_t(pair) * columns + bundle * lanes()) * rows);
@@ -58,19 +64,24 @@ struct PairedTile {
   bool exists;
   int panel;
   TiledSide::Range fast_pixels, slow_pixels, fast_results, slow_results;
-  std::int64_t first;                  // where a pixel at the tile's first point would be in the image
+  std::int64_t first;  // where a pixel at the tile's first point would be in the image
 };
 
 struct Pairs {
   AlikePanels panels;
   TiledSide fast, slow;
-  int first_pair;                      // of those at work
+  int first_pair;  // of those at work
 
   KOKKOS_INLINE_FUNCTION PairedTile tile(int pair, int which) const {
     const int of_panel = fast.tiles * slow.tiles, number = 2 * (first_pair + pair) + which;
     if (number >= of_panel * panels.size()) return {false, 0, {0, 0}, {0, 0}, {0, 0}, {0, 0}, 0};
     const int panel = number / of_panel, i = number % of_panel % fast.tiles, j = number % of_panel / fast.tiles;
-    return {true, panel, fast.pixels(i), slow.pixels(j), fast.results(i), slow.results(j),
+    return {true,
+            panel,
+            fast.pixels(i),
+            slow.pixels(j),
+            fast.results(i),
+            slow.results(j),
             panels.first_pixel(panel) + std::int64_t(slow.first_pixel(j)) * panels.n_fast + fast.first_pixel(i)};
   }
   // The columns of either tile.
@@ -104,9 +115,13 @@ struct TransformColumns {
       bundle.for_each_point(team, 0, bundle.length, [&](int row) {
         double* const to = line + bundle.at(row) + which * lanes;
         const double* const from = photons.data() + tile.first + std::int64_t(row) * pairs.panels.n_fast + first;
-        if (!within(row, tile.slow_pixels)) bundle.for_each_lane(team, [&](int lane) { to[lane] = 0; });
-        else if (whole) bundle.for_each_lane(team, [&](int lane) { to[lane] = from[lane]; });
-        else bundle.for_each_lane(team, [&](int lane) { to[lane] = within(first + lane, tile.fast_pixels) ? from[lane] : 0.0; });
+        if (!within(row, tile.slow_pixels))
+          bundle.for_each_lane(team, [&](int lane) { to[lane] = 0; });
+        else if (whole)
+          bundle.for_each_lane(team, [&](int lane) { to[lane] = from[lane]; });
+        else
+          bundle.for_each_lane(team,
+                               [&](int lane) { to[lane] = within(first + lane, tile.fast_pixels) ? from[lane] : 0.0; });
       });
     }
     team.team_barrier();
@@ -143,7 +158,8 @@ struct FilterRows {
     bundle.for_each_point(team, 0, written.begin, clear);
     bundle.for_each_point(team, written.end, bundle.length, clear);
     bundle.for_each_stretch(team, written.begin, written.end, line, place, [&](const double* from, double* to) {
-      for (int k = 0; k < bundle.stretch; ++k) to[k * 2 * lanes] = from[k], to[k * 2 * lanes + lanes] = from[k + work.lanes()];
+      for (int k = 0; k < bundle.stretch; ++k)
+        to[k * 2 * lanes] = from[k], to[k * 2 * lanes + lanes] = from[k + work.lanes()];
     });
     team.team_barrier();
     bundle.forward(team, line);
@@ -152,15 +168,18 @@ struct FilterRows {
       double* const here = line + bundle.at(column);
       double* const factor = kernel + std::int64_t(column) * lanes;
       bundle.for_each_lane(team, [&](int lane) {
-        if (of_kernel) factor[lane] = scale * here[lane];
-        else here[lane] *= factor[lane], here[lanes + lane] *= factor[lane];
+        if (of_kernel)
+          factor[lane] = scale * here[lane];
+        else
+          here[lane] *= factor[lane], here[lanes + lane] *= factor[lane];
       });
     });
     if (of_kernel) return;
     team.team_barrier();
     bundle.backward(team, line);
     bundle.for_each_stretch(team, needed.begin, needed.end, line, place, [&](double* to, const double* from) {
-      for (int k = 0; k < bundle.stretch; ++k) to[k] = from[k * 2 * lanes], to[k + work.lanes()] = from[k * 2 * lanes + lanes];
+      for (int k = 0; k < bundle.stretch; ++k)
+        to[k] = from[k * 2 * lanes], to[k + work.lanes()] = from[k * 2 * lanes + lanes];
     });
   }
 };
@@ -189,14 +208,19 @@ struct RestoreColumns {
     for (int which = 0; which < 2; ++which) {
       const PairedTile tile = pairs.tile(pair, which);
       if (!tile.exists) break;
-      const double added = added_to_pixel * totals(tile.panel).photons, darkest = Kokkos::min(0.0, totals(tile.panel).darkest);
+      const double added = added_to_pixel * totals(tile.panel).photons,
+                   darkest = Kokkos::min(0.0, totals(tile.panel).darkest);
       const bool whole = within(first, tile.fast_results) && within(first + lanes - 1, tile.fast_results);
       bundle.for_each_point(team, tile.slow_results.begin, tile.slow_results.end, [&](int row) {
         const double* const from = line + bundle.at(row) + which * lanes;
         double* const to = blurred.data() + tile.first + std::int64_t(row) * pairs.panels.n_fast + first;
         const auto store = [&](int lane) { to[lane] = (from[lane] < darkest ? darkest : from[lane]) + added; };
-        if (whole) bundle.for_each_lane(team, store);
-        else bundle.for_each_lane(team, [&](int lane) { if (within(first + lane, tile.fast_results)) store(lane); });
+        if (whole)
+          bundle.for_each_lane(team, store);
+        else
+          bundle.for_each_lane(team, [&](int lane) {
+            if (within(first + lane, tile.fast_results)) store(lane);
+          });
       });
     }
   }
@@ -209,7 +233,8 @@ struct KernelAroundOrigin {
   DeviceArray<double> values;
   Array image;
   KOKKOS_FUNCTION void operator()(const std::int64_t i) const {
-    const int x = int(i % n_fast), y = int(i / n_fast), fast = Kokkos::min(x, n_fast - x), slow = Kokkos::min(y, n_slow - y);
+    const int x = int(i % n_fast), y = int(i / n_fast), fast = Kokkos::min(x, n_fast - x),
+              slow = Kokkos::min(y, n_slow - y);
     image(i) = fast < int(columns.extent(0)) && slow <= columns(fast).height ? values(columns(fast).first + slow) : 0.0;
   }
 };
@@ -230,8 +255,10 @@ FourierPlan fourier_plan(const SpreadKernel& kernel, int n_fast, int n_slow, dou
   const auto ways = [](int n, int reach) {
     std::vector<TiledSide> sides;
     for (int length = least_length; sides.empty() || sides.back().tiles > 1; length *= 2) {
-      if (length >= n + reach) sides.push_back({n, reach, length, 1});
-      else if (length > 2 * reach) sides.push_back({n, reach, length, (n - 1) / (length - 2 * reach) + 1});
+      if (length >= n + reach)
+        sides.push_back({n, reach, length, 1});
+      else if (length > 2 * reach)
+        sides.push_back({n, reach, length, (n - 1) / (length - 2 * reach) + 1});
     }
     return sides;
   };
@@ -250,7 +277,10 @@ FourierPlan fourier_plan(const SpreadKernel& kernel, int n_fast, int n_slow, dou
 }
 
 FourierBlur::FourierBlur(const AlikePanels& panels, const SpreadKernel& kernel, const FourierPlan& plan)
-    : panels_(panels), plan_(plan), rows_(plan.fast.length), columns_(plan.slow.length),
+    : panels_(panels),
+      plan_(plan),
+      rows_(plan.fast.length),
+      columns_(plan.slow.length),
       added_to_pixel_(kernel.added_back / double(panels.n_pixels())) {
   const std::size_t points = std::size_t(plan.fast.length) * plan.slow.length;
   n_pairs_ = (panels.size() * plan.fast.tiles * plan.slow.tiles + 1) / 2;
@@ -282,7 +312,8 @@ void FourierBlur::operator()(const Kokkos::View<const double*, DeviceSpace>& pho
     const int n = std::min(pairs_at_once_, n_pairs_ - first);
     run("nanobragg::psf::transform_columns", n * (work.columns / columns_.lanes()),
         TransformColumns{pairs, columns_, work, photons});
-    run("nanobragg::psf::filter_rows", n * (work.rows / rows_.lanes()), FilterRows<false>{pairs, rows_, work, spectrum_, 0});
+    run("nanobragg::psf::filter_rows", n * (work.rows / rows_.lanes()),
+        FilterRows<false>{pairs, rows_, work, spectrum_, 0});
     run("nanobragg::psf::restore_columns", n * (work.columns / columns_.lanes()),
         RestoreColumns{pairs, columns_, work, added_to_pixel_, totals, blurred});
   }

@@ -1,18 +1,19 @@
 // The point-spread function through Fourier transforms.
 //
-// A panel is cut into tiles, each transformed with as much around it as the kernel reaches, or as a whole with as many zeros
-// beyond its end.  Two tiles are transformed at a time, one as the real and one as the imaginary part of the same numbers: the
-// kernel is the same on either side of both axes, hence its transform real, and what was real stays real.
+// A panel is cut into tiles, each transformed with as much around it as the kernel reaches, or as a whole with as many
+// zeros beyond its end.  Two tiles are transformed at a time, one as the real and one as the imaginary part of the same
+// numbers: the kernel is the same on either side of both axes, hence its transform real, and what was real stays real.
 //
-// Rounding errors.  A transform by twos of 2^m points adds to a vector x an error of no more than 6.7 m u |x| (u = 2^-53, |x| the
-// root of the sum of the squares, factors rounded correctly; Higham, Accuracy and Stability of Numerical Algorithms, 2nd ed.,
-// chapter 24); those by fours and eights have fewer roundings.  The kernel's shares sum to 1 at most, so that no frequency is
-// amplified, and its own transform errs by no more than 6.7 m u.  There, the kernel, and back, with 2^m the points of a tile:
+// Rounding errors.  A transform by twos of 2^m points adds to a vector x an error of no more than 6.7 m u |x| (u =
+// 2^-53, |x| the root of the sum of the squares, factors rounded correctly; Higham, Accuracy and Stability of Numerical
+// Algorithms, 2nd ed., chapter 24); those by fours and eights have fewer roundings.  The kernel's shares sum to 1 at
+// most, so that no frequency is amplified, and its own transform errs by no more than 6.7 m u.  There, the kernel, and
+// back, with 2^m the points of a tile:
 //   root of the mean square of a tile's errors  <=  20.1 m u × that of the pixels of the two tiles,
-// 4e-14 of it for 512 × 512 points, and no pixel can be off by more than the root of the number of points times as much.  Errors
-// that do not conspire stay far below: the tests find the root of their mean square, and the largest one relative to the
-// brightest pixel, to be a few u.  What they would take below the darkest that a pixel can be is raised to it, so that
-// no pixel turns negative where none was.
+// 4e-14 of it for 512 × 512 points, and no pixel can be off by more than the root of the number of points times as
+// much.  Errors that do not conspire stay far below: the tests find the root of their mean square, and the largest one
+// relative to the brightest pixel, to be a few u.  What they would take below the darkest that a pixel can be is raised
+// to it, so that no pixel turns negative where none was.
 #ifndef NANOBRAGG_KOKKOS_CORE_RESPONSE_FOURIER_BLUR_H
 #define NANOBRAGG_KOKKOS_CORE_RESPONSE_FOURIER_BLUR_H
 
@@ -24,9 +25,9 @@ namespace nanobragg {
 
 // How one side of a panel is cut into tiles.
 struct TiledSide {
-  int n;                               // pixels of the panel
-  int reach;                           // of the kernel
-  int length;                          // points of a transform
+  int n;       // pixels of the panel
+  int reach;   // of the kernel
+  int length;  // points of a transform
   int tiles;
 
   struct Range {
@@ -47,7 +48,7 @@ struct TiledSide {
 
 struct FourierPlan {
   TiledSide fast, slow;
-  double seconds;                      // estimated
+  double seconds;  // estimated
 };
 
 // The one that is estimated to be the fastest for n panels.
@@ -65,9 +66,9 @@ class FourierBlur {
   AlikePanels panels_;
   FourierPlan plan_;
   FourierBundle rows_, columns_;
-  double added_to_pixel_;                                  // of a panel's photons
+  double added_to_pixel_;  // of a panel's photons
   int n_pairs_, pairs_at_once_;
-  Kokkos::View<double*, DeviceSpace> work_, spectrum_;     // spectrum: of the kernel, divided by the number of points
+  Kokkos::View<double*, DeviceSpace> work_, spectrum_;  // spectrum: of the kernel, divided by the number of points
 };
 
 }  // namespace nanobragg

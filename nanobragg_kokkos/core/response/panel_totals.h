@@ -12,7 +12,7 @@ namespace nanobragg {
 // Panels of the same number and size of pixels.
 struct AlikePanels {
   int n_fast, n_slow;
-  DeviceArray<std::int64_t> first_pixel;       // of each
+  DeviceArray<std::int64_t> first_pixel;  // of each
   KOKKOS_FUNCTION int size() const { return int(first_pixel.extent(0)); }
   KOKKOS_FUNCTION std::int64_t n_pixels() const { return std::int64_t(n_fast) * n_slow; }
 };
@@ -21,8 +21,8 @@ struct PanelTotal {
   double photons, darkest;
 };
 
-// Panels in blocks of pixels, then the blocks of each panel: in both, lane l adds up what comes at l, l + lanes, …, and then one
-// half of the lanes is added to the other until one is left.
+// Panels in blocks of pixels, then the blocks of each panel: in both, lane l adds up what comes at l, l + lanes, …, and
+// then one half of the lanes is added to the other until one is left.
 class PanelTotals {
  public:
   using Team = Kokkos::TeamPolicy<ExecutionSpace>::member_type;
@@ -35,7 +35,8 @@ class PanelTotals {
         of_block_(Kokkos::view_alloc("nanobragg::psf::blocks", Kokkos::WithoutInitializing), n_blocks_ * panels.size()),
         of_panel_(Kokkos::view_alloc("nanobragg::psf::totals", Kokkos::WithoutInitializing), panels.size()) {}
 
-  Kokkos::View<const PanelTotal*, DeviceSpace> operator()(const Kokkos::View<const double*, DeviceSpace>& photons) const {
+  Kokkos::View<const PanelTotal*, DeviceSpace> operator()(
+      const Kokkos::View<const double*, DeviceSpace>& photons) const {
     run("nanobragg::psf::sum_blocks", of_block_, SumBlock{panels_, n_blocks_, photons, of_block_});
     run("nanobragg::psf::sum_panels", of_panel_, SumPanel{n_blocks_, of_block_, of_panel_});
     return of_panel_;

@@ -8,10 +8,10 @@
 #include <variant>
 #include <vector>
 
-#include <nanobragg_kokkos/core/runtime/arithmetic.h>
+#include <nanobragg_kokkos/core/models/image_on_device.h>
 #include <nanobragg_kokkos/core/response/direct_blur.h>
 #include <nanobragg_kokkos/core/response/fourier_blur.h>
-#include <nanobragg_kokkos/core/models/image_on_device.h>
+#include <nanobragg_kokkos/core/runtime/arithmetic.h>
 
 namespace nanobragg {
 namespace {
@@ -22,10 +22,12 @@ struct Group {
   std::variant<DirectBlur, FourierBlur> blur;
 };
 
-std::variant<DirectBlur, FourierBlur> blur_of(const AlikePanels& panels, const SpreadKernel& kernel, BlurMethod method) {
+std::variant<DirectBlur, FourierBlur> blur_of(const AlikePanels& panels, const SpreadKernel& kernel,
+                                              BlurMethod method) {
   if (method == BlurMethod::direct) return DirectBlur(panels, kernel);
   const FourierPlan plan = fourier_plan(kernel, panels.n_fast, panels.n_slow, panels.size());
-  if (method == BlurMethod::automatic && DirectBlur::seconds(kernel, panels.n_fast, panels.n_slow, panels.size()) <= plan.seconds)
+  if (method == BlurMethod::automatic &&
+      DirectBlur::seconds(kernel, panels.n_fast, panels.n_slow, panels.size()) <= plan.seconds)
     return DirectBlur(panels, kernel);
   return FourierBlur(panels, kernel, plan);
 }
@@ -34,7 +36,7 @@ std::variant<DirectBlur, FourierBlur> blur_of(const AlikePanels& panels, const S
 
 struct Blur::OnDevice : Resident {
   std::vector<Group> groups;
-  std::mutex mutex;                    // the groups have intermediate results of their own
+  std::mutex mutex;  // the groups have intermediate results of their own
   BlurMethod of_panel_0 = BlurMethod::direct;
   void release() noexcept override { groups.clear(); }
 };
@@ -64,7 +66,8 @@ void Blur::operator()(const Image& photons, Image& blurred) const {
   start();
   const StandardArithmetic standard;
   if (photons.size() != n_pixels_ || blurred.size() != n_pixels_)
-    throw std::invalid_argument("an image does not have the pixels of the detector that the point-spread function is prepared for");
+    throw std::invalid_argument(
+        "an image does not have the pixels of the detector that the point-spread function is prepared for");
   if (&photons.on_device() == &blurred.on_device()) throw std::invalid_argument("an image cannot be blurred in place");
   const std::lock_guard<std::mutex> lock(on_device_->mutex);
   const Kokkos::View<const double*, DeviceSpace> from = photons.on_device().pixels;

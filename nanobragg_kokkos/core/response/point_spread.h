@@ -1,11 +1,11 @@
-// The detector's point-spread function: what an image becomes when each photon is recorded not where it arrives but somewhere
-// around.  A fibre-coupled CCD's falls off as g / (2 pi) / (g^2 + r^2)^(3/2) (Holton, Nielsen & Frankel, J. Synchrotron Rad. 19,
-// 1006 (2012)); the other one is a Gaussian.
+// The detector's point-spread function: what an image becomes when each photon is recorded not where it arrives but
+// somewhere around.  A fibre-coupled CCD's falls off as g / (2 pi) / (g^2 + r^2)^(3/2) (Holton, Nielsen & Frankel, J.
+// Synchrotron Rad. 19, 1006 (2012)); the other one is a Gaussian.
 //
-// A pixel's photons go, in the shares that the PSF integrated over each pixel gives, to the pixels whose centres lie within a
-// circle.  What leaves a panel over its edge is lost.  A share of all photons of a panel is added back, the same to each of its
-// pixels.  It is computed either as the sum over the pixels of the circle or, where these are many, through Fourier transforms.
-// A detector's mask plays no part.
+// A pixel's photons go, in the shares that the PSF integrated over each pixel gives, to the pixels whose centres lie
+// within a circle.  What leaves a panel over its edge is lost.  A share of all photons of a panel is added back, the
+// same to each of its pixels.  It is computed either as the sum over the pixels of the circle or, where these are many,
+// through Fourier transforms. A detector's mask plays no part.
 #ifndef NANOBRAGG_KOKKOS_CORE_RESPONSE_POINT_SPREAD_H
 #define NANOBRAGG_KOKKOS_CORE_RESPONSE_POINT_SPREAD_H
 
@@ -20,21 +20,21 @@ enum class SpreadShape { gauss, fiber };
 
 // Which share of a panel's photons is added back.
 enum class AddedBack {
-  missing,               // what the kernel's pixels lack of 1: the sum is kept, but for what leaves over the edges
-  beyond_radius          // what the PSF has outside a circle of the radius, as simtbx does
+  missing,       // what the kernel's pixels lack of 1: the sum is kept, but for what leaves over the edges
+  beyond_radius  // what the PSF has outside a circle of the radius, as simtbx does
 };
 
 struct PointSpread {
   SpreadShape shape = SpreadShape::fiber;
-  double fwhm = 0;       // full width at half maximum, m
-  int radius = 0;        // of the circle of pixels, in pixels along the fast axis
+  double fwhm = 0;  // full width at half maximum, m
+  int radius = 0;   // of the circle of pixels, in pixels along the fast axis
   AddedBack added_back = AddedBack::missing;
 };
 
 enum class BlurMethod {
-  automatic,             // whichever is estimated to be faster
-  direct,                // the sum over the circle
-  fourier                // equal to it but for rounding errors; see fourier_blur.h for their bound
+  automatic,  // whichever is estimated to be faster
+  direct,     // the sum over the circle
+  fourier     // equal to it but for rounding errors; see fourier_blur.h for their bound
 };
 
 // A point-spread function prepared for a detector.

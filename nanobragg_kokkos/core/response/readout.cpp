@@ -6,10 +6,10 @@
 #include <stdexcept>
 #include <utility>
 
-#include <nanobragg_kokkos/core/runtime/arithmetic.h>
-#include <nanobragg_kokkos/core/runtime/host_buffers.h>
 #include <nanobragg_kokkos/core/models/image_on_device.h>
 #include <nanobragg_kokkos/core/response/response_kernel.h>
+#include <nanobragg_kokkos/core/runtime/arithmetic.h>
+#include <nanobragg_kokkos/core/runtime/host_buffers.h>
 
 namespace nanobragg {
 namespace {
@@ -19,7 +19,8 @@ std::vector<PixelBlock> blocks_of(const Detector& detector) {
   for (std::size_t panel = 0; panel < detector.panels().size(); ++panel) {
     const auto begin = std::int64_t(detector.first_pixel(panel)), end = std::int64_t(detector.first_pixel(panel + 1));
     for (std::int64_t first = begin; first < end; first += PixelBlock::most)
-      blocks.push_back({first, std::uint32_t(panel), std::uint32_t(first - begin), int(std::min<std::int64_t>(end - first, PixelBlock::most))});
+      blocks.push_back({first, std::uint32_t(panel), std::uint32_t(first - begin),
+                        int(std::min<std::int64_t>(end - first, PixelBlock::most))});
   }
   return blocks;
 }
@@ -45,12 +46,13 @@ struct Readout::OnDevice : Resident {
   std::unique_ptr<Blur> blur;
   std::unique_ptr<Image> photons, blurred;
   HostBuffers host;
-  Kokkos::View<char*, DeviceSpace> counts[buffers];      // not needed where the device is the host
+  Kokkos::View<char*, DeviceSpace> counts[buffers];  // not needed where the device is the host
   std::vector<ExecutionSpace> queues;
   int next = 0;
   std::mutex mutex;
 
-  OnDevice(const Detector& detector, const DetectorResponse& response, const CountRange& range, const std::vector<std::uint8_t>& good)
+  OnDevice(const Detector& detector, const DetectorResponse& response, const CountRange& range,
+           const std::vector<std::uint8_t>& good)
       : host(detector.n_pixels() * bytes_of_count(range)) {
     blocks = to_device("nanobragg::response::blocks", blocks_of(detector));
     if (!good.empty()) mask = to_device("nanobragg::response::mask", good);
@@ -62,8 +64,9 @@ struct Readout::OnDevice : Resident {
     }
     if (!host_is_device) {
       for (auto& buffer : counts)
-        buffer = Kokkos::View<char*, DeviceSpace>(Kokkos::view_alloc("nanobragg::response::counts", Kokkos::WithoutInitializing),
-                                                  detector.n_pixels() * bytes_of_count(range));
+        buffer = Kokkos::View<char*, DeviceSpace>(
+            Kokkos::view_alloc("nanobragg::response::counts", Kokkos::WithoutInitializing),
+            detector.n_pixels() * bytes_of_count(range));
       queues = Kokkos::Experimental::partition_space(ExecutionSpace(), std::vector<int>(buffers, 1));
     }
   }
@@ -100,7 +103,8 @@ std::shared_ptr<const void> Counts::on_host() const {
   return under_way_->memory;
 }
 
-Readout::Readout(const Detector& detector, const DetectorResponse& response, const CountRange& range, const std::vector<std::uint8_t>& mask)
+Readout::Readout(const Detector& detector, const DetectorResponse& response, const CountRange& range,
+                 const std::vector<std::uint8_t>& mask)
     : response_(response), range_(range), n_pixels_(detector.n_pixels()) {
   const auto require = [](bool good, const char* what) {
     if (!good) throw std::invalid_argument(what);
@@ -109,10 +113,12 @@ Readout::Readout(const Detector& detector, const DetectorResponse& response, con
   require(not_negative(response.flicker), "flicker must be finite and not negative");
   require(not_negative(response.calibration_noise), "calibration_noise must be finite and not negative");
   require(not_negative(response.readout_noise), "readout_noise must be finite and not negative");
-  require(not_negative(response.quantum_gain) && response.quantum_gain > 0, "quantum_gain must be finite and more than 0");
+  require(not_negative(response.quantum_gain) && response.quantum_gain > 0,
+          "quantum_gain must be finite and more than 0");
   require(not_negative(response.adc_offset), "adc_offset must be finite and not negative");
   require(range.saturation >= 0 && range.saturation <= range.highest(),
-          range.type == CountType::int32 ? "saturation must lie between 0 and 2147483646" : "saturation must lie between 0 and 65533");
+          range.type == CountType::int32 ? "saturation must lie between 0 and 2147483646"
+                                         : "saturation must lie between 0 and 65533");
   require(mask.empty() || mask.size() == n_pixels_, "the mask of a readout does not have the detector's pixels");
   on_device_ = std::make_shared<OnDevice>(detector, response, range, mask);
 }
@@ -125,13 +131,24 @@ void Readout::respond(const Image& image, Output* output, std::uint64_t seed, st
                                 {response_.calibration_seed, 0, Purpose::calibration},
                                 {seed, number, Purpose::readout},
                                 flicker_factor(response_.flicker, seed, number)};
-  const Respond<photons, Output> kernel{
-      d.blocks, d.mask, image.on_device().pixels, Kokkos::View<Output*, DeviceSpace>(output, n_pixels_), d.poisson, numbers,
-      response_.photon_noise, response_.calibration_noise, response_.quantum_gain, response_.readout_noise, response_.adc_offset,
-      std::floor(range_.saturation) + 1, range_.masked()};
-  Kokkos::parallel_for(photons ? "nanobragg::response::photons" : "nanobragg::response::counts",
-                       at_once(Kokkos::RangePolicy<ExecutionSpace, Kokkos::Schedule<Kokkos::Dynamic>, Kokkos::IndexType<std::int64_t>>(
-                           0, kernel.n_iterations())), kernel);
+  const Respond<photons, Output> kernel{d.blocks,
+                                        d.mask,
+                                        image.on_device().pixels,
+                                        Kokkos::View<Output*, DeviceSpace>(output, n_pixels_),
+                                        d.poisson,
+                                        numbers,
+                                        response_.photon_noise,
+                                        response_.calibration_noise,
+                                        response_.quantum_gain,
+                                        response_.readout_noise,
+                                        response_.adc_offset,
+                                        std::floor(range_.saturation) + 1,
+                                        range_.masked()};
+  Kokkos::parallel_for(
+      photons ? "nanobragg::response::photons" : "nanobragg::response::counts",
+      at_once(Kokkos::RangePolicy<ExecutionSpace, Kokkos::Schedule<Kokkos::Dynamic>, Kokkos::IndexType<std::int64_t>>(
+          0, kernel.n_iterations())),
+      kernel);
 }
 
 template <class Count>
@@ -152,7 +169,8 @@ Counts Readout::start_as(const Image& expected, std::uint64_t seed, std::uint32_
   }
   ExecutionSpace().fence("nanobragg::response");
   if (!host_is_device)
-    Kokkos::deep_copy(d.queues[std::size_t(buffer)], Kokkos::View<Count*, Kokkos::HostSpace, Kokkos::MemoryUnmanaged>(on_host, n_pixels_),
+    Kokkos::deep_copy(d.queues[std::size_t(buffer)],
+                      Kokkos::View<Count*, Kokkos::HostSpace, Kokkos::MemoryUnmanaged>(on_host, n_pixels_),
                       Kokkos::View<const Count*, DeviceSpace, Kokkos::MemoryUnmanaged>(counts, n_pixels_));
   return Counts(std::make_shared<Counts::UnderWay>(on_device_, buffer, memory));
 }
@@ -162,8 +180,10 @@ Counts Readout::start(const Image& expected, std::uint64_t seed, std::uint32_t i
   const StandardArithmetic standard;
   if (expected.size() != n_pixels_) throw std::invalid_argument("the image does not have the detector's pixels");
   const std::lock_guard<std::mutex> lock(on_device_->mutex);
-  if (on_device_->blocks.extent(0) == 0) throw std::runtime_error("the readout has been released: the Kokkos runtime has ended");
-  return range_.type == CountType::int32 ? start_as<std::int32_t>(expected, seed, image) : start_as<std::uint16_t>(expected, seed, image);
+  if (on_device_->blocks.extent(0) == 0)
+    throw std::runtime_error("the readout has been released: the Kokkos runtime has ended");
+  return range_.type == CountType::int32 ? start_as<std::int32_t>(expected, seed, image)
+                                         : start_as<std::uint16_t>(expected, seed, image);
 }
 
 }  // namespace nanobragg

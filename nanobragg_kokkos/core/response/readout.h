@@ -9,8 +9,8 @@
 #include <vector>
 
 #include <nanobragg_kokkos/core/models/detector.h>
-#include <nanobragg_kokkos/core/response/detector_response.h>
 #include <nanobragg_kokkos/core/models/image.h>
+#include <nanobragg_kokkos/core/response/detector_response.h>
 
 namespace nanobragg {
 
@@ -18,17 +18,17 @@ enum class CountType { int32, uint16 };
 
 struct CountRange {
   CountType type = CountType::int32;
-  double saturation = 65534;               // the highest count that is one; what is brighter reads one more
+  double saturation = 65534;  // the highest count that is one; what is brighter reads one more
 
-  double masked() const { return type == CountType::int32 ? -1 : 65535; }       // of a pixel that counts nothing
-  double highest() const { return type == CountType::int32 ? 2147483646 : 65533; }      // saturation
+  double masked() const { return type == CountType::int32 ? -1 : 65535; }           // of a pixel that counts nothing
+  double highest() const { return type == CountType::int32 ? 2147483646 : 65533; }  // saturation
 };
 
 // The counts of an image, on their way to the host or there.
 class Counts {
  public:
-  // The counts in the order of the detector's pixels, std::int32_t or std::uint16_t, once they are there.  The memory lives
-  // as long as the pointer, Kokkos or no Kokkos, and is used again after that.
+  // The counts in the order of the detector's pixels, std::int32_t or std::uint16_t, once they are there.  The memory
+  // lives as long as the pointer, Kokkos or no Kokkos, and is used again after that.
   std::shared_ptr<const void> on_host() const;
 
   struct UnderWay;
@@ -42,8 +42,8 @@ class Counts {
 class Readout {
  public:
   // mask: empty, or one value a pixel; pixels with 0 read CountRange::masked().
-  // Throws std::invalid_argument for a standard deviation, gain or offset that is negative or not finite, a gain of 0, a
-  // saturation that is below 0 or above CountRange::highest(), a mask of another size, and what Blur refuses.
+  // Throws std::invalid_argument for a standard deviation, gain or offset that is negative or not finite, a gain of 0,
+  // a saturation that is below 0 or above CountRange::highest(), a mask of another size, and what Blur refuses.
   Readout(const Detector& detector, const DetectorResponse& response, const CountRange& range,
           const std::vector<std::uint8_t>& mask = {});
 

@@ -4,25 +4,25 @@
 
 #include <type_traits>
 
-#include <nanobragg_kokkos/core/response/detector_response.h>
-#include <nanobragg_kokkos/core/runtime/device_buffers.h>
 #include <nanobragg_kokkos/core/math/normal.h>
 #include <nanobragg_kokkos/core/math/poisson.h>
+#include <nanobragg_kokkos/core/response/detector_response.h>
+#include <nanobragg_kokkos/core/runtime/device_buffers.h>
 
 namespace nanobragg {
 
 // Pixels of one panel that follow each other.
 struct PixelBlock {
   static constexpr int most = 1024;
-  std::int64_t first;                      // of all pixels
-  std::uint32_t panel, in_panel;           // which panel, and the first pixel's number there
+  std::int64_t first;             // of all pixels
+  std::uint32_t panel, in_panel;  // which panel, and the first pixel's number there
   int n;
 };
 
 // The numbers that a response draws in one image, and what they are multiplied with.
 struct ResponseNumbers {
   RandomStream photons, calibration, readout;
-  double brightness = 1;                   // flicker's factor
+  double brightness = 1;  // flicker's factor
 };
 
 // photons: whether the image holds expected photons, of which photons are made; otherwise it holds these.
@@ -32,17 +32,17 @@ struct Respond {
   static constexpr bool counts = !std::is_same<Output, double>::value;
 
   DeviceArray<PixelBlock> blocks;
-  DeviceArray<std::uint8_t> mask;          // empty: all pixels count
+  DeviceArray<std::uint8_t> mask;  // empty: all pixels count
   Kokkos::View<const double*, DeviceSpace> image;
   Kokkos::View<Output*, DeviceSpace> output;
   PoissonTable poisson;
   ResponseNumbers numbers;
   bool photon_noise;
   double calibration_noise, quantum_gain, readout_noise, adc_offset;
-  double highest, masked;                  // counts
+  double highest, masked;  // counts
 
-  // Groups of 64 pixels, of which two share the bits of a pair of normal deviates: number k and k + 32.  A thread of a GPU takes
-  // one pair, vector code on a CPU all 32.
+  // Groups of 64 pixels, of which two share the bits of a pair of normal deviates: number k and k + 32.  A thread of a
+  // GPU takes one pair, vector code on a CPU all 32.
   static constexpr int pairs_of_group = 32, pairs_of_block = PixelBlock::most / 2;
 
   std::int64_t n_iterations() const { return std::int64_t(blocks.extent(0)) * (host_is_device ? 1 : pairs_of_block); }
@@ -67,8 +67,10 @@ struct Respond {
     const bool all = place(n - 1) < block.n;
     const std::uint32_t pixel = block.in_panel + std::uint32_t(first);
     double value[n];
-    if (all) for (int k = 0; k < n; ++k) value[k] = image(block.first + place(k));
-    else for (int k = 0; k < n; ++k) value[k] = place(k) < block.n ? image(block.first + place(k)) : 0;
+    if (all)
+      for (int k = 0; k < n; ++k) value[k] = image(block.first + place(k));
+    else
+      for (int k = 0; k < n; ++k) value[k] = place(k) < block.n ? image(block.first + place(k)) : 0;
     if constexpr (photons) {
       for (int k = 0; k < n; ++k) value[k] = (value[k] > 0 ? value[k] : 0) * numbers.brightness;
       if (photon_noise) count<pairs>(block.panel, pixel, value);
@@ -98,7 +100,8 @@ struct Respond {
     } else {
       for (int k = 0; k < n; ++k)
         if (place(k) < block.n)
-          output(block.first + place(k)) = Output(counts && mask.extent(0) > 0 && !mask(block.first + place(k)) ? masked : value[k]);
+          output(block.first + place(k)) =
+              Output(counts && mask.extent(0) > 0 && !mask(block.first + place(k)) ? masked : value[k]);
     }
   }
 
@@ -126,7 +129,7 @@ struct Respond {
       high[k] = bits.high();
     }
     double few[n];
-    std::int64_t unfinished = 0;           // as wide as the numbers beside it, which are taken several at a time
+    std::int64_t unfinished = 0;  // as wide as the numbers beside it, which are taken several at a time
     for (int k = 0; k < n; ++k) {
       const double tabulated = mean[k] < PoissonTable::means ? mean[k] : 0;
       const std::int64_t whole = std::int64_t(tabulated);
@@ -140,7 +143,8 @@ struct Respond {
   }
 
   // What vector code cannot do at once; few: what it found.
-  KOKKOS_FUNCTION double count_one(std::uint32_t panel, std::uint32_t pixel, double mean, double few, std::uint64_t bits) const {
+  KOKKOS_FUNCTION double count_one(std::uint32_t panel, std::uint32_t pixel, double mean, double few,
+                                   std::uint64_t bits) const {
     if (mean < PoissonTable::means) {
       FewEvents rest(mean - double(std::int64_t(mean)), uniform(bits));
       const double found = rest.events;
@@ -150,7 +154,8 @@ struct Respond {
     // Doubles have no single photons beyond, and no detector counts so many.
     const double bounded = mean < 1e15 ? mean : 1e15;
     double events = -1;
-    for (std::uint32_t attempt = 0; events < 0; ++attempt) events = many_events(bounded, numbers.photons(panel, pixel, attempt));
+    for (std::uint32_t attempt = 0; events < 0; ++attempt)
+      events = many_events(bounded, numbers.photons(panel, pixel, attempt));
     return events;
   }
 };

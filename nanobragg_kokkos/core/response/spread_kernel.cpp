@@ -17,7 +17,7 @@ struct Quadrature {
   Quadrature() {
     for (int i = 0; i < n; ++i) {
       Real x = std::cos(pi * (i + 0.75L) / (n + 0.5L)), slope = 1;
-      for (int step = 0; step < 8; ++step) {            // Newton's, for a zero of the Legendre polynomial
+      for (int step = 0; step < 8; ++step) {  // Newton's, for a zero of the Legendre polynomial
         Real before = 1, p = x;
         for (int k = 2; k <= n; ++k) {
           const Real next = ((2 * k - 1) * x * p - (k - 1) * before) / k;
@@ -33,10 +33,11 @@ struct Quadrature {
   }
 };
 
-// Integrals of the PSF over pixels and over columns of them.  Lengths in units of a pixel's fast side; `side` is the slow one.
+// Integrals of the PSF over pixels and over columns of them.  Lengths in units of a pixel's fast side; `side` is the
+// slow one.
 struct Gauss {
-  Real scale, side;                                     // exp(-(scale r)^2)
-  std::vector<Real> over_row;                           // of the profile along the slow axis over a pixel, for slow = 0, 1, …
+  Real scale, side;            // exp(-(scale r)^2)
+  std::vector<Real> over_row;  // of the profile along the slow axis over a pixel, for slow = 0, 1, …
 
   Gauss(Real fwhm, Real slow_side, int rows) : scale(2 * std::sqrt(std::log(Real(2))) / fwhm), side(slow_side) {
     for (int slow = 0; slow < rows; ++slow) over_row.push_back(strip((slow - 0.5L) * side, (slow + 0.5L) * side));
@@ -68,9 +69,9 @@ struct Fiber {
     return std::atan(fast * slow / (g * std::sqrt(g * g + fast * fast + slow * slow))) / (2 * pi);
   }
 
-  // The four corners of a pixel cancel the more, the farther it is out or the wider the PSF.  But there the PSF is smooth: as a
-  // function of one coordinate its singularities are, in the complex plane, d = √(g² + r²) from the pixel's middle, and n points
-  // along a side h leave an error of some (4 d/h)^(-2n).
+  // The four corners of a pixel cancel the more, the farther it is out or the wider the PSF.  But there the PSF is
+  // smooth: as a function of one coordinate its singularities are, in the complex plane, d = √(g² + r²) from the
+  // pixel's middle, and n points along a side h leave an error of some (4 d/h)^(-2n).
   double over_pixel(int fast, int row) const {
     static const Quadrature<4> far;
     static const Quadrature<8> near;
@@ -111,11 +112,13 @@ struct Fiber {
   Real beyond(Real radius) const { return g / std::sqrt(g * g + radius * radius); }
 };
 
-// The pixels of a circle: how far from the fast axis the last one is in each column.  Pixels on the circle count, whatever
-// rounding makes of the sides' ratio.
+// The pixels of a circle: how far from the fast axis the last one is in each column.  Pixels on the circle count,
+// whatever rounding makes of the sides' ratio.
 struct Circle {
   double radius, side;
-  double height(double fast) const { return std::floor(std::sqrt((radius - fast) * (radius + fast)) / side * (1 + 1e-13)); }
+  double height(double fast) const {
+    return std::floor(std::sqrt((radius - fast) * (radius + fast)) / side * (1 + 1e-13));
+  }
 };
 
 // Column by column; of so many that this takes long, a circle's pixels differ from the circle by less than rounding.
@@ -153,9 +156,11 @@ SpreadKernel integrated(const Psf& psf, const Circle& circle, AddedBack added_ba
 
 SpreadKernel spread_kernel(const PointSpread& psf, double pixel_fast, double pixel_slow, int n_fast, int n_slow) {
   const Circle circle{double(psf.radius), pixel_slow / pixel_fast};
-  const int columns = int(std::min(circle.radius + 1, double(n_fast))), rows = int(std::min(circle.height(0) + 1, double(n_slow)));
+  const int columns = int(std::min(circle.radius + 1, double(n_fast))),
+            rows = int(std::min(circle.height(0) + 1, double(n_slow)));
   const Real fwhm = Real(psf.fwhm) / pixel_fast, side = circle.side;
-  if (psf.shape == SpreadShape::gauss) return integrated(Gauss(fwhm, side, rows), circle, psf.added_back, columns, rows);
+  if (psf.shape == SpreadShape::gauss)
+    return integrated(Gauss(fwhm, side, rows), circle, psf.added_back, columns, rows);
   return integrated(Fiber(fwhm, side), circle, psf.added_back, columns, rows);
 }
 

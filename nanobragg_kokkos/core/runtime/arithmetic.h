@@ -1,8 +1,8 @@
 // IEEE arithmetic in the kernels, whatever the rest of the process has done to its threads.
 //
 // Loading a library that was linked with -ffast-math, as some of hdf5plugin's are, makes the processor treat
-// subnormal numbers as zero, in the thread that loads it and in all threads that this one starts later.  The faint tails of
-// an image would then depend on what has been imported, and on how many threads there are.
+// subnormal numbers as zero, in the thread that loads it and in all threads that this one starts later.  The faint
+// tails of an image would then depend on what has been imported, and on how many threads there are.
 #ifndef NANOBRAGG_KOKKOS_CORE_RUNTIME_ARITHMETIC_H
 #define NANOBRAGG_KOKKOS_CORE_RUNTIME_ARITHMETIC_H
 

@@ -25,8 +25,8 @@ constexpr int fast_scratch = 47 * 1024;
 template <class T>
 using DeviceArray = Kokkos::View<const T*, DeviceSpace, Kokkos::MemoryTraits<Kokkos::RandomAccess>>;
 
-// Only this queue of the device is waited for, here and wherever something is computed: another one may be busy with the
-// copy of an earlier image to the host.
+// Only this queue of the device is waited for, here and wherever something is computed: another one may be busy with
+// the copy of an earlier image to the host.
 template <class T>
 DeviceArray<T> to_device(const std::string& label, const T* values, std::size_t n) {
   Kokkos::View<T*, DeviceSpace> device(Kokkos::view_alloc(label, Kokkos::WithoutInitializing), n);
@@ -42,8 +42,8 @@ DeviceArray<T> to_device(const std::string& label, const std::vector<T>& values)
   return to_device(label, values.data(), values.size());
 }
 
-// The same policy for a kernel that takes its values with the launch: Kokkos would else put them, since they are many, into a
-// constant memory that only one kernel at a time has, and wait for it.
+// The same policy for a kernel that takes its values with the launch: Kokkos would else put them, since they are many,
+// into a constant memory that only one kernel at a time has, and wait for it.
 template <class Policy>
 auto at_once(const Policy& policy) {
   return Kokkos::Experimental::require(policy, Kokkos::Experimental::WorkItemProperty::HintLightWeight);

@@ -15,7 +15,7 @@ namespace {
 
 struct Memory {
   std::mutex mutex;
-  std::unordered_map<const void*, std::uint64_t> sizes;      // what was there before is not counted when it goes
+  std::unordered_map<const void*, std::uint64_t> sizes;  // what was there before is not counted when it goes
   std::size_t in_use = 0, peak = 0;
 };
 
@@ -25,7 +25,9 @@ Memory& memory() {
   return *instance;
 }
 
-bool of_device(const Kokkos::Profiling::SpaceHandle& space) { return std::strcmp(space.name, DeviceSpace::name()) == 0; }
+bool of_device(const Kokkos::Profiling::SpaceHandle& space) {
+  return std::strcmp(space.name, DeviceSpace::name()) == 0;
+}
 
 void allocated(const Kokkos::Profiling::SpaceHandle space, const char*, const void* const pointer,
                const std::uint64_t size) {

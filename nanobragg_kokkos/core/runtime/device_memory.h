@@ -8,8 +8,8 @@
 
 namespace nanobragg {
 
-void watch_memory();             // counts what is handed out from now on
-std::size_t peak_memory();       // bytes: the most that was in use at once since the last call
+void watch_memory();        // counts what is handed out from now on
+std::size_t peak_memory();  // bytes: the most that was in use at once since the last call
 
 }  // namespace nanobragg
 #endif

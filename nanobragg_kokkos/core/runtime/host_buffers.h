@@ -50,16 +50,20 @@ class HostBuffers {
 
     void* allocate() const {
       void* buffer;
-      if constexpr (host_is_device) buffer = std::aligned_alloc(line, bytes);
-      else buffer = Kokkos::kokkos_malloc<Kokkos::SharedHostPinnedSpace>("nanobragg::host_buffer", bytes);
+      if constexpr (host_is_device)
+        buffer = std::aligned_alloc(line, bytes);
+      else
+        buffer = Kokkos::kokkos_malloc<Kokkos::SharedHostPinnedSpace>("nanobragg::host_buffer", bytes);
       if (!buffer) throw std::bad_alloc();
       return buffer;
     }
 
     void free_idle() noexcept {
       for (void* const buffer : idle) {
-        if constexpr (host_is_device) std::free(buffer);
-        else Kokkos::kokkos_free<Kokkos::SharedHostPinnedSpace>(buffer);
+        if constexpr (host_is_device)
+          std::free(buffer);
+        else
+          Kokkos::kokkos_free<Kokkos::SharedHostPinnedSpace>(buffer);
       }
       idle.clear();
     }

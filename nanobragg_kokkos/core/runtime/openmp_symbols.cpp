@@ -16,7 +16,6 @@ void bind_openmp_symbols() {}
 #else
 
 #include <dlfcn.h>
-
 #include <stdexcept>
 #include <string>
 

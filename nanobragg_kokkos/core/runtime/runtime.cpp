@@ -1,12 +1,12 @@
 #include <nanobragg_kokkos/core/runtime/runtime.h>
 
 #include <Kokkos_Core.hpp>
-#include <unistd.h>
 
 #include <algorithm>
 #include <cstdlib>
 #include <mutex>
 #include <stdexcept>
+#include <unistd.h>
 #include <vector>
 
 #include <nanobragg_kokkos/core/runtime/openmp_symbols.h>
@@ -19,8 +19,8 @@ enum class State { not_started, running, ended };
 struct Runtime {
   std::recursive_mutex mutex;
   State state = State::not_started;
-  pid_t process = 0;               // in which Kokkos was started: its threads do not survive a fork
-  bool owner = false;              // false: the program had started Kokkos itself and will end it
+  pid_t process = 0;   // in which Kokkos was started: its threads do not survive a fork
+  bool owner = false;  // false: the program had started Kokkos itself and will end it
   std::vector<Resident*> residents;
 };
 
@@ -35,8 +35,7 @@ Runtime& runtime() {
 void check_that_loops_run_once() {
   constexpr long n = 4096;
   long sum = 0;
-  Kokkos::parallel_reduce(
-      "nanobragg::check_runtime", n, KOKKOS_LAMBDA(const long i, long& s) { s += i; }, sum);
+  Kokkos::parallel_reduce("nanobragg::check_runtime", n, KOKKOS_LAMBDA(const long i, long& s) { s += i; }, sum);
   if (sum != n * (n - 1) / 2)
     throw std::runtime_error(
         "Kokkos runs its parallel loops a wrong number of times: another library in this process has replaced the "
@@ -69,7 +68,8 @@ void start() {
   std::lock_guard<std::recursive_mutex> lock(r.mutex);
   if (r.state == State::running) return;
   if (r.state == State::ended || Kokkos::is_finalized())
-    throw std::runtime_error("the Kokkos runtime has ended: no simulation can be done after the interpreter's exit began");
+    throw std::runtime_error(
+        "the Kokkos runtime has ended: no simulation can be done after the interpreter's exit began");
   bind_openmp_symbols();
   if (!Kokkos::is_initialized()) {
     check_number_of_threads();
@@ -86,7 +86,7 @@ void start() {
 
 void stop() noexcept {
   Runtime& r = runtime();
-  if (r.process != 0 && r.process != getpid()) return;     // the parent ends it
+  if (r.process != 0 && r.process != getpid()) return;  // the parent ends it
   std::lock_guard<std::recursive_mutex> lock(r.mutex);
   for (Resident* resident : r.residents) resident->release();
   if (r.owner && !Kokkos::is_finalized()) Kokkos::finalize();

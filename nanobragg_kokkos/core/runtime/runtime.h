@@ -10,20 +10,20 @@
 namespace nanobragg {
 
 struct Backend {
-  std::string name;            // OpenMP, Serial, Cuda, …
-  int threads = 1;             // how many iterations the execution space runs at once
-  std::string device;          // name of the GPU, or "host"
+  std::string name;    // OpenMP, Serial, Cuda, …
+  int threads = 1;     // how many iterations the execution space runs at once
+  std::string device;  // name of the GPU, or "host"
   std::string kokkos_version;
-  std::string compiler;        // what compiled the core
+  std::string compiler;  // what compiled the core
 };
 
-void start();                  // does nothing if Kokkos runs already; throws std::runtime_error after stop()
-void stop() noexcept;          // releases all Residents and ends Kokkos; does nothing if it does not run
-Backend backend();             // starts Kokkos if need be
+void start();          // does nothing if Kokkos runs already; throws std::runtime_error after stop()
+void stop() noexcept;  // releases all Residents and ends Kokkos; does nothing if it does not run
+Backend backend();     // starts Kokkos if need be
 
 class Resident {
  public:
-  Resident();                  // starts Kokkos
+  Resident();  // starts Kokkos
   virtual ~Resident();
   Resident(const Resident&) = delete;
   Resident& operator=(const Resident&) = delete;

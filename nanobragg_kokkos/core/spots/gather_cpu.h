@@ -4,16 +4,16 @@
 
 #include <algorithm>
 
+#include <nanobragg_kokkos/core/models/tile.h>
 #include <nanobragg_kokkos/core/spots/patch_light.h>
 #include <nanobragg_kokkos/core/spots/spot_notes.h>
-#include <nanobragg_kokkos/core/models/tile.h>
 
 namespace nanobragg {
 
 // A pixel of a tile and the sources that it may need from a patch.
 struct Task {
   Run run;
-  int pixel;                         // slow × tile_side + fast
+  int pixel;  // slow × tile_side + fast
 };
 
 template <Shape shape, Interpolation interpolation>
@@ -41,7 +41,8 @@ struct GatherInTiles {
       if (sums[pixel] != 0) image(tile.pixel(pixel % tile_side, pixel / tile_side)) += light.term.scale * sums[pixel];
   }
 
-  void add_patch(const Patch& patch, const Tile& tile, const NeighbourRays& tile_rays, int ray, double (&sums)[pixels_of_tile]) const {
+  void add_patch(const Patch& patch, const Tile& tile, const NeighbourRays& tile_rays, int ray,
+                 double (&sums)[pixels_of_tile]) const {
     const Direction& direction = light.term.sources.directions(patch.direction);
     const NearRun near = light.near_run(patch, tile_rays.unsteadiness);
     const bool check = light.must_check(patch, near);
@@ -52,12 +53,14 @@ struct GatherInTiles {
       const Span row = span(patch, slow, tile.fast, tile.fast + tile_side);
       if (row.begin >= row.end) continue;
       float low[tile_side], high[tile_side];
-      for (int fast = 0; fast < tile_side; ++fast) near(tile_rays.direction(fast, slow - tile.slow), low[fast], high[fast]);
+      for (int fast = 0; fast < tile_side; ++fast)
+        near(tile_rays.direction(fast, slow - tile.slow), low[fast], high[fast]);
       for (int fast = row.begin - tile.fast; fast < row.end - tile.fast; ++fast) {
         if (!(low[fast] <= high[fast])) continue;
         const Run run = sources_between(low[fast], high[fast], direction, light.term.sources.wavenumber);
         const int pixel = (slow - tile.slow) * tile_side + fast;
-        if (run.begin < run.end && light.rays.active(tile.pixel(pixel % tile_side, pixel / tile_side))) tasks[n_tasks++] = {run, pixel};
+        if (run.begin < run.end && light.rays.active(tile.pixel(pixel % tile_side, pixel / tile_side)))
+          tasks[n_tasks++] = {run, pixel};
       }
     }
     for (int first = 0; first < n_tasks; first += vector_lanes)
@@ -85,7 +88,8 @@ struct GatherInTiles {
     for (int j = 0; j < n; ++j) {
       const Vec3 index{h[j], k[j], l[j]};
       const Run run = tasks[j].run;
-      const double sum = check ? light.over_sources(index, patch, run, true) : light.over_sources_in_lanes(index, patch, run, in_order);
+      const double sum = check ? light.over_sources(index, patch, run, true)
+                               : light.over_sources_in_lanes(index, patch, run, in_order);
       sums[tasks[j].pixel] += sum * factor[j];
     }
   }

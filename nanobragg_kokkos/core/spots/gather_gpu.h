@@ -1,11 +1,11 @@
-// On a GPU: warps calculate what each pixel of a patch receives, and teams add it up tile by tile, in an order that depends on
-// the models alone.
+// On a GPU: warps calculate what each pixel of a patch receives, and teams add it up tile by tile, in an order that
+// depends on the models alone.
 #ifndef NANOBRAGG_KOKKOS_CORE_SPOTS_GATHER_GPU_H
 #define NANOBRAGG_KOKKOS_CORE_SPOTS_GATHER_GPU_H
 
+#include <nanobragg_kokkos/core/models/tile.h>
 #include <nanobragg_kokkos/core/spots/patch_light.h>
 #include <nanobragg_kokkos/core/spots/spot_notes.h>
-#include <nanobragg_kokkos/core/models/tile.h>
 
 namespace nanobragg {
 
@@ -23,7 +23,8 @@ struct GatherInTeams {
 
   void run() const {
     const int most = ExecutionSpace().concurrency() / (warps * lanes);
-    Kokkos::TeamPolicy<ExecutionSpace, CalculateLight, Kokkos::LaunchBounds<warps * lanes, 3>> by_patch(most / 4, warps, lanes);
+    Kokkos::TeamPolicy<ExecutionSpace, CalculateLight, Kokkos::LaunchBounds<warps * lanes, 3>> by_patch(most / 4, warps,
+                                                                                                        lanes);
     by_patch.set_scratch_size(0, Kokkos::PerTeam(warps * int(sizeof(Stack))));
     Kokkos::parallel_for("nanobragg::spots::calculate_light", at_once(by_patch), *this);
     Kokkos::TeamPolicy<ExecutionSpace, AddToImage> by_tile(std::min(most, light.rays.n_tiles), pixels_of_tile);
@@ -50,31 +51,35 @@ struct GatherInTeams {
     Kokkos::single(Kokkos::PerThread(team), [&]() { stack.size = 0; });
     for (;;) {
       int number = 0;
-      Kokkos::single(Kokkos::PerThread(team), [&](int& next) { next = Kokkos::atomic_fetch_add(&notes.counters().next_patch, 1); }, number);
+      Kokkos::single(
+          Kokkos::PerThread(team), [&](int& next) { next = Kokkos::atomic_fetch_add(&notes.counters().next_patch, 1); },
+          number);
       if (number >= notes.counters().patches) break;
       const Patch& patch = notes.patches(number);
       const DevicePanel& panel = light.rays.panels(patch.panel);
-      const NeighbourRays rays(light.rays, panel, patch.fast_begin, patch.slow_begin, patch.n_fast(), patch.n_slow(), 0);
+      const NeighbourRays rays(light.rays, panel, patch.fast_begin, patch.slow_begin, patch.n_fast(), patch.n_slow(),
+                               0);
       const NearRun near = light.near_run(patch, rays.unsteadiness);
       const bool check = light.must_check(patch, near);
       for (int start = 0; start < patch.size(); start += lanes) {
         const int left = patch.size() - start;
-        Kokkos::parallel_for(Kokkos::ThreadVectorRange(team, left < lanes ? left : lanes), [&](int lane) {
-          find_lit(number, patch, panel, rays, near, check, start + lane, stack);
-        });
+        Kokkos::parallel_for(Kokkos::ThreadVectorRange(team, left < lanes ? left : lanes),
+                             [&](int lane) { find_lit(number, patch, panel, rays, near, check, start + lane, stack); });
         if (stack.size >= lanes) calculate(team, lanes, stack);
       }
     }
     calculate(team, stack.size, stack);
   }
 
-  KOKKOS_INLINE_FUNCTION void find_lit(int number, const Patch& patch, const DevicePanel& panel, const NeighbourRays& first_rays,
-                                       const NearRun& near, bool check, int pixel, Stack& stack) const {
+  KOKKOS_INLINE_FUNCTION void find_lit(int number, const Patch& patch, const DevicePanel& panel,
+                                       const NeighbourRays& first_rays, const NearRun& near, bool check, int pixel,
+                                       Stack& stack) const {
     const int slow = pixel / patch.n_fast(), fast = pixel - slow * patch.n_fast();
     Run run{0, 0};
     bool lit = false;
     if (nanobragg::near(patch, patch.fast_begin + fast + 0.5f, patch.slow_begin + slow + 0.5f, 0) &&
-        light.rays.active(panel.first_pixel + std::int64_t(patch.slow_begin + slow) * panel.n_fast + patch.fast_begin + fast)) {
+        light.rays.active(panel.first_pixel + std::int64_t(patch.slow_begin + slow) * panel.n_fast + patch.fast_begin +
+                          fast)) {
       run = light.run_of_ray(patch, near, first_rays.direction(fast, slow));
       lit = run.begin < run.end || light.rays.n_rays(panel) > 1;
     }
@@ -90,7 +95,8 @@ struct GatherInTeams {
     Kokkos::parallel_for(Kokkos::ThreadVectorRange(team, n), [&](int lane) {
       const LitPixel lit = stack.lit[rest + lane];
       const Patch& patch = notes.patches(lit.patch);
-      const int slow = patch.slow_begin + lit.pixel / patch.n_fast(), fast = patch.fast_begin + lit.pixel % patch.n_fast();
+      const int slow = patch.slow_begin + lit.pixel / patch.n_fast(),
+                fast = patch.fast_begin + lit.pixel % patch.n_fast();
       notes.light(patch.first_light + lit.pixel) =
           light.rays.n_rays(light.rays.panels(patch.panel)) == 1
               ? light.light_of_ray(patch, fast, slow, 0, lit.run, lit.check)
@@ -112,7 +118,8 @@ struct GatherInTeams {
   KOKKOS_FUNCTION void operator()(AddToImage, const Team& team) const {
     if (!notes.complete()) return;
     Pieces& pieces = *static_cast<Pieces*>(team.team_scratch(0).get_shmem(int(sizeof(Pieces))));
-    for (int i = team.league_rank(); i < notes.counters().lit_tiles; i += team.league_size()) add_tile(team, notes.lit_tiles(i), pieces);
+    for (int i = team.league_rank(); i < notes.counters().lit_tiles; i += team.league_size())
+      add_tile(team, notes.lit_tiles(i), pieces);
   }
 
   // Each thread has a pixel.
@@ -130,7 +137,7 @@ struct GatherInTeams {
         pieces.found[rank] = {p.order, p.fast_begin, p.fast_end, p.slow_begin, p.slow_end, p.first_light};
       }
       team.team_barrier();
-      if (rank < n_here) {                 // each counts how many come before it
+      if (rank < n_here) {  // each counts how many come before it
         int before = 0;
         for (int j = 0; j < n_here; ++j) before += pieces.found[j].order < pieces.found[rank].order;
         pieces.sorted[before] = pieces.found[rank];

@@ -3,21 +3,24 @@
 #define NANOBRAGG_KOKKOS_CORE_SPOTS_PATCH_LIGHT_H
 
 #include <nanobragg_kokkos/core/math/exponential.h>
-#include <nanobragg_kokkos/core/spots/wavelength_window.h>
 #include <nanobragg_kokkos/core/spots/spot_terms.h>
+#include <nanobragg_kokkos/core/spots/wavelength_window.h>
 
 namespace nanobragg {
 
-// exp(-2 / 0.63 r^2) along a ray: the exponent is a quadratic polynomial in the difference of the wavenumber from one in the
-// middle, where the distance from the reflection is calculated without cancellation.
+// exp(-2 / 0.63 r^2) along a ray: the exponent is a quadratic polynomial in the difference of the wavenumber from one
+// in the middle, where the distance from the reflection is calculated without cancellation.
 class GaussianOfRay {
  public:
-  KOKKOS_INLINE_FUNCTION GaussianOfRay(Vec3 index, const Patch& patch, const Cells& cells, double middle, const double* powers)
+  KOKKOS_INLINE_FUNCTION GaussianOfRay(Vec3 index, const Patch& patch, const Cells& cells, double middle,
+                                       const double* powers)
       : middle_(middle), powers_(powers) {
     const Vec3 step{cells.a * index.x, cells.b * index.y, cells.c * index.z};
-    const Vec3 apart{cells.a * Kokkos::fma(index.x, middle, -double(patch.h)), cells.b * Kokkos::fma(index.y, middle, -double(patch.k)),
+    const Vec3 apart{cells.a * Kokkos::fma(index.x, middle, -double(patch.h)),
+                     cells.b * Kokkos::fma(index.y, middle, -double(patch.k)),
                      cells.c * Kokkos::fma(index.z, middle, -double(patch.l))};
-    quadratic_ = -2 / 0.63 * dot(step, step), linear_ = -4 / 0.63 * dot(step, apart), constant_ = -2 / 0.63 * dot(apart, apart);
+    quadratic_ = -2 / 0.63 * dot(step, step), linear_ = -4 / 0.63 * dot(step, apart),
+    constant_ = -2 / 0.63 * dot(apart, apart);
   }
   // Below exp(-700) any number below that.
   KOKKOS_INLINE_FUNCTION double operator()(double wavenumber) const {
@@ -29,7 +32,7 @@ class GaussianOfRay {
 
  private:
   double middle_, quadratic_, linear_, constant_;
-  [[maybe_unused]] const double* powers_;                 // on GPUs
+  [[maybe_unused]] const double* powers_;  // on GPUs
 };
 
 template <Shape shape, Interpolation interpolation>
@@ -40,17 +43,20 @@ struct PatchLight {
   PixelTable rays;
   SpotTerms<shape, interpolation> term;
   DeviceArray<SingleMat3> single_blocks;
-  float extent;                      // see NearRun
-  DeviceArray<double> powers;        // see exp_by_table
+  float extent;                // see NearRun
+  DeviceArray<double> powers;  // see exp_by_table
 
-  PatchLight(const Detector& detector, const Sources& sources, const Crystal& crystal, const StructureFactors& structure_factors,
-             const DeviceArray<double>& powers_of_two)
-      : rays(detector.on_device().table), term(sources, crystal, structure_factors), single_blocks(crystal.on_device().single.table),
-        extent(1.00001f * float(crystal.on_device().largest_extent * sources.largest_wavenumber())), powers(powers_of_two) {}
+  PatchLight(const Detector& detector, const Sources& sources, const Crystal& crystal,
+             const StructureFactors& structure_factors, const DeviceArray<double>& powers_of_two)
+      : rays(detector.on_device().table),
+        term(sources, crystal, structure_factors),
+        single_blocks(crystal.on_device().single.table),
+        extent(1.00001f * float(crystal.on_device().largest_extent * sources.largest_wavenumber())),
+        powers(powers_of_two) {}
 
   KOKKOS_INLINE_FUNCTION NearRun near_run(const Patch& patch, float unsteadiness) const {
-    return NearRun(single_blocks(patch.block), term.cells, patch, to_single(term.sources.directions(patch.direction).incident),
-                   extent, unsteadiness);
+    return NearRun(single_blocks(patch.block), term.cells, patch,
+                   to_single(term.sources.directions(patch.direction).incident), extent, unsteadiness);
   }
 
   // Whether terms along rays in this run are to be checked one by one, see over_sources.
@@ -59,18 +65,21 @@ struct PatchLight {
            double(patch.reach) * patch.reach > 0.9 * reach2<shape>();
   }
 
-  // What a ray receives from some of the sources.  check: some may be too far from the reflection, or nearer to another.
+  // What a ray receives from some of the sources.  check: some may be too far from the reflection, or nearer to
+  // another.
   KOKKOS_INLINE_FUNCTION double over_sources(Vec3 index, const Patch& patch, Run run, bool check) const {
     double sum = 0;
     if (gaussian && !check) {
-      const GaussianOfRay gaussian_of_ray(index, patch, term.cells, term.sources.wavenumber((run.begin + run.end) / 2), powers.data());
+      const GaussianOfRay gaussian_of_ray(index, patch, term.cells, term.sources.wavenumber((run.begin + run.end) / 2),
+                                          powers.data());
       const double* f = term.amplitude.at(patch.h, patch.k, patch.l);
       const Direction& direction = term.sources.directions(patch.direction);
       const bool channels_in_order = direction.channels_in_order;
       if (f && channels_in_order) f += term.sources.channel(direction.begin) - direction.begin;
       for (int i = run.begin; i < run.end; ++i) {
         const Wave wave = term.sources.waves(i);
-        const double amplitude = !f ? term.amplitude.default_amplitude : f[channels_in_order ? i : term.sources.channel(i)];
+        const double amplitude =
+            !f ? term.amplitude.default_amplitude : f[channels_in_order ? i : term.sources.channel(i)];
         sum += wave.weight * amplitude * amplitude * gaussian_of_ray(wave.wavenumber);
       }
       return term.cells.volume() * term.cells.volume() * sum;
@@ -110,7 +119,8 @@ struct PatchLight {
   }
 
   // The light of some sources along one ray of a pixel.
-  KOKKOS_INLINE_FUNCTION double light_of_ray(const Patch& patch, int fast, int slow, int ray_number, Run run, bool check) const {
+  KOKKOS_INLINE_FUNCTION double light_of_ray(const Patch& patch, int fast, int slow, int ray_number, Run run,
+                                             bool check) const {
     const Ray ray = rays.ray_of_pixel(rays.panels(patch.panel), fast, slow, ray_number);
     const Direction& direction = term.sources.directions(patch.direction);
     const double sum = over_sources(term.blocks(patch.block) * (ray.direction - direction.incident), patch, run, check);
@@ -121,7 +131,8 @@ struct PatchLight {
   KOKKOS_INLINE_FUNCTION Run run_of_ray(const Patch& patch, const NearRun& near, SingleVec3 direction) const {
     float low, high;
     near(direction, low, high);
-    return low <= high ? sources_between(low, high, term.sources.directions(patch.direction), term.sources.wavenumber) : Run{0, 0};
+    return low <= high ? sources_between(low, high, term.sources.directions(patch.direction), term.sources.wavenumber)
+                       : Run{0, 0};
   }
 
   // The light of a pixel.  narrowed: by narrowed(run) of the sources that each ray may need.

@@ -1,8 +1,9 @@
 // Which pixels a reflection can light.
 //
-// A reflection G shines, at wavenumber x, into directions d with |x (d - s0) - G| < rho, where rho is the longest vector of
-// reciprocal space that the shape (or the cell of the nearest reflection) reaches.  So d lies within the angle
-// asin(rho / x |e|) of e = s0 + G / x, which moves along a straight line as x changes: on the panel, a straight strip.
+// A reflection G shines, at wavenumber x, into directions d with |x (d - s0) - G| < rho, where rho is the longest
+// vector of reciprocal space that the shape (or the cell of the nearest reflection) reaches.  So d lies within the
+// angle asin(rho / x |e|) of e = s0 + G / x, which moves along a straight line as x changes: on the panel, a straight
+// strip.
 #ifndef NANOBRAGG_KOKKOS_CORE_SPOTS_PATCHES_H
 #define NANOBRAGG_KOKKOS_CORE_SPOTS_PATCHES_H
 
@@ -11,29 +12,29 @@
 
 #include <nanobragg_kokkos/core/models/crystal_on_device.h>
 #include <nanobragg_kokkos/core/models/detector_on_device.h>
-#include <nanobragg_kokkos/core/spots/reach.h>
 #include <nanobragg_kokkos/core/models/sources_on_device.h>
 #include <nanobragg_kokkos/core/models/structure_factors_on_device.h>
+#include <nanobragg_kokkos/core/spots/reach.h>
 
 namespace nanobragg {
 
 // A reflection of a block that the light of a direction may excite.
 struct Candidate {
-  std::int64_t row;                 // see PatchSearch
+  std::int64_t row;  // see PatchSearch
   int l;
 };
 
 // The pixels of a panel that one reflection of one block, in the light of one direction, may reach.
 struct Patch {
-  std::int64_t order;               // ascends with block, direction, h, k and l
+  std::int64_t order;  // ascends with block, direction, h, k and l
   int block, direction, panel;
   int h, k, l;
-  float reach;                      // in units of the shape
+  float reach;  // in units of the shape
   int fast_begin, fast_end, slow_begin, slow_end;
-  float fast, slow;                 // one end of the middle line of the strip
-  float along_fast, along_slow;     // unit vector along it
-  float half_width;                 // pixels, half a pixel's diagonal included
-  std::int64_t first_light;         // see SpotNotes::light
+  float fast, slow;              // one end of the middle line of the strip
+  float along_fast, along_slow;  // unit vector along it
+  float half_width;              // pixels, half a pixel's diagonal included
+  std::int64_t first_light;      // see SpotNotes::light
 
   KOKKOS_INLINE_FUNCTION int n_fast() const { return fast_end - fast_begin; }
   KOKKOS_INLINE_FUNCTION int n_slow() const { return slow_end - slow_begin; }
@@ -47,7 +48,7 @@ struct Span {
 KOKKOS_INLINE_FUNCTION Span span(const Patch& patch, int slow, int fast_begin, int fast_end) {
   const int first = Kokkos::max(fast_begin, patch.fast_begin), last = Kokkos::min(fast_end, patch.fast_end);
   const float up = slow + 0.5f - patch.slow;
-  if (Kokkos::abs(patch.along_slow) < 1e-4f)              // along the row, but for less than a pixel in its length
+  if (Kokkos::abs(patch.along_slow) < 1e-4f)  // along the row, but for less than a pixel in its length
     return Kokkos::abs(up * patch.along_fast) <= patch.half_width + 1 ? Span{first, last} : Span{first, first};
   const float middle = patch.fast + up * patch.along_fast / patch.along_slow - 0.5f;
   const float half = patch.half_width / Kokkos::abs(patch.along_slow);
@@ -58,7 +59,8 @@ KOKKOS_INLINE_FUNCTION Span span(const Patch& patch, int slow, int fast_begin, i
 
 // Whether the strip comes within `reach` pixels of a point.
 KOKKOS_INLINE_FUNCTION bool near(const Patch& patch, float fast, float slow, float reach) {
-  return Kokkos::abs((fast - patch.fast) * patch.along_slow - (slow - patch.slow) * patch.along_fast) <= patch.half_width + reach;
+  return Kokkos::abs((fast - patch.fast) * patch.along_slow - (slow - patch.slow) * patch.along_fast) <=
+         patch.half_width + reach;
 }
 
 // Calls visit(tile) for the tiles that a patch touches.
@@ -80,8 +82,8 @@ KOKKOS_INLINE_FUNCTION void reciprocal(const Mat3& cell, Vec3 (&axes)[3]) {
   for (int i = 0; i < 3; ++i) axes[i] = (1 / volume) * cross(cell.row[(i + 1) % 3], cell.row[(i + 2) % 3]);
 }
 
-// Finds patches in two steps.  A row of reflections is one block, direction, h and k; its candidates lie between the Ewald
-// spheres of the shortest and the longest wavelength.
+// Finds patches in two steps.  A row of reflections is one block, direction, h and k; its candidates lie between the
+// Ewald spheres of the shortest and the longest wavelength.
 template <Shape shape>
 struct PatchSearch {
   DeviceArray<Mat3> blocks;
@@ -90,10 +92,10 @@ struct PatchSearch {
   PixelTable pixels;
   AmplitudeTable amplitude;
   Reach<shape> reach;
-  bool interpolated;                // the amplitude of a reflection says nothing of that near it
-  int low[3], size[3];              // of the indices
-  double per_reduced_distance;      // no distance in reciprocal space (1/m) is longer in units of the shape
-  double to_corner;                 // from a reflection to the farthest point that is nearest to it, 1/m
+  bool interpolated;            // the amplitude of a reflection says nothing of that near it
+  int low[3], size[3];          // of the indices
+  double per_reduced_distance;  // no distance in reciprocal space (1/m) is longer in units of the shape
+  double to_corner;             // from a reflection to the farthest point that is nearest to it, 1/m
 
   KOKKOS_INLINE_FUNCTION std::int64_t rows_of_block() const {
     return std::int64_t(directions.extent(0)) * size[0] * size[1];
@@ -106,12 +108,14 @@ struct PatchSearch {
     const Row here(*this, row);
     const Interval x{wavenumber(here.direction.begin), wavenumber(here.direction.end - 1)};
 
-    // Inside the sphere of radius x.high + rho about -x.high s0, and not inside that of radius x.low - rho about -x.low s0.
+    // Inside the sphere of radius x.high + rho about -x.high s0, and not inside that of radius x.low - rho about -x.low
+    // s0.
     const double rho = in_reciprocal_space(reach2<shape>() >= 0 ? reach2<shape>() : 1e30), margin = 1e-6;
     const double a = dot(here.step, here.step);
-    const Vec3 from_outer = along(here.start, x.high, here.direction.incident), from_inner = along(here.start, x.low, here.direction.incident);
-    const Interval outer = below_zero(a, dot(from_outer, here.step),
-                                      dot(from_outer, from_outer) - (x.high + rho) * (x.high + rho));
+    const Vec3 from_outer = along(here.start, x.high, here.direction.incident),
+               from_inner = along(here.start, x.low, here.direction.incident);
+    const Interval outer =
+        below_zero(a, dot(from_outer, here.step), dot(from_outer, from_outer) - (x.high + rho) * (x.high + rho));
     if (outer.empty()) return;
     Interval inner{1, 0};
     if (x.low > rho)
@@ -142,11 +146,13 @@ struct PatchSearch {
   struct Row {
     int block, direction_number, h, k;
     const Direction& direction;
-    Vec3 start, step;               // the reciprocal-lattice points of the row are start + l × step
+    Vec3 start, step;  // the reciprocal-lattice points of the row are start + l × step
     KOKKOS_INLINE_FUNCTION Row(const PatchSearch& search, std::int64_t row)
         : block(int(row / search.rows_of_block())),
-          direction_number(int(row / (std::int64_t(search.size[0]) * search.size[1]) % std::int64_t(search.directions.extent(0)))),
-          h(search.low[0] + int(row / search.size[1] % search.size[0])), k(search.low[1] + int(row % search.size[1])),
+          direction_number(
+              int(row / (std::int64_t(search.size[0]) * search.size[1]) % std::int64_t(search.directions.extent(0)))),
+          h(search.low[0] + int(row / search.size[1] % search.size[0])),
+          k(search.low[1] + int(row % search.size[1])),
           direction(search.directions(direction_number)) {
       Vec3 axes[3];
       reciprocal(search.blocks(block), axes);
@@ -174,24 +180,29 @@ struct PatchSearch {
   template <class Emit>
   KOKKOS_INLINE_FUNCTION void for_each_panel(Patch& patch, Vec3 g, const Direction& direction, const Emit& emit) const {
     Interval x{wavenumber(direction.begin), wavenumber(direction.end - 1)};
-    const double r2 = allowed_reach2(interpolated ? amplitude.largest : amplitude.upper_bound(patch.h, patch.k, patch.l));
+    const double r2 =
+        allowed_reach2(interpolated ? amplitude.largest : amplitude.upper_bound(patch.h, patch.k, patch.l));
     if (r2 < 0) return;
     const double rho = in_reciprocal_space(r2);
     patch.reach = float(Kokkos::min(1e15, 1.000001 * Kokkos::sqrt(r2)));
     // The wavenumbers at which |x s0 + G| <= x + rho and, unless this says nothing, >= x - rho.
     const double s = dot(direction.incident, g), excess = dot(g, g) - rho * rho;
-    if (rho > s) x.low = Kokkos::max(x.low, excess / (2 * (rho - s)));
-    else if (excess > 0) return;
+    if (rho > s)
+      x.low = Kokkos::max(x.low, excess / (2 * (rho - s)));
+    else if (excess > 0)
+      return;
     if (x.low > rho) {
-      if (s + rho < 0) x.high = Kokkos::min(x.high, -excess / (2 * (s + rho)));
-      else if (excess < 0) x.low = Kokkos::max(x.low, -excess / (2 * (s + rho)));
+      if (s + rho < 0)
+        x.high = Kokkos::min(x.high, -excess / (2 * (s + rho)));
+      else if (excess < 0)
+        x.low = Kokkos::max(x.low, -excess / (2 * (s + rho)));
     }
     const double rounding = 1e-12 * x.high;
     x.low -= rounding, x.high += rounding;
     if (x.empty()) return;
     const Vec3 e1 = direction.incident + (1 / x.low) * g, e2 = direction.incident + (1 / x.high) * g;
     const double ratio = rho / x.low, sine = ratio / (1 - ratio);
-    const double angle = ratio < 0.5 && sine < 1 ? Kokkos::asin(sine) + 1e-9 : 4;      // 4: anywhere
+    const double angle = ratio < 0.5 && sine < 1 ? Kokkos::asin(sine) + 1e-9 : 4;  // 4: anywhere
     const Vec3 u1 = unit(e1), u2 = unit(e2), middle = 0.5 * (u1 + u2);
     const double radius = angle < 4 ? angle + 0.5 * norm(u2 - u1) + 1e-9 : 4;
     const auto meets = [&](const Ball& ball) {
@@ -213,28 +224,32 @@ struct PatchSearch {
   template <class Emit>
   KOKKOS_INLINE_FUNCTION static void for_each_piece(const Patch& whole, const Emit& emit) {
     constexpr int side = 4 * tile_side;
-    if (whole.fast_end - whole.fast_begin <= 2 * side && whole.slow_end - whole.slow_begin <= 2 * side) return emit(whole);
+    if (whole.fast_end - whole.fast_begin <= 2 * side && whole.slow_end - whole.slow_begin <= 2 * side)
+      return emit(whole);
     Patch piece = whole;
     for (int slow = whole.slow_begin / side * side; slow < whole.slow_end; slow += side)
       for (int fast = whole.fast_begin / side * side; fast < whole.fast_end; fast += side) {
-        piece.slow_begin = Kokkos::max(slow, whole.slow_begin), piece.slow_end = Kokkos::min(slow + side, whole.slow_end);
-        piece.fast_begin = Kokkos::max(fast, whole.fast_begin), piece.fast_end = Kokkos::min(fast + side, whole.fast_end);
+        piece.slow_begin = Kokkos::max(slow, whole.slow_begin),
+        piece.slow_end = Kokkos::min(slow + side, whole.slow_end);
+        piece.fast_begin = Kokkos::max(fast, whole.fast_begin),
+        piece.fast_end = Kokkos::min(fast + side, whole.fast_end);
         if (near(whole, fast + 0.5f * side, slow + 0.5f * side, 0.71f * side)) emit(piece);
       }
   }
 
   // Sets the strip of pixels that directions within the angle of the line from e1 to e2 meet; false if there are none.
-  KOKKOS_INLINE_FUNCTION static bool strip(const DevicePanel& panel, Vec3 e1, Vec3 e2, double longest, double angle, Patch& patch) {
+  KOKKOS_INLINE_FUNCTION static bool strip(const DevicePanel& panel, Vec3 e1, Vec3 e2, double longest, double angle,
+                                           Patch& patch) {
     const double n1 = dot(e1, panel.normal), n2 = dot(e2, panel.normal);
-    if (!(panel.close_distance > 0) || Kokkos::max(n1, n2) <= -2 * angle) return false;      // edge-on, or flying away
+    if (!(panel.close_distance > 0) || Kokkos::max(n1, n2) <= -2 * angle) return false;  // edge-on, or flying away
     patch.fast_begin = patch.slow_begin = 0;
     patch.fast_end = panel.n_fast, patch.slow_end = panel.n_slow;
     patch.fast = patch.slow = patch.along_slow = 0, patch.along_fast = 1, patch.half_width = 1e30f;
-    const double cosine = Kokkos::min(n1, n2) / longest - angle;      // at least that of the obliquity
-    if (cosine < 1e-3) return true;                                   // grazing: anywhere on the panel
+    const double cosine = Kokkos::min(n1, n2) / longest - angle;  // at least that of the obliquity
+    if (cosine < 1e-3) return true;                               // grazing: anywhere on the panel
 
-    // A direction off by the angle meets the panel off by at most `spread`; a layer at a depth z shifts it by z times the
-    // tangent of the obliquity.
+    // A direction off by the angle meets the panel off by at most `spread`; a layer at a depth z shifts it by z times
+    // the tangent of the obliquity.
     const Vec3 t1 = (1 / n1) * e1, t2 = (1 / n2) * e2;
     const double depth = (panel.layers - 1) * panel.layer_thickness + panel.first_depth;
     const double tangent = Kokkos::sqrt(Kokkos::max(0.0, Kokkos::max(dot(t1, t1), dot(t2, t2)) - 1));
@@ -253,7 +268,7 @@ struct PatchSearch {
     patch.slow_end = int(Kokkos::min(double(panel.n_slow), Kokkos::floor(slow_high) + 1));
 
     const double length = Kokkos::sqrt((f2 - f1) * (f2 - f1) + (s2 - s1) * (s2 - s1));
-    if (length > 1 && length < 1e4 && Kokkos::abs(f1) < 1e4 && Kokkos::abs(s1) < 1e4) {      // good enough for float
+    if (length > 1 && length < 1e4 && Kokkos::abs(f1) < 1e4 && Kokkos::abs(s1) < 1e4) {  // good enough for float
       patch.fast = float(f1), patch.slow = float(s1);
       patch.along_fast = float((f2 - f1) / length), patch.along_slow = float((s2 - s1) / length);
       patch.half_width = float(spread * Kokkos::max(per_metre_fast, per_metre_slow) + 0.75);
@@ -273,14 +288,25 @@ inline double stretch(const Vec3 (&columns)[3]) {
   return std::sqrt(largest);
 }
 
-// The indices that any ray can come near are those of the table or, where others are not dark, all up to backscattering.
+// The indices that any ray can come near are those of the table or, where others are not dark, all up to
+// backscattering.
 template <Shape shape>
 PatchSearch<shape> patch_search(const Detector& detector, const Sources& sources, const Crystal& crystal,
-                                const StructureFactors& structure_factors, bool interpolated, const Reach<shape>& reach) {
+                                const StructureFactors& structure_factors, bool interpolated,
+                                const Reach<shape>& reach) {
   const SourceTable& beam = sources.on_device().table;
   const AmplitudeTable& amplitude = structure_factors.on_device().table;
-  PatchSearch<shape> search{crystal.on_device().table, beam.directions, beam.wavenumber, detector.on_device().table,
-                            amplitude, reach, interpolated, {}, {}, 0, 0};
+  PatchSearch<shape> search{crystal.on_device().table,
+                            beam.directions,
+                            beam.wavenumber,
+                            detector.on_device().table,
+                            amplitude,
+                            reach,
+                            interpolated,
+                            {},
+                            {},
+                            0,
+                            0};
   Vec3 axes[3];
   reciprocal(crystal.cell(), axes);
   for (const Vec3& axis : axes) search.to_corner += 0.5 * norm(axis);
@@ -290,7 +316,8 @@ PatchSearch<shape> patch_search(const Detector& detector, const Sources& sources
     const int around = interpolated ? 2 : 0;
     search.low[i] = amplitude.low[i] - around, search.size[i] = amplitude.size[i] + 2 * around;
     if (amplitude.default_amplitude != 0) {
-      const double most = norm(crystal.cell().row[i]) * (2 * sources.largest_wavenumber() + 1.000001 * search.to_corner);
+      const double most =
+          norm(crystal.cell().row[i]) * (2 * sources.largest_wavenumber() + 1.000001 * search.to_corner);
       search.low[i] = -int(std::ceil(most)) - 1, search.size[i] = 2 * int(std::ceil(most)) + 3;
     }
   }

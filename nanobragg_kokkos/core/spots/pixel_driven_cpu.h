@@ -1,5 +1,6 @@
 // The pixel-driven engine on a CPU: a step takes a tile, two rows at a time, in loops over a fixed number of lanes that
-// compilers turn into vector code.  Copies of what such a loop reads tell the compiler that writing results does not change it.
+// compilers turn into vector code.  Copies of what such a loop reads tell the compiler that writing results does not
+// change it.
 #ifndef NANOBRAGG_KOKKOS_CORE_SPOTS_PIXEL_DRIVEN_CPU_H
 #define NANOBRAGG_KOKKOS_CORE_SPOTS_PIXEL_DRIVEN_CPU_H
 
@@ -9,7 +10,8 @@
 
 namespace nanobragg {
 
-// More than 16 lanes, because GCC takes loops of up to 16 steps for something to write out step by step, not for vectors.
+// More than 16 lanes, because GCC takes loops of up to 16 steps for something to write out step by step, not for
+// vectors.
 constexpr int rows_together = 2, lanes = rows_together * tile_side;
 template <class T>
 struct Lanes {
@@ -17,7 +19,8 @@ struct Lanes {
 };
 
 // Where ray r of the pixels flies, whose first is given.
-inline void directions_of_rays(const PixelTable& rays, const DevicePanel& of, int fast, int slow, int r, Lanes<double>& directions) {
+inline void directions_of_rays(const PixelTable& rays, const DevicePanel& of, int fast, int slow, int r,
+                               Lanes<double>& directions) {
   const DevicePanel panel = of;
   for (int j = 0; j < lanes; ++j) {
     const Ray ray = rays.ray_of_pixel(panel, fast + j % tile_side, slow + j / tile_side, r);
@@ -26,7 +29,8 @@ inline void directions_of_rays(const PixelTable& rays, const DevicePanel& of, in
 }
 
 // What the directions make of one incident direction, in double precision and, times a wavenumber, in single.
-inline void scatter(const Lanes<double>& diffracted, Vec3 incident, double wavenumber, Lanes<double>& scattering, Lanes<float>& single) {
+inline void scatter(const Lanes<double>& diffracted, Vec3 incident, double wavenumber, Lanes<double>& scattering,
+                    Lanes<float>& single) {
   for (int j = 0; j < lanes; ++j) {
     const double x = diffracted.x[j] - incident.x, y = diffracted.y[j] - incident.y, z = diffracted.z[j] - incident.z;
     scattering.x[j] = x, scattering.y[j] = y, scattering.z[j] = z;
@@ -37,8 +41,8 @@ inline void scatter(const Lanes<double>& diffracted, Vec3 incident, double waven
 template <Shape shape, Interpolation interpolation>
 struct SpotsByTile : PixelDrivenTerms<shape, interpolation> {
   using Base = PixelDrivenTerms<shape, interpolation>;
-  using typename Base::Index;
   using Base::Base, Base::ends, Base::image, Base::rays, Base::term, Base::single, Base::filter;
+  using typename Base::Index;
 
   std::int64_t n_steps() const { return rays.n_tiles; }
 
@@ -69,18 +73,21 @@ struct SpotsByTile : PixelDrivenTerms<shape, interpolation> {
     for (std::size_t i = 0; i < term.sources.directions.extent(0); ++i) {
       const Direction direction = term.sources.directions(i);
       const bool one_wavelength = direction.end - direction.begin == 1;
-      scatter(diffracted, direction.incident, one_wavelength ? term.sources.wavenumber(direction.begin) : 1, scattering, single_scattering);
+      scatter(diffracted, direction.incident, one_wavelength ? term.sources.wavenumber(direction.begin) : 1, scattering,
+              single_scattering);
       double from_crystal[lanes] = {};
       if (!add_blocks(scattering, single_scattering, direction, from_crystal)) continue;
       any = true;
       for (int j = 0; j < lanes; ++j)
-        sum[j] += from_crystal[j] * rays.ray_of_pixel(tile.panel, tile.fast + j % tile_side, tile.slow + row + j / tile_side, r).weight *
+        sum[j] += from_crystal[j] *
+                  rays.ray_of_pixel(tile.panel, tile.fast + j % tile_side, tile.slow + row + j / tile_side, r).weight *
                   term.sources.polarization(direction, {diffracted.x[j], diffracted.y[j], diffracted.z[j]});
     }
     return any;
   }
 
-  bool add_blocks(const Lanes<double>& scattering, const Lanes<float>& at, const Direction& direction, double (&sum)[lanes]) const {
+  bool add_blocks(const Lanes<double>& scattering, const Lanes<float>& at, const Direction& direction,
+                  double (&sum)[lanes]) const {
     const int n_blocks = int(term.blocks.extent(0)), begin = direction.begin, end = direction.end;
     bool any = false;
     if constexpr (!ends) {
@@ -168,7 +175,8 @@ struct SpotsByTile : PixelDrivenTerms<shape, interpolation> {
   }
 
   // 0 where nothing is reached.
-  void amplitudes(const Lanes<double>& nearest, const Lanes<double>& rest, const int (&reached)[lanes], int channel, double (&f)[lanes]) const {
+  void amplitudes(const Lanes<double>& nearest, const Lanes<double>& rest, const int (&reached)[lanes], int channel,
+                  double (&f)[lanes]) const {
     const AmplitudeTable& table = term.amplitude;
     if constexpr (interpolation == Interpolation::nearest) {
       const IndexBox box = table;
@@ -178,7 +186,9 @@ struct SpotsByTile : PixelDrivenTerms<shape, interpolation> {
         f[j] = !reached[j] ? 0 : begin[j] < 0 ? table.default_amplitude : table.amplitude(begin[j] + channel);
     } else {
       for (int j = 0; j < lanes; ++j)
-        f[j] = reached[j] ? table.tricubic(nearest.x[j] + rest.x[j], nearest.y[j] + rest.y[j], nearest.z[j] + rest.z[j], channel) : 0;
+        f[j] = reached[j] ? table.tricubic(nearest.x[j] + rest.x[j], nearest.y[j] + rest.y[j], nearest.z[j] + rest.z[j],
+                                           channel)
+                          : 0;
     }
   }
 };

@@ -11,8 +11,8 @@ namespace nanobragg {
 template <Shape shape, Interpolation interpolation>
 struct SpotsByPixel : PixelDrivenTerms<shape, interpolation> {
   using Base = PixelDrivenTerms<shape, interpolation>;
-  using typename Base::Index;
   using Base::Base, Base::ends, Base::image, Base::rays, Base::term, Base::single, Base::filter;
+  using typename Base::Index;
 
   std::int64_t n_steps() const { return std::int64_t(rays.n_tiles) * pixels_of_tile; }
 
@@ -43,7 +43,7 @@ struct SpotsByPixel : PixelDrivenTerms<shape, interpolation> {
     double sum = 0;
     const bool one_wavelength = direction.end - direction.begin == 1;
     if constexpr (!ends) {
-      if (one_wavelength)      // apart, so that what the source says is read once
+      if (one_wavelength)  // apart, so that what the source says is read once
         for (int block = 0; block < n_blocks; ++block) sum += term_at(term.blocks(block) * scattering, direction.begin);
       else
         for (int block = 0; block < n_blocks; ++block) {
@@ -52,19 +52,25 @@ struct SpotsByPixel : PixelDrivenTerms<shape, interpolation> {
         }
     } else if (one_wavelength) {
       const SingleVec3 at = to_single(term.sources.wavenumber(direction.begin) * scattering);
-      for_each_passing(0, n_blocks, [&](int block) {
-        const SingleMat3& rows = single(block);
-        return filter.distance2(dot(rows.row[0], at), dot(rows.row[1], at), dot(rows.row[2], at));
-      }, [&](int block) { sum += term_at(term.blocks(block) * scattering, direction.begin); });
+      for_each_passing(
+          0, n_blocks,
+          [&](int block) {
+            const SingleMat3& rows = single(block);
+            return filter.distance2(dot(rows.row[0], at), dot(rows.row[1], at), dot(rows.row[2], at));
+          },
+          [&](int block) { sum += term_at(term.blocks(block) * scattering, direction.begin); });
     } else {
       const SingleVec3 at = to_single(scattering);
       for (int block = 0; block < n_blocks; ++block) {
         const SingleMat3& rows = single(block);
         const float h = dot(rows.row[0], at), k = dot(rows.row[1], at), l = dot(rows.row[2], at);
-        for_each_passing(direction.begin, direction.end, [&](int i) {
-          const float x = float(term.sources.wavenumber(i));
-          return filter.distance2(h * x, k * x, l * x);
-        }, [&](int i) { sum += term_at(term.blocks(block) * scattering, i); });
+        for_each_passing(
+            direction.begin, direction.end,
+            [&](int i) {
+              const float x = float(term.sources.wavenumber(i));
+              return filter.distance2(h * x, k * x, l * x);
+            },
+            [&](int i) { sum += term_at(term.blocks(block) * scattering, i); });
       }
     }
     return sum;
@@ -75,8 +81,8 @@ struct SpotsByPixel : PixelDrivenTerms<shape, interpolation> {
     return term(Index(index.x, x), Index(index.y, x), Index(index.z, x), i);
   }
 
-  // Calls visit(i) for those of begin … end - 1 whose distance2(i) passes the filter.  First the filter for many, without
-  // branches: so the threads of a GPU's warp do not wait for each other at every term.
+  // Calls visit(i) for those of begin … end - 1 whose distance2(i) passes the filter.  First the filter for many,
+  // without branches: so the threads of a GPU's warp do not wait for each other at every term.
   template <class Distance2, class Visit>
   KOKKOS_FUNCTION void for_each_passing(int begin, int end, const Distance2& distance2, const Visit& visit) const {
     for (int first = begin; first < end; first += 32) {

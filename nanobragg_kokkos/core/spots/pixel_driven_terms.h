@@ -3,9 +3,9 @@
 #define NANOBRAGG_KOKKOS_CORE_SPOTS_PIXEL_DRIVEN_TERMS_H
 
 #include <nanobragg_kokkos/core/models/image_on_device.h>
+#include <nanobragg_kokkos/core/models/tile.h>
 #include <nanobragg_kokkos/core/spots/reach_filter.h>
 #include <nanobragg_kokkos/core/spots/spot_terms.h>
-#include <nanobragg_kokkos/core/models/tile.h>
 
 namespace nanobragg {
 
@@ -16,12 +16,14 @@ struct PixelDrivenTerms {
   Kokkos::View<double*, DeviceSpace> image;
   PixelTable rays;
   SpotTerms<shape, interpolation> term;
-  DeviceArray<SingleMat3> single;      // the blocks, for the filter
+  DeviceArray<SingleMat3> single;  // the blocks, for the filter
   ReachFilter filter;
 
   PixelDrivenTerms(Image& to, const Detector& detector, const Sources& sources, const Crystal& crystal,
                    const StructureFactors& structure_factors)
-      : image(to.on_device().pixels), rays(detector.on_device().table), term(sources, crystal, structure_factors),
+      : image(to.on_device().pixels),
+        rays(detector.on_device().table),
+        term(sources, crystal, structure_factors),
         single(crystal.on_device().single.table),
         filter(reach2<shape>(), term.cells, crystal.on_device().largest_extent, sources.largest_wavenumber()) {}
 };

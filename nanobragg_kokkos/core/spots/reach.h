@@ -1,11 +1,12 @@
 // How far from a reflection the reflection-driven engine looks for light.
 //
-// No ray receives light from more than one reflection of a block at a wavelength, the nearest; the weights of the sources sum
-// to 1, and no polarization is above 1.  So a pixel loses at most
+// No ray receives light from more than one reflection of a block at a wavelength, the nearest; the weights of the
+// sources sum to 1, and no polarization is above 1.  So a pixel loses at most
 //   blocks × largest ray weight × V^2 F^2 × envelope(R)
-// if each reflection is left out beyond a reduced distance R, from which on its shape stays below `envelope` of V^2.  The
-// engine looks at some pixels first, each in the light of a few sources and one reflection of a block.  The brightest of these,
-// b, is no more than the brightest pixel, and R is chosen for every reflection such that the loss is at most tolerance × b.
+// if each reflection is left out beyond a reduced distance R, from which on its shape stays below `envelope` of V^2.
+// The engine looks at some pixels first, each in the light of a few sources and one reflection of a block.  The
+// brightest of these, b, is no more than the brightest pixel, and R is chosen for every reflection such that the loss
+// is at most tolerance × b.
 #ifndef NANOBRAGG_KOKKOS_CORE_SPOTS_REACH_H
 #define NANOBRAGG_KOKKOS_CORE_SPOTS_REACH_H
 
@@ -15,8 +16,8 @@
 
 namespace nanobragg {
 
-// The square of the reduced distance (lattice_shapes.h) beyond which a shape stays below exp(log_envelope) of its peak; negative
-// if it always does.
+// The square of the reduced distance (lattice_shapes.h) beyond which a shape stays below exp(log_envelope) of its peak;
+// negative if it always does.
 template <Shape shape>
 KOKKOS_INLINE_FUNCTION double reach2_of_envelope(double log_envelope) {
   if (log_envelope >= 0) return -1;
@@ -28,15 +29,15 @@ KOKKOS_INLINE_FUNCTION double reach2_of_envelope(double log_envelope) {
     const double bound = 9 * 0.723601254558268 * 0.723601254558268 * Kokkos::exp(-log_envelope);
     return Kokkos::sqrt(bound * (1 + 1 / Kokkos::sqrt(bound))) / (Kokkos::numbers::pi * Kokkos::numbers::pi);
   }
-  // Each axis gives at most min(1, 1 / (4 u^2)) of its peak, u being its part of the reduced distance, since sin(pi d) >= 2 d:
-  // the most where two axes stay at u = 1/2 and one has the rest of the distance.
+  // Each axis gives at most min(1, 1 / (4 u^2)) of its peak, u being its part of the reduced distance, since sin(pi d)
+  // >= 2 d: the most where two axes stay at u = 1/2 and one has the rest of the distance.
   return Kokkos::exp(-log_envelope) / 4 + 0.5;
 }
 
 template <Shape shape>
 struct Reach {
-  Kokkos::View<const double, ExecutionSpace::memory_space> brightest;      // b, before the scale of the spots
-  double log_loss;                   // of blocks × largest ray weight × V^2 / tolerance
+  Kokkos::View<const double, ExecutionSpace::memory_space> brightest;  // b, before the scale of the spots
+  double log_loss;  // of blocks × largest ray weight × V^2 / tolerance
 
   KOKKOS_INLINE_FUNCTION double reach2(double amplitude) const {
     if (amplitude == 0) return -1;

@@ -1,24 +1,26 @@
 // The engine in three stages:
-//   patches  each block, direction and row of reflections finds the reflections between the Ewald spheres of the shortest
+//   patches  each block, direction and row of reflections finds the reflections between the Ewald spheres of the
+//   shortest
 //            and the longest wavelength, and each of these, for each panel, the strip of pixels that it can light
 //   lists    the panels are cut into tiles of 16 x 16 pixels; each tile lists the patches that touch it
 //   gather   each pixel of a tile sums over the list, in an order that does not depend on the number of threads
-// Threads note down what they find in whatever order; if there is not room for all of it, more is made and all done again.
+// Threads note down what they find in whatever order; if there is not room for all of it, more is made and all done
+// again.
 #include <algorithm>
 #include <limits>
 #include <stdexcept>
 #include <string>
 
-#include <nanobragg_kokkos/core/runtime/arithmetic.h>
-#include <nanobragg_kokkos/core/spots/gather_gpu.h>
-#include <nanobragg_kokkos/core/spots/gather_cpu.h>
 #include <nanobragg_kokkos/core/models/image_on_device.h>
+#include <nanobragg_kokkos/core/runtime/arithmetic.h>
+#include <nanobragg_kokkos/core/spots/gather_cpu.h>
+#include <nanobragg_kokkos/core/spots/gather_gpu.h>
 #include <nanobragg_kokkos/core/spots/spots.h>
 
 namespace nanobragg {
 namespace {
 
-constexpr double exact = 3e-13;      // of the brightest pixel, left out where no tolerance is asked for
+constexpr double exact = 3e-13;  // of the brightest pixel, left out where no tolerance is asked for
 
 using Policy = Kokkos::RangePolicy<ExecutionSpace, Kokkos::Schedule<Kokkos::Dynamic>, Kokkos::IndexType<std::int64_t>>;
 
@@ -69,7 +71,7 @@ class BorrowedNotes {
     const auto room = [](auto& array, const std::string& name, std::int64_t n) {
       if (n <= std::int64_t(array.extent(0))) return;
       using Kind = std::decay_t<decltype(array)>;
-      array = Kind();                                // before the new one is there: both need not fit
+      array = Kind();  // before the new one is there: both need not fit
       array = Kind(Kokkos::view_alloc(name, Kokkos::WithoutInitializing), n + n / 8);
     };
     room(notes_->candidates, "nanobragg::spots::candidates", counts.candidates);
@@ -85,10 +87,14 @@ class BorrowedNotes {
 template <Shape shape, Interpolation interpolation>
 class Engine {
  public:
-  Engine(const Detector& detector, const Sources& sources, const Crystal& crystal, const StructureFactors& structure_factors,
-         double tolerance, const SpotNotes& notes, const Array<double>& image)
-      : image_(image), light_(detector, sources, crystal, structure_factors, notes.powers), notes_(notes),
-        search_(patch_search<shape>(detector, sources, crystal, structure_factors, interpolation == Interpolation::tricubic,
+  Engine(const Detector& detector, const Sources& sources, const Crystal& crystal,
+         const StructureFactors& structure_factors, double tolerance, const SpotNotes& notes,
+         const Array<double>& image)
+      : image_(image),
+        light_(detector, sources, crystal, structure_factors, notes.powers),
+        notes_(notes),
+        search_(patch_search<shape>(detector, sources, crystal, structure_factors,
+                                    interpolation == Interpolation::tricubic,
                                     {notes.brightest, log_loss(detector, crystal, tolerance)})) {}
 
   std::int64_t n_rows() const { return search_.count(); }
@@ -98,44 +104,48 @@ class Engine {
     const auto search = search_;
     const auto notes = notes_;
     const std::int64_t n = (search.count() + stride - 1) / stride;
-    Kokkos::parallel_for("nanobragg::spots::find_candidates", at_once(Policy(0, n)), KOKKOS_LAMBDA(const std::int64_t i) {
-      search.for_each_candidate(i * stride, [&](const Candidate& candidate) {
-        const std::int64_t at = Kokkos::atomic_fetch_add(&notes.counters().candidates, std::int64_t(1));
-        if (at < std::int64_t(notes.candidates.extent(0))) notes.candidates(at) = candidate;
-      });
-    });
+    Kokkos::parallel_for(
+        "nanobragg::spots::find_candidates", at_once(Policy(0, n)), KOKKOS_LAMBDA(const std::int64_t i) {
+          search.for_each_candidate(i * stride, [&](const Candidate& candidate) {
+            const std::int64_t at = Kokkos::atomic_fetch_add(&notes.counters().candidates, std::int64_t(1));
+            if (at < std::int64_t(notes.candidates.extent(0))) notes.candidates(at) = candidate;
+          });
+        });
   }
 
-  // The brightest of some rays: of candidates chosen by what they are, because nobody knows where in the list they stand.
+  // The brightest of some rays: of candidates chosen by what they are, because nobody knows where in the list they
+  // stand.
   void find_brightest() const {
     const auto search = with_full_reach();
     const auto light = light_;
     const auto notes = notes_;
-    Kokkos::parallel_reduce("nanobragg::spots::find_brightest", at_once(Policy(0, std::int64_t(notes.candidates.extent(0)))),
-                            KOKKOS_LAMBDA(const std::int64_t i, double& most) {
-                              most = Kokkos::max(most, 0.0);
-                              if (i >= notes.counters().candidates) return;
-                              const Candidate& candidate = notes.candidates(i);
-                              if ((candidate.row + candidate.l) % 8 != 0) return;
-                              search.for_each_patch(candidate, [&](const Patch& patch) {
-                                most = Kokkos::max(most, light.light_in_the_middle(patch));
-                              });
-                            },
-                            Kokkos::Max<double, DeviceSpace>(notes_.brightest));
+    Kokkos::parallel_reduce(
+        "nanobragg::spots::find_brightest", at_once(Policy(0, std::int64_t(notes.candidates.extent(0)))),
+        KOKKOS_LAMBDA(const std::int64_t i, double& most) {
+          most = Kokkos::max(most, 0.0);
+          if (i >= notes.counters().candidates) return;
+          const Candidate& candidate = notes.candidates(i);
+          if ((candidate.row + candidate.l) % 8 != 0) return;
+          search.for_each_patch(
+              candidate, [&](const Patch& patch) { most = Kokkos::max(most, light.light_in_the_middle(patch)); });
+        },
+        Kokkos::Max<double, DeviceSpace>(notes_.brightest));
   }
 
   void find_patches() const {
     const auto search = search_;
     const auto notes = notes_;
     const std::int64_t room = std::int64_t(notes.candidates.extent(0));
-    Kokkos::parallel_for("nanobragg::spots::find_patches", at_once(Policy(0, room)), KOKKOS_LAMBDA(const std::int64_t i) {
-      if (i >= notes.counters().candidates) return;
-      search.for_each_patch(notes.candidates(i), [&](const Patch& patch) {
-        const std::int64_t at = Kokkos::atomic_fetch_add(&notes.counters().patches, std::int64_t(1));
-        if (at < std::int64_t(notes.patches.extent(0))) notes.patches(at) = patch;
-        for_each_tile(patch, search.pixels.panels(patch.panel), [&](int tile) { Kokkos::atomic_inc(&notes.ends(tile)); });
-      });
-    });
+    Kokkos::parallel_for(
+        "nanobragg::spots::find_patches", at_once(Policy(0, room)), KOKKOS_LAMBDA(const std::int64_t i) {
+          if (i >= notes.counters().candidates) return;
+          search.for_each_patch(notes.candidates(i), [&](const Patch& patch) {
+            const std::int64_t at = Kokkos::atomic_fetch_add(&notes.counters().patches, std::int64_t(1));
+            if (at < std::int64_t(notes.patches.extent(0))) notes.patches(at) = patch;
+            for_each_tile(patch, search.pixels.panels(patch.panel),
+                          [&](int tile) { Kokkos::atomic_inc(&notes.ends(tile)); });
+          });
+        });
   }
 
   void list_patches() const {
@@ -143,37 +153,42 @@ class Engine {
     const auto pixels = light_.rays;
     const int room = int(notes.patches.extent(0));
     // From the numbers of patches to the places where the lists start; filling a list moves that on to where it ends.
-    Kokkos::parallel_scan("nanobragg::spots::lists", at_once(Kokkos::RangePolicy<ExecutionSpace>(0, pixels.n_tiles)),
-                          KOKKOS_LAMBDA(const int tile, std::int64_t& sum, const bool final) {
-                            const int here = notes.ends(tile);
-                            if (final) notes.ends(tile) = int(sum);
-                            if (final && here > 0) notes.lit_tiles(Kokkos::atomic_fetch_add(&notes.counters().lit_tiles, 1)) = tile;
-                            sum += here;
-                            if (final && tile + 1 == pixels.n_tiles) notes.counters().entries = sum;
-                          });
+    Kokkos::parallel_scan(
+        "nanobragg::spots::lists", at_once(Kokkos::RangePolicy<ExecutionSpace>(0, pixels.n_tiles)),
+        KOKKOS_LAMBDA(const int tile, std::int64_t& sum, const bool final) {
+          const int here = notes.ends(tile);
+          if (final) notes.ends(tile) = int(sum);
+          if (final && here > 0) notes.lit_tiles(Kokkos::atomic_fetch_add(&notes.counters().lit_tiles, 1)) = tile;
+          sum += here;
+          if (final && tile + 1 == pixels.n_tiles) notes.counters().entries = sum;
+        });
     if (!host_is_device)
-      Kokkos::parallel_scan("nanobragg::spots::places_of_light", at_once(Kokkos::RangePolicy<ExecutionSpace>(0, room)),
-                            KOKKOS_LAMBDA(const int i, std::int64_t& sum, const bool final) {
-                              if (i < notes.counters().patches) {
-                                if (final) notes.patches(i).first_light = sum;
-                                sum += notes.patches(i).size();
-                              }
-                              if (final && i + 1 == room) notes.counters().pixels = sum;
-                            });
-    Kokkos::parallel_for("nanobragg::spots::fill_lists", at_once(Kokkos::RangePolicy<ExecutionSpace>(0, room)),
-                         KOKKOS_LAMBDA(const int i) {
-                           if (i >= notes.counters().patches || !notes.complete()) return;
-                           for_each_tile(notes.patches(i), pixels.panels(notes.patches(i).panel),
-                                         [&](int tile) { notes.list(Kokkos::atomic_fetch_add(&notes.ends(tile), 1)) = i; });
-                         });
+      Kokkos::parallel_scan(
+          "nanobragg::spots::places_of_light", at_once(Kokkos::RangePolicy<ExecutionSpace>(0, room)),
+          KOKKOS_LAMBDA(const int i, std::int64_t& sum, const bool final) {
+            if (i < notes.counters().patches) {
+              if (final) notes.patches(i).first_light = sum;
+              sum += notes.patches(i).size();
+            }
+            if (final && i + 1 == room) notes.counters().pixels = sum;
+          });
+    Kokkos::parallel_for(
+        "nanobragg::spots::fill_lists", at_once(Kokkos::RangePolicy<ExecutionSpace>(0, room)),
+        KOKKOS_LAMBDA(const int i) {
+          if (i >= notes.counters().patches || !notes.complete()) return;
+          for_each_tile(notes.patches(i), pixels.panels(notes.patches(i).panel),
+                        [&](int tile) { notes.list(Kokkos::atomic_fetch_add(&notes.ends(tile), 1)) = i; });
+        });
   }
 
   void gather() const {
     if constexpr (host_is_device) {
       const GatherInTiles<shape, interpolation> gather{image_, light_, notes_};
       if (notes_.complete())
-        Kokkos::parallel_for("nanobragg::spots::gather",
-                             Kokkos::RangePolicy<ExecutionSpace, Kokkos::Schedule<Kokkos::Dynamic>>(0, notes_.counters().lit_tiles), gather);
+        Kokkos::parallel_for(
+            "nanobragg::spots::gather",
+            Kokkos::RangePolicy<ExecutionSpace, Kokkos::Schedule<Kokkos::Dynamic>>(0, notes_.counters().lit_tiles),
+            gather);
     } else {
       GatherInTeams<shape, interpolation>{image_, light_, notes_}.run();
     }
@@ -187,16 +202,17 @@ class Engine {
     const auto search = search_;
     const auto notes = notes_;
     double patches = 0, pixels = 0;
-    Kokkos::parallel_reduce("nanobragg::spots::sample_patches", at_once(Policy(0, std::int64_t(notes.candidates.extent(0)))),
-                            KOKKOS_LAMBDA(const std::int64_t i, double& patches_here, double& pixels_here) {
-                              if (i >= notes.counters().candidates) return;
-                              search.for_each_patch(notes.candidates(i), [&](const Patch& p) {
-                                const double fast = p.fast_end - p.fast_begin, slow = p.slow_end - p.slow_begin;
-                                patches_here += 1;
-                                pixels_here += Kokkos::min(fast * slow, 2.0 * p.half_width * (fast + slow));
-                              });
-                            },
-                            patches, pixels);
+    Kokkos::parallel_reduce(
+        "nanobragg::spots::sample_patches", at_once(Policy(0, std::int64_t(notes.candidates.extent(0)))),
+        KOKKOS_LAMBDA(const std::int64_t i, double& patches_here, double& pixels_here) {
+          if (i >= notes.counters().candidates) return;
+          search.for_each_patch(notes.candidates(i), [&](const Patch& p) {
+            const double fast = p.fast_end - p.fast_begin, slow = p.slow_end - p.slow_begin;
+            patches_here += 1;
+            pixels_here += Kokkos::min(fast * slow, 2.0 * p.half_width * (fast + slow));
+          });
+        },
+        patches, pixels);
     double rays = double(detector.sampling().oversample) * detector.sampling().oversample;
     for (const Panel& panel : detector.panels())
       if (panel.sensor_thickness > 0) {
@@ -206,15 +222,18 @@ class Engine {
     const double wavelengths = double(sources.size()) / double(sources.n_directions());
     // Where nearly everything is lit, the patches would need more memory than the image.
     const double bytes = stride * (patches * sizeof(Patch) + (host_is_device ? 0 : pixels * sizeof(double)));
-    if (bytes > (host_is_device ? 8.0 : 32.0) * double(detector.n_pixels()) + 64e6) return std::numeric_limits<double>::infinity();
-    return double(search.count()) * a_row + stride * (patches * a_patch + pixels * rays * (a_ray + a_wavelength * wavelengths));
+    if (bytes > (host_is_device ? 8.0 : 32.0) * double(detector.n_pixels()) + 64e6)
+      return std::numeric_limits<double>::infinity();
+    return double(search.count()) * a_row +
+           stride * (patches * a_patch + pixels * rays * (a_ray + a_wavelength * wavelengths));
   }
 
  private:
   static double log_loss(const Detector& detector, const Crystal& crystal, double tolerance) {
     double volume = 1;
     for (double n : crystal.cells()) volume *= n;
-    return std::log(double(crystal.n_blocks()) * volume * volume * detector.on_device().table.largest_weight / tolerance);
+    return std::log(double(crystal.n_blocks()) * volume * volume * detector.on_device().table.largest_weight /
+                    tolerance);
   }
 
   PatchSearch<shape> with_full_reach() const {
@@ -236,7 +255,8 @@ void run(Image& image, const Detector& detector, const Sources& sources, const C
   SpotNotes::Counters found;
   do {
     const SpotNotes& notes = borrowed.fresh();
-    const Engine<shape, interpolation> engine(detector, sources, crystal, structure_factors, tolerance, notes, image.on_device().pixels);
+    const Engine<shape, interpolation> engine(detector, sources, crystal, structure_factors, tolerance, notes,
+                                              image.on_device().pixels);
     engine.find_candidates(1);
     engine.find_brightest();
     engine.find_patches();
@@ -251,7 +271,8 @@ double checked(std::optional<double> tolerance, Shape shape) {
   if (tolerance && !(*tolerance >= 1e-15 && *tolerance <= 0.1))
     throw std::invalid_argument("the tolerance of the spots must lie between 1e-15 and 0.1");
   if (!tolerance && (shape == Shape::square || shape == Shape::round))
-    throw std::invalid_argument("the reflection-driven engine needs a shape that ends (gauss, gauss_argchk or tophat), or a tolerance");
+    throw std::invalid_argument(
+        "the reflection-driven engine needs a shape that ends (gauss, gauss_argchk or tophat), or a tolerance");
   return tolerance.value_or(exact);
 }
 

@@ -8,8 +8,8 @@
 #include <nanobragg_kokkos/core/models/crystal_on_device.h>
 #include <nanobragg_kokkos/core/models/lattice_shapes.h>
 #include <nanobragg_kokkos/core/models/sources_on_device.h>
-#include <nanobragg_kokkos/core/spots/spots.h>
 #include <nanobragg_kokkos/core/models/structure_factors_on_device.h>
+#include <nanobragg_kokkos/core/spots/spots.h>
 
 namespace nanobragg {
 
@@ -19,16 +19,17 @@ struct SpotTerms {
   DeviceArray<Mat3> blocks;
   Cells cells;
   AmplitudeTable amplitude;
-  double scale;                        // from the sum of terms, weighted by the rays, to photons
+  double scale;  // from the sum of terms, weighted by the rays, to photons
 
   SpotTerms(const Sources& s, const Crystal& crystal, const StructureFactors& structure_factors)
-      : sources(s.on_device().table), blocks(crystal.on_device().table),
+      : sources(s.on_device().table),
+        blocks(crystal.on_device().table),
         cells{crystal.cells()[0], crystal.cells()[1], crystal.cells()[2]},
         amplitude(structure_factors.on_device().table),
         scale(thomson_cross_section * s.fluence() * crystal.scale() / double(blocks.extent(0))) {}
 
-  // A fractional Miller index, that at wavenumber 1 times the wavenumber, taken apart into the nearest reflection and the
-  // rest.
+  // A fractional Miller index, that at wavenumber 1 times the wavenumber, taken apart into the nearest reflection and
+  // the rest.
   struct Index {
     double nearest, rest;
     KOKKOS_FORCEINLINE_FUNCTION Index(double at_one, double wavenumber)
@@ -46,7 +47,8 @@ struct SpotTerms {
   }
 };
 
-// Calls act(shape, interpolation) with both as constants of the type system: shape() and interpolation() are their values.
+// Calls act(shape, interpolation) with both as constants of the type system: shape() and interpolation() are their
+// values.
 template <class Act>
 void with_shape(Shape shape, Interpolation interpolation, const Act& act) {
   const auto with_interpolation = [&](auto fixed_shape) {

@@ -9,8 +9,9 @@ void check_spots(const Image& image, const Detector& detector, const Sources& so
                  const StructureFactors& structure_factors) {
   if (image.size() != detector.n_pixels()) throw std::invalid_argument("the image does not have the detector's pixels");
   if (sources.n_channels() > structure_factors.n_channels())
-    throw std::invalid_argument("a source uses channel " + std::to_string(sources.n_channels() - 1) + " but there are only " +
-                                std::to_string(structure_factors.n_channels()) + " channels of structure factors");
+    throw std::invalid_argument("a source uses channel " + std::to_string(sources.n_channels() - 1) +
+                                " but there are only " + std::to_string(structure_factors.n_channels()) +
+                                " channels of structure factors");
 }
 
 }  // namespace nanobragg

@@ -1,5 +1,6 @@
 // Bragg spots.  The expected photons of a pixel are
-//   r_e^2 × fluence × scale × mean over blocks of Σ weight × solid angle × absorbed fraction × polarization × F^2 × F_latt^2
+//   r_e^2 × fluence × scale × mean over blocks of Σ weight × solid angle × absorbed fraction × polarization × F^2 ×
+//   F_latt^2
 // in the kinematic approximation (Holton et al., FEBS J. 281, 4046 (2014); Wittwer et al., arXiv 2205.07976), the sum
 // going over sources, sub-pixels and sensor layers.
 #ifndef NANOBRAGG_KOKKOS_CORE_SPOTS_SPOTS_H
@@ -18,8 +19,8 @@ namespace nanobragg {
 // Amplitudes between the integer Miller indices: that of the nearest index, or cubic interpolation.
 enum class Interpolation { nearest, tricubic };
 
-// What both engines ask for.  Throws std::invalid_argument if the image does not have the detector's pixels, or a source
-// asks for a channel that the structure factors do not have.
+// What both engines ask for.  Throws std::invalid_argument if the image does not have the detector's pixels, or a
+// source asks for a channel that the structure factors do not have.
 void check_spots(const Image& image, const Detector& detector, const Sources& sources,
                  const StructureFactors& structure_factors);
 
@@ -30,17 +31,19 @@ void add_spots_pixel_driven(Image& image, const Detector& detector, const Source
 
 // The same, reflection by reflection: each block and reflection looks up the pixels that it can reach, so that the work
 // grows with what is lit and not with the number of pixels.
-// tolerance: no pixel loses more than this share of the brightest pixel of these spots (reach.h); 1e-15 to 0.1.  Without it
-// the engine is exact, that is to 3e-13 of the brightest pixel, for shapes that end (gauss_argchk, tophat) or die out fast (gauss).
-// Throws std::invalid_argument for other shapes without a tolerance, a tolerance that cannot be, and more than 2^31 - 1
-// patches of pixels.
+// tolerance: no pixel loses more than this share of the brightest pixel of these spots (reach.h); 1e-15 to 0.1. Without
+// it the engine is exact, that is to 3e-13 of the brightest pixel, for shapes that end (gauss_argchk, tophat) or die
+// out fast (gauss). Throws std::invalid_argument for other shapes without a tolerance, a tolerance that cannot be, and
+// more than 2^31 - 1 patches of pixels.
 void add_spots_reflection_driven(Image& image, const Detector& detector, const Sources& sources, const Crystal& crystal,
                                  const StructureFactors& structure_factors, Interpolation interpolation,
                                  std::optional<double> tolerance = {});
 
-// What the engines would have to do, in seconds of one CPU core or thereabouts: only the ratio counts.  The reflections'
-// share is found by looking for the patches of a few blocks.  Infinite for what the reflection-driven engine does not do.
-double pixel_driven_work(const Detector& detector, const Sources& sources, const Crystal& crystal, Interpolation interpolation);
+// What the engines would have to do, in seconds of one CPU core or thereabouts: only the ratio counts.  The
+// reflections' share is found by looking for the patches of a few blocks.  Infinite for what the reflection-driven
+// engine does not do.
+double pixel_driven_work(const Detector& detector, const Sources& sources, const Crystal& crystal,
+                         Interpolation interpolation);
 double reflection_driven_work(const Detector& detector, const Sources& sources, const Crystal& crystal,
                               const StructureFactors& structure_factors, Interpolation interpolation,
                               std::optional<double> tolerance = {});

@@ -1,16 +1,16 @@
 // Which wavelengths a ray may need from a reflection, found in single precision with a margin for its errors.
 //
-// Along the ray the reduced distance from the reflection is |x p - T|, with p the Miller indices at wavenumber 1 and T the
-// reflection, both times the cells along each axis: as a function of the wavenumber x its square is a parabola, and the
-// wavelengths that count lie between two roots.
+// Along the ray the reduced distance from the reflection is |x p - T|, with p the Miller indices at wavenumber 1 and T
+// the reflection, both times the cells along each axis: as a function of the wavenumber x its square is a parabola, and
+// the wavelengths that count lie between two roots.
 #ifndef NANOBRAGG_KOKKOS_CORE_SPOTS_WAVELENGTH_WINDOW_H
 #define NANOBRAGG_KOKKOS_CORE_SPOTS_WAVELENGTH_WINDOW_H
 
 #include <nanobragg_kokkos/core/models/crystal_on_device.h>
 #include <nanobragg_kokkos/core/models/detector_on_device.h>
 #include <nanobragg_kokkos/core/models/lattice_shapes.h>
-#include <nanobragg_kokkos/core/spots/patches.h>
 #include <nanobragg_kokkos/core/models/sources_on_device.h>
+#include <nanobragg_kokkos/core/spots/patches.h>
 
 namespace nanobragg {
 
@@ -18,11 +18,12 @@ KOKKOS_INLINE_FUNCTION float length(SingleVec3 v) { return Kokkos::sqrt(dot(v, v
 
 // The rays to neighbouring pixels, one in each.
 struct NeighbourRays {
-  SingleVec3 first, step_fast, step_slow;      // m
-  float unsteadiness;                          // the error of a direction in units of that far away from the sample
+  SingleVec3 first, step_fast, step_slow;  // m
+  float unsteadiness;                      // the error of a direction in units of that far away from the sample
 
   // The ray to a pixel and those to n_fast × n_slow pixels from there.
-  KOKKOS_INLINE_FUNCTION NeighbourRays(const PixelTable& rays, const DevicePanel& panel, int fast, int slow, int n_fast, int n_slow, int ray) {
+  KOKKOS_INLINE_FUNCTION NeighbourRays(const PixelTable& rays, const DevicePanel& panel, int fast, int slow, int n_fast,
+                                       int n_slow, int ray) {
     const Vec3 corner = rays.position(panel, fast, slow, ray);
     first = to_single(corner), step_fast = to_single(panel.step_fast), step_slow = to_single(panel.step_slow);
     const float extent = n_fast * length(step_fast) + n_slow * length(step_slow), r = length(first);
@@ -43,13 +44,16 @@ struct NeighbourRays {
 class NearRun {
  public:
   // extent: the length of the block's rows times cells, all taken together, times the largest wavenumber x, or more.
-  // Errors, with e = 2^-24 and P for the rows times cells, in units of the reduced distance: directions are off by 8 e for a
-  // steady ray, differences of directions by 10 e, p by 14 e |P| more at the most, and the vertex along p by 6 e |T|, |T|
-  // being at most 2 |P| x + the reach.  That is below 48 e |P| x.
+  // Errors, with e = 2^-24 and P for the rows times cells, in units of the reduced distance: directions are off by 8 e
+  // for a steady ray, differences of directions by 10 e, p by 14 e |P| more at the most, and the vertex along p by 6 e
+  // |T|, |T| being at most 2 |P| x + the reach.  That is below 48 e |P| x.
   KOKKOS_INLINE_FUNCTION NearRun(const SingleMat3& block, const Cells& cells, const Patch& patch, SingleVec3 incident,
                                  float extent, float unsteadiness)
-      : a_(float(cells.a) * block.row[0]), b_(float(cells.b) * block.row[1]), c_(float(cells.c) * block.row[2]),
-        incident_(incident), target_{float(cells.a) * patch.h, float(cells.b) * patch.k, float(cells.c) * patch.l},
+      : a_(float(cells.a) * block.row[0]),
+        b_(float(cells.b) * block.row[1]),
+        c_(float(cells.c) * block.row[2]),
+        incident_(incident),
+        target_{float(cells.a) * patch.h, float(cells.b) * patch.k, float(cells.c) * patch.l},
         margin_((56 + 8 * unsteadiness) * 6e-8f * extent) {
     const float limit = patch.reach + margin_;
     limit2_ = Kokkos::min(1e30f, limit * limit);
@@ -61,7 +65,7 @@ class NearRun {
     const SingleVec3 p{dot(a_, s), dot(b_, s), dot(c_, s)};
     const float inverse = 1 / (dot(p, p) + 1e-36f), vertex = dot(p, target_) * inverse;
     const SingleVec3 rest{Kokkos::fma(vertex, p.x, -target_.x), Kokkos::fma(vertex, p.y, -target_.y),
-                      Kokkos::fma(vertex, p.z, -target_.z)};
+                          Kokkos::fma(vertex, p.z, -target_.z)};
     const float slack = limit2_ - dot(rest, rest);
     const float half = Kokkos::sqrt(Kokkos::max(slack, 0.0f) * inverse) + margin_ * Kokkos::sqrt(inverse);
     low = slack > 0 ? vertex - half : 1;
@@ -84,11 +88,13 @@ struct Run {
 };
 
 // Those with wavenumbers from low to high, and perhaps a neighbour at either end.
-KOKKOS_INLINE_FUNCTION Run sources_between(float low, float high, const Direction& direction, const DeviceArray<double>& wavenumber) {
+KOKKOS_INLINE_FUNCTION Run sources_between(float low, float high, const Direction& direction,
+                                           const DeviceArray<double>& wavenumber) {
   if (direction.per_wavenumber > 0) {
     const int n = direction.end - direction.begin;
     const float start = float(wavenumber(direction.begin)), per = float(direction.per_wavenumber), uneven = 0.125f;
-    const float first = Kokkos::ceil((low - start) * per - uneven), last = Kokkos::floor((high - start) * per + uneven) + 1;
+    const float first = Kokkos::ceil((low - start) * per - uneven),
+                last = Kokkos::floor((high - start) * per + uneven) + 1;
     return {direction.begin + int(Kokkos::min(Kokkos::max(first, 0.0f), float(n))),
             direction.begin + int(Kokkos::min(Kokkos::max(last, 0.0f), float(n)))};
   }
@@ -96,7 +102,10 @@ KOKKOS_INLINE_FUNCTION Run sources_between(float low, float high, const Directio
     int begin = direction.begin, end = direction.end;
     while (begin < end) {
       const int middle = (begin + end) / 2;
-      if (wavenumber(middle) < x) begin = middle + 1; else end = middle;
+      if (wavenumber(middle) < x)
+        begin = middle + 1;
+      else
+        end = middle;
     }
     return begin;
   };

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Mapping, Sequence
 
 import numpy as np
 from cctbx.eltbx import henke, sasaki
@@ -54,7 +54,7 @@ class AnomalousScattering:
     measured: Mapping[str, MeasuredTable] = field(default_factory=dict)
 
     def __call__(self, element: str, energies_eV: np.ndarray) -> np.ndarray:
-        """f' + i f'' (n,) at energies (n,) in eV; 0 for elements that the table leaves out, as the lightest ones.
+        """F' + i f'' (n,) at energies (n,) in eV; 0 for elements that the table leaves out, as the lightest ones.
 
         Raises:
             Sorry: the table has the element, but not at one of these energies.

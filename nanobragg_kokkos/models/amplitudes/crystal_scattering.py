@@ -128,15 +128,13 @@ def _calculated(
             f"Structure factors: {len(energies)} channels, {energies[0]:g} to {energies[-1]:g} eV, "
             "with f' and f'' of each"
         )
-    return CrystalScattering(
-        structure.crystal_symmetry(), amplitudes, mean_energy, channels, energies, tuple(notes)
-    )
+    return CrystalScattering(structure.crystal_symmetry(), amplitudes, mean_energy, channels, energies, tuple(notes))
 
 
 def _factors_at(
     table: anomalous.AnomalousScattering, elements: list[str], energies_eV: np.ndarray, energy: float
 ) -> np.ndarray:
-    """f' + i f'' at an energy of the elements that have any at some energies."""
+    """F' + i f'' at an energy of the elements that have any at some energies."""
     return np.array([table(element, [energy])[0] for element in elements if table(element, energies_eV).any()])
 
 
@@ -157,9 +155,7 @@ def _measured(params: libtbx.phil.scope_extract, d_min: float, mean_energy: floa
         )
     energies = np.array([mean_energy])
     channels = AmplitudeChannels(energies, amplitudes)
-    return CrystalScattering(
-        amplitudes.crystal_symmetry(), amplitudes, mean_energy, channels, energies, tuple(notes)
-    )
+    return CrystalScattering(amplitudes.crystal_symmetry(), amplitudes, mean_energy, channels, energies, tuple(notes))
 
 
 def _measured_tables(pairs: list[str] | None, elements: list[str]) -> dict[str, anomalous.MeasuredTable]:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Callable, Mapping
 
 import iotbx.pdb
 from cctbx import adptbx, crystal, factor_ev_angstrom, miller, sgtbx, uctbx, xray

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import io
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Sequence
 
 import iotbx.cif
 import iotbx.mtz
@@ -31,7 +31,8 @@ ANGLE_TOLERANCE_DEG = 3.0
 @dataclass(frozen=True, eq=False)
 class ReadAmplitudes:
     """What a file of reflections gives: amplitudes in its space group, what they were made of, and a line for each thing
-    that was given and contradicts the file."""
+    that was given and contradicts the file.
+    """
 
     amplitudes: miller.array
     description: str
@@ -66,9 +67,7 @@ def read_amplitudes(
         arrays = _arrays(path)
     array = _chosen(name, arrays, label)
     of_file = array.crystal_symmetry() or crystal.symmetry()
-    array = array.customized_copy(
-        crystal_symmetry=_symmetry(name, of_file, unit_cell, space_group), info=array.info()
-    )
+    array = array.customized_copy(crystal_symmetry=_symmetry(name, of_file, unit_cell, space_group), info=array.info())
     with naming_damage(name, EXPECTED):
         amplitudes, how = _amplitudes(array)
         values = amplitudes.data()

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Sequence
 
 import numpy as np
 from cctbx import factor_ev_angstrom
@@ -75,7 +75,8 @@ class RecordedPulses:
     @property
     def energies_eV(self) -> np.ndarray:
         """Ascending, from the lowest to the highest of all images; those of each, if images have the same, else at even
-        distances."""
+        distances.
+        """
         first = self.spectra[0][0]
         if all(energies is first or np.array_equal(energies, first) for energies, _ in self.spectra):
             return first

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Sequence
 
 import numpy as np
 from cctbx import factor_ev_angstrom
@@ -55,7 +55,9 @@ class Sources:
         }
         for name, (array, shape) in arrays.items():
             if array.shape != shape or n == 0:
-                raise ValueError(f"{name} of the sources must have the shape {shape if n else '(n,)'}, not {array.shape}")
+                raise ValueError(
+                    f"{name} of the sources must have the shape {shape if n else '(n,)'}, not {array.shape}"
+                )
             array.flags.writeable = False
             object.__setattr__(self, name, array)
         if not ((wavelengths > 0) & np.isfinite(wavelengths)).all():

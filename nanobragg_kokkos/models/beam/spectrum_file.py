@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import Iterable
+from collections.abc import Iterable
 
 import h5py
 import numpy as np
@@ -87,7 +87,7 @@ def _of_nxbeam(path: str) -> list[Spectrum]:
     wavelengths, weights = found
     if weights.ndim == 1:
         weights = weights[np.newaxis]
-    if wavelengths.shape[-1] != weights.shape[-1] or wavelengths.ndim == 2 and len(wavelengths) != len(weights):
+    if wavelengths.shape[-1] != weights.shape[-1] or (wavelengths.ndim == 2 and len(wavelengths) != len(weights)):
         raise ValueError(f"wavelengths {wavelengths.shape} and weights {weights.shape} do not belong together")
     wavelengths = np.broadcast_to(wavelengths, weights.shape)
     return [_ascending(factor_ev_angstrom / x, y) for x, y in zip(wavelengths, weights)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import math
 import os
-from typing import Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from cctbx.eltbx import attenuation_coefficient

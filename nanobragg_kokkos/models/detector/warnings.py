@@ -24,7 +24,9 @@ def remarks(detector: Detector, energies_eV: np.ndarray, amplitudes: miller.arra
     lowest, highest = resolution_range(detector, energies_eV)
     largest, smallest = amplitudes.d_max_min()
     if highest > largest or lowest < smallest:
-        known = f"the crystal's largest d is {largest:.3g}" if highest > largest else f"amplitudes end at {smallest:.3g}"
+        known = (
+            f"the crystal's largest d is {largest:.3g}" if highest > largest else f"amplitudes end at {smallest:.3g}"
+        )
         found.append(
             f"Detector: no reflection reaches it; {known} angstrom, and the detector covers {lowest:.3g} to "
             f"{highest:.3g} angstrom"

@@ -78,10 +78,10 @@ RULES = {
     "crystal.orientation.file": file_or_none(),
     "crystal.Deff_A": above_0("angstrom"),
     "crystal.n_cells": (
-        lambda values: values is None
-        or isinstance(values, list)
-        and len(values) == 3
-        and all(1 <= value <= 10**6 for value in values),
+        lambda values: (
+            values is None
+            or (isinstance(values, list) and len(values) == 3 and all(1 <= value <= 10**6 for value in values))
+        ),
         "None or three whole numbers, 1 to 1000000",
     ),
     "crystal.shape": given("square, round, gauss, gauss_argchk or tophat"),

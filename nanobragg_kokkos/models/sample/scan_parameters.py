@@ -36,14 +36,16 @@ RULES = {
     "scan.width_deg": or_none((between(0, 180, "")[0], "None or 0 to 180 degrees")),
     "scan.start_deg": between(-360, 360, " degrees"),
     "scan.axis": (
-        lambda values: isinstance(values, list)
-        and len(values) == 3
-        and all(map(finite, values))
-        and 1e-6 < np.linalg.norm(values) < 1e6,
+        lambda values: (
+            isinstance(values, list)
+            and len(values) == 3
+            and all(map(finite, values))
+            and 1e-6 < np.linalg.norm(values) < 1e6
+        ),
         "three numbers, not all 0",
     ),
     "scan.steps": (
-        lambda value: value is libtbx.Auto or isinstance(value, int) and 1 <= value <= 10**6,
+        lambda value: value is libtbx.Auto or (isinstance(value, int) and 1 <= value <= 10**6),
         "Auto or a whole number, 1 to 1000000",
     ),
 }

@@ -3,6 +3,7 @@
 pip asks the build system for a package's name and version before it leaves the archive to us. This one answers
 from the folder's pyproject.toml and builds nothing.
 """
+
 from __future__ import annotations
 
 import re
@@ -19,5 +20,7 @@ def prepare_metadata_for_build_wheel(metadata_directory: str, config_settings: d
     return folder.name
 
 
-def build_wheel(wheel_directory: str, config_settings: dict | None = None, metadata_directory: str | None = None) -> str:
+def build_wheel(
+    wheel_directory: str, config_settings: dict | None = None, metadata_directory: str | None = None
+) -> str:
     raise NotImplementedError("only the archive is wanted")

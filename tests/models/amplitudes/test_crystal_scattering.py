@@ -126,7 +126,9 @@ def test_an_image_of_several_channels_is_the_sum_of_one_each(rubredoxin, engine)
 @pytest.mark.parametrize("energy", [7050.0, 7150.0], ids=["below_the_edge", "above_the_edge"])
 def test_bijvoet_differences_are_those_of_the_structure(rubredoxin, energy):
     energies = np.array([7050.0, 7150.0])
-    channels = crystal_scattering.calculated_channels(rubredoxin, 6.0, energies, AnomalousScattering(), algorithm="direct")
+    channels = crystal_scattering.calculated_channels(
+        rubredoxin, 6.0, energies, AnomalousScattering(), algorithm="direct"
+    )
     box = channels.box()
     wavelength = factor_ev_angstrom / energy
     expected = directly_with_solvent(rubredoxin, channels, energy)
