@@ -328,7 +328,7 @@ def test_results_of_an_earlier_run_stay_if_this_one_fails(tmp_path, monkeypatch,
     def refuse(*arguments):
         raise MemoryError
 
-    monkeypatch.setattr("nanobragg_kokkos.benchmark.this_machine", refuse)
+    monkeypatch.setattr("nanobragg_kokkos.benchmark.command.this_machine", refuse)
     path = tmp_path / "out.json"
     path.write_text("earlier")
     assert command("small=True", f"json={path}") == 1

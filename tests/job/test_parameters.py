@@ -216,7 +216,7 @@ def test_job_that_the_simulation_refuses_leaves_an_old_master_alone(capsys, tmp_
     def refuse(*arguments, **options):
         raise MemoryError
 
-    monkeypatch.setattr("nanobragg_kokkos.experiment.Simulation", refuse)
+    monkeypatch.setattr("nanobragg_kokkos.imaging.experiment.Simulation", refuse)
     (tmp_path / "shot_master.h5").write_text("of an earlier job")
     arguments = [f"output.directory={tmp_path}", "detector.offset_mm=2000"]
     assert_refused(arguments, "does not fit in this computer's memory", capsys, tmp_path)

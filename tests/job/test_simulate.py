@@ -454,7 +454,7 @@ def test_directory_that_vanishes_ends_the_job(detector_file, tmp_path, monkeypat
             shutil.rmtree(out)
         return image_file(path, n_images)
 
-    monkeypatch.setattr("nanobragg_kokkos.nxmx.image_file", write)
+    monkeypatch.setattr("nanobragg_kokkos.files.nxmx.image_file", write)
     assert main(["n_images=50", f"detector.reference={detector_file}", f"output.directory={out}", *SPOTS]) == 1
     error = capsys.readouterr().err
     assert error.count("\n") == 1 and error.startswith("Sorry: ") and f"the directory {out} does not exist" in error
@@ -465,7 +465,7 @@ def test_mistake_in_the_writer_is_told_with_where_it_is(detector_file, tmp_path,
     def write(path: Path, n_images: int) -> ContextManager:
         raise ZeroDivisionError("a mistake")
 
-    monkeypatch.setattr("nanobragg_kokkos.nxmx.image_file", write)
+    monkeypatch.setattr("nanobragg_kokkos.files.nxmx.image_file", write)
     assert main([f"detector.reference={detector_file}", f"output.directory={tmp_path / 'out'}", *SPOTS]) == 1
     error = capsys.readouterr().err
     assert "Traceback" in error and "ZeroDivisionError: a mistake" in error and "in write" in error
