@@ -27,6 +27,7 @@ from nanobragg_kokkos.job.file_names import Files
 from nanobragg_kokkos.job.summary import headline, rows
 from nanobragg_kokkos.models.detector import response_parameters
 from nanobragg_kokkos.models.sample.specimen import illuminated_volume_mm3
+from nanobragg_kokkos.util.reading import reading
 
 MASTER_END = "_master.h5"
 
@@ -167,12 +168,8 @@ class Run:
         path = self.file("_truth.expt")
         if not path.is_file():
             raise Sorry(f"{self.master}: expected the true models beside it, but there is no {path.name}")
-        try:
+        with reading(str(path), "a dxtbx model file"):
             found = ExperimentListFactory.from_json_file(str(path), check_format=False)
-        # dxtbx and the JSON reader raise whatever a broken file makes them stumble over.
-        except Exception as error:
-            said = " ".join(str(error).split())
-            raise Sorry(f"{path}: expected a dxtbx model file, but reading it failed ({said})") from error
         if not len(found):
             raise Sorry(f"{path}: expected a crystal or more")
         return found

@@ -22,6 +22,7 @@ from nanobragg_kokkos.job import parameters
 from nanobragg_kokkos.report.run import MASTER_END, Run
 from nanobragg_kokkos.util import command
 from nanobragg_kokkos.util.progress import counted
+from nanobragg_kokkos.util.reading import reading
 from nanobragg_kokkos.util.whole_files import whole_file
 
 phil_scope = iotbx.phil.parse("""
@@ -204,14 +205,8 @@ def _predicted(path: str, image: int, frame: Frame) -> Spots:
 
 
 def _models(path: str) -> ExperimentList:
-    if not os.path.isfile(path):
-        raise Sorry(f"truth={path}: there is no such file")
-    try:
+    with reading(f"truth={path}", "a dxtbx model file (.expt)", path):
         return ExperimentListFactory.from_json_file(path, check_format=False)
-    # dxtbx and the JSON reader raise whatever a broken file makes them stumble over.
-    except Exception as error:
-        said = " ".join(str(error).split())
-        raise Sorry(f"truth={path}: expected a dxtbx model file (.expt), but reading it failed ({said})") from error
 
 
 def _is_of(experiment, image: int) -> bool:

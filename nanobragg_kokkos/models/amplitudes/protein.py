@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -15,7 +14,7 @@ from libtbx.utils import Sorry
 
 from nanobragg_kokkos.models.amplitudes import cif_text, given_symmetry
 from nanobragg_kokkos.models.amplitudes.anomalous import AnomalousScattering
-from nanobragg_kokkos.util.reading import naming_damage
+from nanobragg_kokkos.util.reading import reading
 
 # What a file should have been.
 EXPECTED = "a PDB or mmCIF file"
@@ -65,9 +64,7 @@ def read_coordinates(
         Sorry: the file is not there or is damaged, or there is no unit cell or space group that makes sense.
     """
     name = f"crystal.pdb.file={path}"
-    if not os.path.isfile(path):
-        raise Sorry(f"{name}: there is no such file")
-    with naming_damage(name, EXPECTED):
+    with reading(name, EXPECTED, path):
         records = _records(path)
         given = records.crystal_symmetry() or crystal.symmetry()
         atoms = records.atoms()
@@ -76,7 +73,7 @@ def read_coordinates(
     symmetry = _symmetry(name, given, unit_cell, space_group, len(atoms))
     for line in given_symmetry.contradictions(name, given, unit_cell, space_group):
         warn(line)
-    with naming_damage(name, EXPECTED):
+    with reading(name, EXPECTED):
         return records.xray_structure_simple(crystal_symmetry=symmetry)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -15,7 +14,7 @@ from libtbx import smart_open
 from libtbx.utils import Sorry
 
 from nanobragg_kokkos.models.amplitudes import cif_text, given_symmetry, mtz_header
-from nanobragg_kokkos.util.reading import naming_damage
+from nanobragg_kokkos.util.reading import reading
 
 # What a file should have been.
 EXPECTED = "an MTZ file or a CIF of structure factors"
@@ -61,14 +60,12 @@ def read_amplitudes(
             group, or others than those given.
     """
     name = f"{NAME}={path}"
-    if not os.path.isfile(path):
-        raise Sorry(f"{name}: there is no such file")
-    with naming_damage(name, EXPECTED):
+    with reading(name, EXPECTED, path):
         arrays = _arrays(path)
     array = _chosen(name, arrays, label)
     of_file = array.crystal_symmetry() or crystal.symmetry()
     array = array.customized_copy(crystal_symmetry=_symmetry(name, of_file, unit_cell, space_group), info=array.info())
-    with naming_damage(name, EXPECTED):
+    with reading(name, EXPECTED):
         amplitudes, how = _amplitudes(array)
         values = amplitudes.data()
         keep = ~amplitudes.sys_absent_flags().data() & (amplitudes.indices() != (0, 0, 0)) & (values < 1e300)
