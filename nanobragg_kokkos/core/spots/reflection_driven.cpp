@@ -13,6 +13,7 @@
 
 #include <nanobragg_kokkos/core/models/image_on_device.h>
 #include <nanobragg_kokkos/core/runtime/arithmetic.h>
+#include <nanobragg_kokkos/core/runtime/value_on_host.h>
 #include <nanobragg_kokkos/core/spots/gather_cpu.h>
 #include <nanobragg_kokkos/core/spots/gather_gpu.h>
 #include <nanobragg_kokkos/core/spots/spots.h>
@@ -262,7 +263,7 @@ void run(Image& image, const Detector& detector, const Sources& sources, const C
     engine.find_patches();
     engine.list_patches();
     engine.gather();
-    Kokkos::deep_copy(ExecutionSpace(), found, notes.counters);
+    found = value_on_host(ExecutionSpace(), notes.counters);
   } while (borrowed.grown(found));
 }
 
@@ -309,7 +310,7 @@ double reflection_driven_work(const Detector& detector, const Sources& sources, 
       engine.find_candidates(stride);
       engine.find_brightest();
       result = engine.work(detector, sources, stride);
-      Kokkos::deep_copy(ExecutionSpace(), found, borrowed.notes().counters);
+      found = value_on_host(ExecutionSpace(), borrowed.notes().counters);
     } while (borrowed.grown(found));
   });
   return result;
