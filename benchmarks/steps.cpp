@@ -40,13 +40,14 @@ struct Bench {
   Detector detector = detector_of(workload);
   Sources sources = sources_of(workload);
   Amorphous water = water_of(workload), air = air_of(workload);
-  Image image{detector.n_pixels()};
+  Workspace workspace{};
+  Image image{workspace, detector.n_pixels()};
 
   // Gives a step of expected photons, which run adds to a dark image.
   void visit_dark(const std::string& name, const std::string& engine, const std::string& sample,
                   std::function<void()> run) {
-    visit({name, engine, sample, [this] { image.clear(); }, std::move(run),
-           [this] { return contents(image.on_host().get(), image.size()); }});
+    visit({name, engine, sample, [this] { image.clear(workspace); }, std::move(run),
+           [this] { return contents(image.on_host(workspace).get(), image.size()); }});
   }
 };
 
@@ -56,29 +57,33 @@ void visit_spots(Bench& b, const std::vector<std::string>& engines) {
   for (const std::string& engine : engines)
     b.visit_dark("spots", engine, "", [&, pixel = engine == "pixel"] {
       if (pixel)
-        add_spots_pixel_driven(b.image, b.detector, b.sources, crystal, structure_factors, Interpolation::nearest);
+        add_spots_pixel_driven(b.workspace, b.image, b.detector, b.sources, crystal, structure_factors,
+                               Interpolation::nearest);
       else
-        add_spots_reflection_driven(b.image, b.detector, b.sources, crystal, structure_factors, Interpolation::nearest);
+        add_spots_reflection_driven(b.workspace, b.image, b.detector, b.sources, crystal, structure_factors,
+                                    Interpolation::nearest);
     });
 }
 
 void visit_background(Bench& b) {
   for (const auto& [sample, amorphous] : {std::pair("water", &b.water), std::pair("air", &b.air)})
-    b.visit_dark("background", "", sample, [&b, a = amorphous] { add_background(b.image, b.detector, b.sources, *a); });
+    b.visit_dark("background", "", sample,
+                 [&b, a = amorphous] { add_background(b.workspace, b.image, b.detector, b.sources, *a); });
 }
 
 void visit_sum(Bench& b) {
-  Image more(b.detector.n_pixels());
-  add_background(more, b.detector, b.sources, b.water);
-  b.visit_dark("sum", "", "", [&] { b.image.add(more); });
+  Image more(b.workspace, b.detector.n_pixels());
+  add_background(b.workspace, more, b.detector, b.sources, b.water);
+  b.visit_dark("sum", "", "", [&] { b.image.add(b.workspace, more); });
 }
 
 // Images from the crystal to the counts, as a job makes them: what they have in common is kept.
 class WholeImage {
  public:
   explicit WholeImage(Bench& bench)
-      : b_(bench), structure_factors_(structure_factors_of(b_.workload)), background_(b_.image.size()) {
-    for (const Amorphous* sample : {&b_.water, &b_.air}) add_background(background_, b_.detector, b_.sources, *sample);
+      : b_(bench), structure_factors_(structure_factors_of(b_.workload)), background_(b_.workspace, b_.image.size()) {
+    for (const Amorphous* sample : {&b_.water, &b_.air})
+      add_background(b_.workspace, background_, b_.detector, b_.sources, *sample);
   }
 
   void visit_response(const char* sample) {
@@ -120,18 +125,21 @@ class WholeImage {
 
   Readout readout_of(const std::string& sample) const {
     const DetectorResponse response = response_of(b_.workload, sample == "noise+psf");
-    return Readout(b_.detector, response, {CountType::uint16, b_.workload.saturation});
+    return Readout(b_.workspace, b_.detector, response, {CountType::uint16, b_.workload.saturation});
   }
 
   // Expected photons of an image of the batch.
   void simulate(int number) {
     const Crystal crystal = crystal_of(b_.workload, number);
-    b_.image.clear();
-    b_.image.add(background_);
-    add_spots_reflection_driven(b_.image, b_.detector, b_.sources, crystal, structure_factors_, Interpolation::nearest);
+    b_.image.clear(b_.workspace);
+    b_.image.add(b_.workspace, background_);
+    add_spots_reflection_driven(b_.workspace, b_.image, b_.detector, b_.sources, crystal, structure_factors_,
+                                Interpolation::nearest);
   }
 
-  void start(Readout& readout, int number) { counts_ = readout.start(b_.image, seed, std::uint32_t(number)); }
+  void start(Readout& readout, int number) {
+    counts_ = readout.start(b_.workspace, b_.image, seed, std::uint32_t(number));
+  }
 
   // Gives back the memory, too, which the next image would else have to allocate.
   void finish() {

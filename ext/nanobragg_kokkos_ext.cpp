@@ -26,6 +26,7 @@
 #include <nanobragg_kokkos/core/models/sources.h>
 #include <nanobragg_kokkos/core/models/structure_factors.h>
 #include <nanobragg_kokkos/core/runtime/runtime.h>
+#include <nanobragg_kokkos/core/runtime/workspace.h>
 #include <nanobragg_kokkos/core/spots/spots.h>
 
 #include "host_array.h"
@@ -181,26 +182,26 @@ nb::Amorphous* make_amorphous(const af::const_ref<double>& stol, const af::const
   return new nb::Amorphous(table, molecules);
 }
 
-HostArray on_host(const nb::Image& image) {
-  if (WithoutGIL::exiting) return {image.on_host(), image.size(), "<f8"};  // where they are on the host anyway
+HostArray on_host(const nb::Image& image, nb::Workspace& workspace) {
+  if (WithoutGIL::exiting) return {image.on_host(workspace), image.size(), "<f8"};  // where they are on the host anyway
   WithoutGIL released;
-  return {image.on_host(), image.size(), "<f8"};
+  return {image.on_host(workspace), image.size(), "<f8"};
 }
 
-void clear(nb::Image& image) {
+void clear(nb::Image& image, nb::Workspace& workspace) {
   WithoutGIL released;
-  image.clear();
+  image.clear(workspace);
 }
 
-void add(nb::Image& image, const nb::Image& other) {
+void add(nb::Image& image, nb::Workspace& workspace, const nb::Image& other) {
   WithoutGIL released;
-  image.add(other);
+  image.add(workspace, other);
 }
 
-void add_array(nb::Image& image, const af::const_ref<double>& pixels) {
+void add_array(nb::Image& image, nb::Workspace& workspace, const af::const_ref<double>& pixels) {
   const std::vector<double> values(pixels.begin(), pixels.end());
   WithoutGIL released;
-  image.add(values);
+  image.add(workspace, values);
 }
 
 nb::Interpolation named_interpolation(const std::string& name) {
@@ -212,37 +213,37 @@ nb::Interpolation named_interpolation(const std::string& name) {
 enum class Engine { pixel, reflection };
 
 // tolerance: a number or None.
-void add_spots(nb::Image& image, const nb::Detector& detector, const nb::Sources& sources, const nb::Crystal& crystal,
-               const nb::StructureFactors& structure_factors, const std::string& interpolation,
-               const std::string& engine, const bp::object& tolerance) {
+void add_spots(nb::Workspace& workspace, nb::Image& image, const nb::Detector& detector, const nb::Sources& sources,
+               const nb::Crystal& crystal, const nb::StructureFactors& structure_factors,
+               const std::string& interpolation, const std::string& engine, const bp::object& tolerance) {
   const nb::Interpolation how = named_interpolation(interpolation);
   const Engine chosen = named<Engine>(engine, {{"pixel", Engine::pixel}, {"reflection", Engine::reflection}}, "engine");
   const auto allowed = number_or_none(tolerance);
   WithoutGIL released;
   if (chosen == Engine::pixel)
-    nb::add_spots_pixel_driven(image, detector, sources, crystal, structure_factors, how);
+    nb::add_spots_pixel_driven(workspace, image, detector, sources, crystal, structure_factors, how);
   else
-    nb::add_spots_reflection_driven(image, detector, sources, crystal, structure_factors, how, allowed);
+    nb::add_spots_reflection_driven(workspace, image, detector, sources, crystal, structure_factors, how, allowed);
 }
 
-bp::tuple engine_work(const nb::Detector& detector, const nb::Sources& sources, const nb::Crystal& crystal,
-                      const nb::StructureFactors& structure_factors, const std::string& interpolation,
-                      const bp::object& tolerance) {
+bp::tuple engine_work(nb::Workspace& workspace, const nb::Detector& detector, const nb::Sources& sources,
+                      const nb::Crystal& crystal, const nb::StructureFactors& structure_factors,
+                      const std::string& interpolation, const bp::object& tolerance) {
   const nb::Interpolation how = named_interpolation(interpolation);
   const auto allowed = number_or_none(tolerance);
   double pixel, reflection;
   {
     WithoutGIL released;
     pixel = nb::pixel_driven_work(detector, sources, crystal, how);
-    reflection = nb::reflection_driven_work(detector, sources, crystal, structure_factors, how, allowed);
+    reflection = nb::reflection_driven_work(workspace, detector, sources, crystal, structure_factors, how, allowed);
   }
   return bp::make_tuple(pixel, reflection);
 }
 
-void add_background(nb::Image& image, const nb::Detector& detector, const nb::Sources& sources,
-                    const nb::Amorphous& amorphous) {
+void add_background(nb::Workspace& workspace, nb::Image& image, const nb::Detector& detector,
+                    const nb::Sources& sources, const nb::Amorphous& amorphous) {
   WithoutGIL released;
-  nb::add_background(image, detector, sources, amorphous);
+  nb::add_background(workspace, image, detector, sources, amorphous);
 }
 
 bp::dict backend() {
@@ -288,20 +289,22 @@ BOOST_PYTHON_MODULE(nanobragg_kokkos_ext) {
       .def("__init__", make_constructor(make_amorphous, default_call_policies(),
                                         (arg("stol"), arg("amplitude"), arg("molecules"))));
   class_<HostArray>("HostArray", no_init).add_property("__array_interface__", &HostArray::array_interface);
-  class_<nb::Image>("Image", init<std::size_t>(arg("n_pixels")))
+  class_<nb::Workspace, boost::noncopyable>("Workspace");
+  class_<nb::Image>("Image", init<nb::Workspace&, std::size_t>((arg("workspace"), arg("n_pixels"))))
       .def("__len__", &nb::Image::size)
-      .def("clear", clear)
-      .def("add", add, arg("other"))
-      .def("add_array", add_array, arg("pixels"))
+      .def("clear", clear, arg("workspace"))
+      .def("add", add, (arg("workspace"), arg("other")))
+      .def("add_array", add_array, (arg("workspace"), arg("pixels")))
       .def("swap", &nb::Image::swap, arg("other"))
-      .def("on_host", on_host);
+      .def("on_host", on_host, arg("workspace"));
   def("add_spots", add_spots,
-      (arg("image"), arg("detector"), arg("sources"), arg("crystal"), arg("structure_factors"), arg("interpolation"),
-       arg("engine"), arg("tolerance")));
+      (arg("workspace"), arg("image"), arg("detector"), arg("sources"), arg("crystal"), arg("structure_factors"),
+       arg("interpolation"), arg("engine"), arg("tolerance")));
   def("engine_work", engine_work,
-      (arg("detector"), arg("sources"), arg("crystal"), arg("structure_factors"), arg("interpolation"),
-       arg("tolerance")));
-  def("add_background", add_background, (arg("image"), arg("detector"), arg("sources"), arg("amorphous")));
+      (arg("workspace"), arg("detector"), arg("sources"), arg("crystal"), arg("structure_factors"),
+       arg("interpolation"), arg("tolerance")));
+  def("add_background", add_background,
+      (arg("workspace"), arg("image"), arg("detector"), arg("sources"), arg("amorphous")));
   def("backend", backend);
   def("stop", stop);
   wrap_response();

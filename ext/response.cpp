@@ -30,27 +30,28 @@ nb::PointSpread* make_point_spread(const std::string& shape, double fwhm_mm, int
                        "added_back")};
 }
 
-nb::Blur* make_blur(const nb::Detector& detector, const nb::PointSpread& point_spread, const std::string& method) {
+nb::Blur* make_blur(nb::Workspace& workspace, const nb::Detector& detector, const nb::PointSpread& point_spread,
+                    const std::string& method) {
   using nb::BlurMethod;
   const BlurMethod chosen = named<BlurMethod>(
       method, {{"auto", BlurMethod::automatic}, {"direct", BlurMethod::direct}, {"fourier", BlurMethod::fourier}},
       "method");
   WithoutGIL released;
-  return new nb::Blur(detector, point_spread, chosen);
+  return new nb::Blur(workspace, detector, point_spread, chosen);
 }
 
-void blur(const nb::Blur& self, const nb::Image& photons, nb::Image& blurred) {
+void blur(const nb::Blur& self, nb::Workspace& workspace, const nb::Image& photons, nb::Image& blurred) {
   WithoutGIL released;
-  self(photons, blurred);
+  self(workspace, photons, blurred);
 }
 
 std::string method(const nb::Blur& self) { return self.method() == nb::BlurMethod::direct ? "direct" : "fourier"; }
 
 // point_spread: a PointSpread or None.
-nb::Readout* make_readout(const nb::Detector& detector, bool photon_noise, double flicker, double calibration_noise,
-                          std::uint64_t calibration_seed, const bp::object& point_spread, double quantum_gain,
-                          double readout_noise, double adc_offset, const std::string& type, double saturation,
-                          const af::const_ref<bool>& mask) {
+nb::Readout* make_readout(nb::Workspace& workspace, const nb::Detector& detector, bool photon_noise, double flicker,
+                          double calibration_noise, std::uint64_t calibration_seed, const bp::object& point_spread,
+                          double quantum_gain, double readout_noise, double adc_offset, const std::string& type,
+                          double saturation, const af::const_ref<bool>& mask) {
   nb::DetectorResponse response;
   response.photon_noise = photon_noise;
   response.flicker = flicker;
@@ -65,7 +66,7 @@ nb::Readout* make_readout(const nb::Detector& detector, bool photon_noise, doubl
       named<CountType>(type, {{"int32", CountType::int32}, {"uint16", CountType::uint16}}, "type"), saturation};
   const std::vector<std::uint8_t> good(mask.begin(), mask.end());
   WithoutGIL released;
-  return new nb::Readout(detector, response, range, good);
+  return new nb::Readout(workspace, detector, response, range, good);
 }
 
 // With what tells NumPy how to read it.
@@ -80,10 +81,11 @@ struct Counts {
   }
 };
 
-Counts start(nb::Readout& readout, const nb::Image& expected, std::uint64_t seed, std::uint32_t image) {
+Counts start(nb::Readout& readout, nb::Workspace& workspace, const nb::Image& expected, std::uint64_t seed,
+             std::uint32_t image) {
   const std::string type = readout.range().type == nb::CountType::int32 ? "<i4" : "<u2";
   WithoutGIL released;
-  return {readout.start(expected, seed, image), readout.n_pixels(), type};
+  return {readout.start(workspace, expected, seed, image), readout.n_pixels(), type};
 }
 
 }  // namespace
@@ -94,16 +96,16 @@ void wrap_response() {
       .def("__init__", make_constructor(make_point_spread, default_call_policies(),
                                         (arg("shape"), arg("fwhm_mm"), arg("radius"), arg("added_back"))));
   class_<nb::Blur, boost::noncopyable>("Blur", no_init)
-      .def("__init__",
-           make_constructor(make_blur, default_call_policies(), (arg("detector"), arg("point_spread"), arg("method"))))
-      .def("__call__", blur, (arg("photons"), arg("blurred")))
+      .def("__init__", make_constructor(make_blur, default_call_policies(),
+                                        (arg("workspace"), arg("detector"), arg("point_spread"), arg("method"))))
+      .def("__call__", blur, (arg("workspace"), arg("photons"), arg("blurred")))
       .add_property("method", method);
   class_<nb::Readout>("Readout", no_init)
-      .def("__init__",
-           make_constructor(make_readout, default_call_policies(),
-                            (arg("detector"), arg("photon_noise"), arg("flicker"), arg("calibration_noise"),
-                             arg("calibration_seed"), arg("point_spread"), arg("quantum_gain"), arg("readout_noise"),
-                             arg("adc_offset"), arg("type"), arg("saturation"), arg("mask"))))
-      .def("start", start, (arg("expected"), arg("seed"), arg("image")));
+      .def("__init__", make_constructor(
+                           make_readout, default_call_policies(),
+                           (arg("workspace"), arg("detector"), arg("photon_noise"), arg("flicker"),
+                            arg("calibration_noise"), arg("calibration_seed"), arg("point_spread"), arg("quantum_gain"),
+                            arg("readout_noise"), arg("adc_offset"), arg("type"), arg("saturation"), arg("mask"))))
+      .def("start", start, (arg("workspace"), arg("expected"), arg("seed"), arg("image")));
   class_<Counts>("Counts", no_init).def("on_host", &Counts::on_host);
 }

@@ -103,7 +103,8 @@ class Simulation:
             attenuation_length_mm=float(sensor.attenuation_length_mm) if sensor else 0.0,
             mask=flex.bool() if mask is None else flat_mask(mask, self.shapes),
         )
-        self._image = ext.Image(self._detector.n_pixels)
+        self._workspace = ext.Workspace()
+        self._image = ext.Image(self._workspace, self._detector.n_pixels)
         self._samples: tuple[Amorphous, ...] = ()
         self._background: ext.Image | None = None  # of these samples in this beam
         self._blur: tuple[tuple[PointSpread, str], ext.Blur, ext.Image] | None = None
@@ -165,6 +166,7 @@ class Simulation:
         if engine == "auto":
             engine = self.choose_engine(crystal, structure_factors, tolerance).engine
         ext.add_spots(
+            workspace=self._workspace,
             image=self._image,
             detector=self._detector,
             sources=self._sources,
@@ -180,6 +182,7 @@ class Simulation:
     ) -> EngineChoice:
         """The engine that has less to do for a crystal, by an estimate from the models; for tolerance see add_spots."""
         pixel, reflection = ext.engine_work(
+            workspace=self._workspace,
             detector=self._detector,
             sources=self._sources,
             crystal=crystal.on_device(),
@@ -208,18 +211,19 @@ class Simulation:
         if samples != self._samples:
             self._samples = ()  # until their image is complete
             if self._background is None:
-                self._background = ext.Image(self._detector.n_pixels)
+                self._background = ext.Image(self._workspace, self._detector.n_pixels)
             else:
-                self._background.clear()
+                self._background.clear(self._workspace)
             for amorphous in samples:
                 ext.add_background(
+                    workspace=self._workspace,
                     image=self._background,
                     detector=self._detector,
                     sources=self._sources,
                     amorphous=amorphous.on_device(self.beam_size_mm),
                 )
             self._samples = samples
-        self._image.add(self._background)
+        self._image.add(self._workspace, self._background)
 
     def add(self, other: Simulation) -> None:
         """Adds the image of another simulation of as many pixels.
@@ -227,7 +231,7 @@ class Simulation:
         Raises:
             ValueError: another number of pixels.
         """
-        self._image.add(other._image)
+        self._image.add(self._workspace, other._image)
 
     def add_photons(self, panels: Sequence[np.ndarray]) -> None:
         """Adds expected photons from elsewhere: one array of numbers (slow, fast) a panel.
@@ -240,7 +244,7 @@ class Simulation:
             raise ValueError(
                 f"panels must be {len(self.shapes)} array(s) with the shapes (slow, fast) of the detector's panels"
             )
-        self._image.add_array(flex.double(np.concatenate([array.ravel() for array in arrays])))
+        self._image.add_array(self._workspace, flex.double(np.concatenate([array.ravel() for array in arrays])))
 
     def blur(self, point_spread: PointSpread, method: str = "auto") -> None:
         """Replaces the expected photons by what a detector's point-spread function makes of them, panel by panel.
@@ -250,15 +254,15 @@ class Simulation:
                 the same to 1e-10 of the brightest pixel.  "auto" takes whichever is faster.
         """
         if self._blur is None or self._blur[0] != (point_spread, method):
-            blur = ext.Blur(self._detector, point_spread.on_device(), method)
-            self._blur = ((point_spread, method), blur, ext.Image(self._detector.n_pixels))
+            blur = ext.Blur(self._workspace, self._detector, point_spread.on_device(), method)
+            self._blur = ((point_spread, method), blur, ext.Image(self._workspace, self._detector.n_pixels))
         _, blur, blurred = self._blur
-        blur(self._image, blurred)
+        blur(self._workspace, self._image, blurred)
         self._image.swap(blurred)
 
     def clear(self) -> None:
         """Makes the image dark again."""
-        self._image.clear()
+        self._image.clear(self._workspace)
 
     @property
     def image(self) -> tuple[np.ndarray, ...]:
@@ -267,7 +271,7 @@ class Simulation:
         Where the kernels run on the CPU these are views of the image itself, which follow what is added later; from a
         GPU they are copies in memory that the next call overwrites.
         """
-        pixels = np.asarray(self._image.on_host())
+        pixels = np.asarray(self._image.on_host(self._workspace))
         pixels.flags.writeable = False
         panels, start = [], 0
         for shape in self.shapes:

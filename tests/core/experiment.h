@@ -3,6 +3,13 @@
 #define NANOBRAGG_KOKKOS_TESTS_CORE_EXPERIMENT_H
 
 #include <nanobragg_kokkos/core/models/detector.h>
+#include <nanobragg_kokkos/core/runtime/workspace.h>
+
+// Where tests compute that need no other.
+inline nanobragg::Workspace& workspace() {
+  static nanobragg::Workspace all;
+  return all;
+}
 
 // Perpendicular to the beam (which flies along -z), 100 mm away, centred on it.
 inline nanobragg::Panel flat_panel(int n_fast, int n_slow, double pixel = 1e-4) {

@@ -88,9 +88,9 @@ Real expected(const Panel& p, const Sampling& how, const std::vector<Source>& so
 double deviation(const std::vector<Panel>& panels, const Sampling& how, const std::vector<Source>& sources,
                  const Table& table, const Sources& beam, const Amorphous& sample) {
   const Detector detector(panels, how);
-  Image image(detector.n_pixels());
-  add_background(image, detector, beam, sample);
-  const auto pixels = image.on_host();
+  Image image(workspace(), detector.n_pixels());
+  add_background(workspace(), image, detector, beam, sample);
+  const auto pixels = image.on_host(workspace());
   Real worst = 0, brightest = 0;
   std::size_t pixel = 0;
   for (const Panel& panel : panels)
@@ -200,14 +200,14 @@ TEST(a_mask_takes_pixels_from_a_background_and_changes_no_other) {
   std::mt19937 random(3);
   for (std::size_t i = 0; i < mask.size(); ++i) mask[i] = i > 1000 && random() % 3 > 0;
   const Detector whole(panels, {}), masked(panels, {}, mask);
-  Image all(mask.size()), some(mask.size());
+  Image all(workspace(), mask.size()), some(workspace(), mask.size());
   const Sources sources(spectrum(30, 1.1), unpolarized, fluence);
   const Amorphous sample(water, 1);
-  add_background(all, whole, sources, sample);
-  add_background(some, masked, sources, sample);
+  add_background(workspace(), all, whole, sources, sample);
+  add_background(workspace(), some, masked, sources, sample);
   int wrong = 0;
   for (std::size_t i = 0; i < mask.size(); ++i)
-    wrong += some.on_host().get()[i] != (mask[i] ? all.on_host().get()[i] : 0);
+    wrong += some.on_host(workspace()).get()[i] != (mask[i] ? all.on_host(workspace()).get()[i] : 0);
   CHECK(wrong == 0);
 }
 
@@ -230,18 +230,19 @@ TEST(threads_may_share_a_sample) {
                                    Sources(spectrum(20, 1.4), unpolarized, fluence)};
   std::vector<Image> alone, together;
   for (const Sources& beam : beams) {
-    alone.emplace_back(detector.n_pixels()), together.emplace_back(detector.n_pixels());
-    for (int i = 0; i < 5; ++i) add_background(alone.back(), detector, beam, Amorphous(water, 1));
+    alone.emplace_back(workspace(), detector.n_pixels()), together.emplace_back(workspace(), detector.n_pixels());
+    for (int i = 0; i < 5; ++i) add_background(workspace(), alone.back(), detector, beam, Amorphous(water, 1));
   }
   std::vector<std::thread> threads;
   for (std::size_t t = 0; t < beams.size(); ++t)
     threads.emplace_back([&, t] {
-      for (int i = 0; i < 5; ++i) add_background(together[t], detector, beams[t], sample);
+      Workspace own;
+      for (int i = 0; i < 5; ++i) add_background(own, together[t], detector, beams[t], sample);
     });
   for (std::thread& thread : threads) thread.join();
   int wrong = 0;
   for (std::size_t t = 0; t < beams.size(); ++t)
     for (std::size_t i = 0; i < detector.n_pixels(); ++i)
-      wrong += alone[t].on_host().get()[i] != together[t].on_host().get()[i];
+      wrong += alone[t].on_host(workspace()).get()[i] != together[t].on_host(workspace()).get()[i];
   CHECK(wrong == 0);
 }

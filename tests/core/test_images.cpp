@@ -17,7 +17,7 @@ const Source along_z{{0, 0, -1}, 1e-10, 1, 0};
 const Polarization off{false, 0, {0, 1, 0}};
 
 double sum_of(const Image& image) {
-  const auto pixels = image.on_host();
+  const auto pixels = image.on_host(workspace());
   double sum = 0;
   for (std::size_t i = 0; i < image.size(); ++i) sum += pixels.get()[i];
   return sum;
@@ -31,8 +31,8 @@ TEST(a_scatterer_of_one_electron_gives_the_solid_angle) {
   const int n = 400;
   const Panel panel = flat_panel(n, n, 1e-3);
   const Detector detector({panel}, {4, 1, 0, false});
-  Image image(detector.n_pixels());
-  add_background(image, detector, Sources({along_z}, off, 1e30), Amorphous({{0, 1}}, 1));
+  Image image(workspace(), detector.n_pixels());
+  add_background(workspace(), image, detector, Sources({along_z}, off, 1e30), Amorphous({{0, 1}}, 1));
   const double half = n * 1e-3 / 2, exact = 4 * std::asin(half * half / (half * half + 0.01));
   CHECK_CLOSE(sum_of(image) / (thomson_cross_section * 1e30), exact, 1e-6 * exact);
 }
@@ -53,8 +53,8 @@ TEST(unpolarized_light_scatters_into_two_thirds_of_the_sphere) {
     }
   const Detector cube(faces, {2, 1, 0, false});
   for (double kahn : {0.0, 1.0, -0.4}) {
-    Image image(cube.n_pixels());
-    add_background(image, cube, Sources({along_z}, {true, kahn, {1, 0, 0}}, 1e30), Amorphous({{0, 1}}, 1));
+    Image image(workspace(), cube.n_pixels());
+    add_background(workspace(), image, cube, Sources({along_z}, {true, kahn, {1, 0, 0}}, 1e30), Amorphous({{0, 1}}, 1));
     CHECK_CLOSE(sum_of(image) / (thomson_cross_section * 1e30), 8 * M_PI / 3, 1e-3);
   }
 }
@@ -65,16 +65,16 @@ TEST(a_table_is_followed_exactly_by_a_cubic) {
   for (double s : {0.0, 0.4, 1.0, 1.3, 2.2, 3.0, 4.0}) table.emplace_back(s * 1e9, cubic(s));
   Panel panel = flat_panel(200, 1, 1e-3);
   const Detector detector({panel}, {1, 1, 0, true});
-  Image image(detector.n_pixels());
-  add_background(image, detector, Sources({along_z}, off, 1e30), Amorphous(table, 1));
+  Image image(workspace(), detector.n_pixels());
+  add_background(workspace(), image, detector, Sources({along_z}, off, 1e30), Amorphous(table, 1));
   for (int i = 0; i < 200; ++i) {
     const Vec3 position = panel.origin + (i + 0.5) * 1e-3 * panel.fast + 0.5e-3 * panel.slow;
     const Vec3 d = unit(position);
     const double s = norm(d - along_z.direction) / 2 / along_z.wavelength * 1e-9;
     if (s < 0.4 || s > 3.0) continue;  // at the ends of the table the order is lower
     const double f = cubic(s);
-    CHECK_CLOSE(image.on_host().get()[i] / (thomson_cross_section * 1e30) * dot(position, position), f * std::abs(f),
-                1e-12);
+    CHECK_CLOSE(image.on_host(workspace()).get()[i] / (thomson_cross_section * 1e30) * dot(position, position),
+                f * std::abs(f), 1e-12);
   }
 }
 
@@ -84,8 +84,8 @@ TEST(a_thick_sensor_absorbs_the_same_in_few_layers_and_in_many) {
   panel.attenuation_length = 2e-4;
   const auto photons = [&](int layers) {
     const Detector detector({panel}, {1, layers, 0, true});
-    Image image(1);
-    add_background(image, detector, Sources({along_z}, off, 1e30), Amorphous({{0, 1}}, 1));
+    Image image(workspace(), 1);
+    add_background(workspace(), image, detector, Sources({along_z}, off, 1e30), Amorphous({{0, 1}}, 1));
     return sum_of(image) / (thomson_cross_section * 1e30);
   };
   CHECK_CLOSE(photons(1), (1 - std::exp(-1.5)) / 0.01, 1e-8);
@@ -98,8 +98,8 @@ TEST(photons_lie_where_they_are_put_in_a_layer) {
   panel.sensor_thickness = 1e-2;
   panel.attenuation_length = 2e-2;
   for (double placement : {0.0, 0.5, 1.0}) {
-    Image image(1);
-    add_background(image, Detector({panel}, {1, 1, placement, true}), Sources({along_z}, off, 1e30),
+    Image image(workspace(), 1);
+    add_background(workspace(), image, Detector({panel}, {1, 1, placement, true}), Sources({along_z}, off, 1e30),
                    Amorphous({{0, 1}}, 1));
     const double r = 0.1 + placement * 1e-2;
     CHECK_CLOSE(sum_of(image) / (thomson_cross_section * 1e30), (1 - std::exp(-0.5)) / (r * r), 1e-6);
@@ -108,22 +108,24 @@ TEST(photons_lie_where_they_are_put_in_a_layer) {
 
 TEST(images_add_and_clear) {
   const Detector detector({flat_panel(3, 1)}, {});
-  Image a(3), b(3);
-  add_background(a, detector, Sources({along_z}, off, 1e30), Amorphous({{0, 1}}, 1));
-  b.add(a);
-  b.add(a);
-  for (int i = 0; i < 3; ++i) CHECK(a.on_host().get()[i] > 0 && b.on_host().get()[i] == 2 * a.on_host().get()[i]);
-  b.clear();
+  Image a(workspace(), 3), b(workspace(), 3);
+  add_background(workspace(), a, detector, Sources({along_z}, off, 1e30), Amorphous({{0, 1}}, 1));
+  b.add(workspace(), a);
+  b.add(workspace(), a);
+  for (int i = 0; i < 3; ++i)
+    CHECK(a.on_host(workspace()).get()[i] > 0 &&
+          b.on_host(workspace()).get()[i] == 2 * a.on_host(workspace()).get()[i]);
+  b.clear(workspace());
   CHECK(sum_of(b) == 0);
-  CHECK_THROWS(a.add(Image(4)), std::invalid_argument);
+  CHECK_THROWS(a.add(workspace(), Image(workspace(), 4)), std::invalid_argument);
 }
 
 TEST(an_image_of_another_size_is_refused) {
   const Detector detector({flat_panel(4, 3)}, {});
-  Image image(11);
+  Image image(workspace(), 11);
   const Sources sources({along_z}, off, 1);
-  CHECK_THROWS(add_background(image, detector, sources, Amorphous({{0, 1}}, 1)), std::invalid_argument);
-  CHECK_THROWS(add_spots_pixel_driven(image, detector, sources, Crystal({Mat3{}}, {1, 1, 1}, Shape::gauss),
+  CHECK_THROWS(add_background(workspace(), image, detector, sources, Amorphous({{0, 1}}, 1)), std::invalid_argument);
+  CHECK_THROWS(add_spots_pixel_driven(workspace(), image, detector, sources, Crystal({Mat3{}}, {1, 1, 1}, Shape::gauss),
                                       StructureFactors({{}}, 1, 1), Interpolation::nearest),
                std::invalid_argument);
 }

@@ -79,22 +79,24 @@ std::vector<Real> expected(const PointSpread& psf, const Panel& p, const double*
 }
 
 Image image_of(const Pixels& pixels) {
-  Image image(pixels.size());
+  Image image(workspace(), pixels.size());
   Kokkos::deep_copy(image.on_device().pixels, Kokkos::View<const double*, Kokkos::HostSpace, Kokkos::MemoryUnmanaged>(
                                                   pixels.data(), pixels.size()));
   return image;
 }
 
-Pixels pixels_of(const Image& image) { return {image.on_host().get(), image.on_host().get() + image.size()}; }
+Pixels pixels_of(const Image& image) {
+  return {image.on_host(workspace()).get(), image.on_host(workspace()).get() + image.size()};
+}
 
 Pixels blurred(const Blur& blur, const Pixels& photons) {
   Image after = image_of(Pixels(photons.size(), -1e30));  // what was there before plays no part
-  blur(image_of(photons), after);
+  blur(workspace(), image_of(photons), after);
   return pixels_of(after);
 }
 
 Pixels blurred(const std::vector<Panel>& panels, const PointSpread& psf, const Pixels& photons, BlurMethod method) {
-  return blurred(Blur(Detector(panels, {}), psf, method), photons);
+  return blurred(Blur(workspace(), Detector(panels, {}), psf, method), photons);
 }
 
 double difference(const Pixels& a, const Pixels& b) {
@@ -357,10 +359,11 @@ TEST(a_blur_serves_one_image_after_another) {
   const Detector detector(panels, {});
   const Pixels one = some_image(detector.n_pixels(), 1), other = some_image(detector.n_pixels(), 2);
   for (BlurMethod method : methods) {
-    const Blur blur(detector, psf_of(SpreadShape::fiber, 1, 9), method);
+    const Blur blur(workspace(), detector, psf_of(SpreadShape::fiber, 1, 9), method);
     CHECK(blur.method() == method);
     const Pixels first = blurred(blur, one);
-    CHECK(blurred(blur, other) == blurred(Blur(detector, psf_of(SpreadShape::fiber, 1, 9), method), other));
+    CHECK(blurred(blur, other) ==
+          blurred(Blur(workspace(), detector, psf_of(SpreadShape::fiber, 1, 9), method), other));
     CHECK(blurred(blur, one) == first);
   }
 }
@@ -368,7 +371,7 @@ TEST(a_blur_serves_one_image_after_another) {
 TEST(threads_may_share_a_blur) {
   const Detector detector({flat_panel(200, 150)}, {});
   for (BlurMethod method : methods) {
-    const Blur blur(detector, psf_of(SpreadShape::fiber, 1, 9), method);
+    const Blur blur(workspace(), detector, psf_of(SpreadShape::fiber, 1, 9), method);
     std::vector<Pixels> images{some_image(detector.n_pixels(), 1), some_image(detector.n_pixels(), 2)}, alone,
         together(2);
     for (const Pixels& image : images) alone.push_back(blurred(blur, image));
@@ -384,24 +387,25 @@ TEST(threads_may_share_a_blur) {
 
 TEST(a_small_circle_is_summed_and_a_large_one_is_not) {
   const Detector detector({flat_panel(1000, 1000)}, {});
-  CHECK(Blur(detector, psf_of(SpreadShape::fiber, 1, 1)).method() == BlurMethod::direct);
-  CHECK(Blur(detector, psf_of(SpreadShape::fiber, 1, 100)).method() == BlurMethod::fourier);
-  CHECK(Blur(detector, psf_of(SpreadShape::gauss, 0.1, 100)).method() == BlurMethod::direct);
+  CHECK(Blur(workspace(), detector, psf_of(SpreadShape::fiber, 1, 1)).method() == BlurMethod::direct);
+  CHECK(Blur(workspace(), detector, psf_of(SpreadShape::fiber, 1, 100)).method() == BlurMethod::fourier);
+  CHECK(Blur(workspace(), detector, psf_of(SpreadShape::gauss, 0.1, 100)).method() == BlurMethod::direct);
 }
 
 TEST(a_point_spread_without_width_or_radius_is_refused) {
   const Detector detector({flat_panel(40, 30)}, {});
   const double nan = std::numeric_limits<double>::quiet_NaN(), infinity = std::numeric_limits<double>::infinity();
   for (double fwhm : {0.0, -1e-4, nan, infinity})
-    CHECK_THROWS(Blur(detector, {SpreadShape::gauss, fwhm, 5, AddedBack::missing}), std::invalid_argument);
-  for (int radius : {0, -3}) CHECK_THROWS(Blur(detector, psf_of(SpreadShape::fiber, 1, radius)), std::invalid_argument);
+    CHECK_THROWS(Blur(workspace(), detector, {SpreadShape::gauss, fwhm, 5, AddedBack::missing}), std::invalid_argument);
+  for (int radius : {0, -3})
+    CHECK_THROWS(Blur(workspace(), detector, psf_of(SpreadShape::fiber, 1, radius)), std::invalid_argument);
 }
 
 TEST(images_that_cannot_be_blurred_are_refused) {
-  const Blur blur(Detector({flat_panel(40, 30)}, {}), psf_of(SpreadShape::fiber, 1, 5));
-  Image image(40 * 30), other(40 * 29), same = image;
-  CHECK_THROWS(blur(image, other), std::invalid_argument);
-  CHECK_THROWS(blur(other, image), std::invalid_argument);
-  CHECK_THROWS(blur(image, image), std::invalid_argument);
-  CHECK_THROWS(blur(image, same), std::invalid_argument);
+  const Blur blur(workspace(), Detector({flat_panel(40, 30)}, {}), psf_of(SpreadShape::fiber, 1, 5));
+  Image image(workspace(), 40 * 30), other(workspace(), 40 * 29), same = image;
+  CHECK_THROWS(blur(workspace(), image, other), std::invalid_argument);
+  CHECK_THROWS(blur(workspace(), other, image), std::invalid_argument);
+  CHECK_THROWS(blur(workspace(), image, image), std::invalid_argument);
+  CHECK_THROWS(blur(workspace(), image, same), std::invalid_argument);
 }

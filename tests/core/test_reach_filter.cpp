@@ -94,10 +94,10 @@ int compare(const Case& c, unsigned seed) {
   const Crystal crystal(blocks, {c.cells, std::max(1, c.cells - 1), c.cells + 1}, shape);
   const StructureFactors structure_factors({{}}, 10, 10);
 
-  Image got(detector.n_pixels()), want(detector.n_pixels());
-  add_spots_pixel_driven(got, detector, sources, crystal, structure_factors, Interpolation::nearest);
+  Image got(workspace(), detector.n_pixels()), want(workspace(), detector.n_pixels());
+  add_spots_pixel_driven(workspace(), got, detector, sources, crystal, structure_factors, Interpolation::nearest);
   add_all_terms<shape>(want, detector, sources, crystal, structure_factors);
-  const auto a = got.on_host(), b = want.on_host();
+  const auto a = got.on_host(workspace()), b = want.on_host(workspace());
   const double brightest = *std::max_element(b.get(), b.get() + want.size());
   int lit = 0, lost = 0, invented = 0;
   double difference = 0;

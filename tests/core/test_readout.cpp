@@ -8,6 +8,7 @@
 #include <nanobragg_kokkos/core/runtime/runtime.h>
 
 #include "check.h"
+#include "experiment.h"
 
 using namespace nanobragg;
 
@@ -44,10 +45,10 @@ std::vector<double> counts_of(const Counts& counts, std::size_t n) {
 
 std::vector<double> read_out(const Detector& detector, const DetectorResponse& response,
                              const std::vector<double>& mean, std::uint64_t seed = 1, std::uint32_t number = 0) {
-  Image image(detector.n_pixels());
-  image.add(mean);
-  Readout readout(detector, response, {CountType::int32, 2e9});
-  return counts_of(readout.start(image, seed, number), detector.n_pixels());
+  Image image(workspace(), detector.n_pixels());
+  image.add(workspace(), mean);
+  Readout readout(workspace(), detector, response, {CountType::int32, 2e9});
+  return counts_of(readout.start(workspace(), image, seed, number), detector.n_pixels());
 }
 
 DetectorResponse noiseless() {
@@ -72,14 +73,15 @@ TEST(counts_are_rounded_and_bounded) {
   mean[5] = std::numeric_limits<double>::quiet_NaN();
   std::vector<std::uint8_t> mask(n, 1);
   mask[6] = mask[n - 2] = 0;
-  Image image(n);
-  image.add(mean);
+  Image image(workspace(), n);
+  image.add(workspace(), mean);
   DetectorResponse response = noiseless();
   response.quantum_gain = 2, response.adc_offset = 7;
-  Readout wide(detector, response, {CountType::int32, 205}, mask),
-      narrow(detector, response, {CountType::uint16, 205}, mask);
-  for (const auto& [counts, masked] : {std::pair(counts_of(wide.start(image, 1, 0), n), -1.0),
-                                       std::pair(counts_of<std::uint16_t>(narrow.start(image, 1, 0), n), 65535.0)}) {
+  Readout wide(workspace(), detector, response, {CountType::int32, 205}, mask),
+      narrow(workspace(), detector, response, {CountType::uint16, 205}, mask);
+  for (const auto& [counts, masked] :
+       {std::pair(counts_of(wide.start(workspace(), image, 1, 0), n), -1.0),
+        std::pair(counts_of<std::uint16_t>(narrow.start(workspace(), image, 1, 0), n), 65535.0)}) {
     const std::vector<double> expected{14, 7, 206, 206, 206, 7, masked, 14, 14};
     for (std::size_t i = 0; i < expected.size(); ++i) CHECK_CLOSE(counts[i], expected[i], 0);
     CHECK_CLOSE(counts[n - 3], 14, 0);
@@ -140,23 +142,23 @@ TEST(calibration_is_the_same_in_every_image_and_flicker_in_every_pixel) {
 TEST(images_under_way_stay_as_they_are) {
   const Detector detector = small_detector();
   const std::size_t n = detector.n_pixels();
-  Image image(n);
-  Readout readout(detector, noiseless(), {CountType::int32, 2e9});
+  Image image(workspace(), n);
+  Readout readout(workspace(), detector, noiseless(), {CountType::int32, 2e9});
   std::vector<Counts> under_way;
   for (int i = 0; i < 5; ++i) {
-    image.add(even(detector, 1));
-    under_way.push_back(readout.start(image, 1, 0));
+    image.add(workspace(), even(detector, 1));
+    under_way.push_back(readout.start(workspace(), image, 1, 0));
   }
-  image.clear();
+  image.clear(workspace());
   for (int i = 0; i < 5; ++i) CHECK(counts_of(under_way[std::size_t(i)], n) == even(detector, i + 1));
   // A buffer that nobody needs any more is used again, others are not.
   const void* const last = under_way[4].on_host().get();
   const std::shared_ptr<const void> kept = under_way[3].on_host();
   under_way.clear();
-  image.add(even(detector, 9));
+  image.add(workspace(), even(detector, 9));
   bool again = false;
   for (int i = 0; i < 4; ++i) {
-    under_way.push_back(readout.start(image, 1, 0));
+    under_way.push_back(readout.start(workspace(), image, 1, 0));
     again |= under_way.back().on_host().get() == last;
   }
   CHECK(again);
@@ -169,26 +171,26 @@ TEST(responses_that_cannot_be_are_refused) {
   for (double wrong : {-1.0, nan, double(INFINITY)}) {
     DetectorResponse response;
     response.flicker = wrong;
-    CHECK_THROWS(Readout(detector, response, {}), std::invalid_argument);
+    CHECK_THROWS(Readout(workspace(), detector, response, {}), std::invalid_argument);
     response = {};
     response.calibration_noise = wrong;
-    CHECK_THROWS(Readout(detector, response, {}), std::invalid_argument);
+    CHECK_THROWS(Readout(workspace(), detector, response, {}), std::invalid_argument);
     response = {};
     response.readout_noise = wrong;
-    CHECK_THROWS(Readout(detector, response, {}), std::invalid_argument);
+    CHECK_THROWS(Readout(workspace(), detector, response, {}), std::invalid_argument);
     response = {};
     response.adc_offset = wrong;
-    CHECK_THROWS(Readout(detector, response, {}), std::invalid_argument);
+    CHECK_THROWS(Readout(workspace(), detector, response, {}), std::invalid_argument);
     response = {};
     response.quantum_gain = wrong;
-    CHECK_THROWS(Readout(detector, response, {}), std::invalid_argument);
-    CHECK_THROWS(Readout(detector, {}, {CountType::int32, wrong}), std::invalid_argument);
+    CHECK_THROWS(Readout(workspace(), detector, response, {}), std::invalid_argument);
+    CHECK_THROWS(Readout(workspace(), detector, {}, {CountType::int32, wrong}), std::invalid_argument);
   }
   DetectorResponse dark;
   dark.quantum_gain = 0;
-  CHECK_THROWS(Readout(detector, dark, {}), std::invalid_argument);
-  CHECK_THROWS(Readout(detector, {}, {CountType::uint16, 65534}), std::invalid_argument);
-  CHECK_THROWS(Readout(detector, {}, {}, std::vector<std::uint8_t>(3)), std::invalid_argument);
-  Readout readout(detector, {}, {});
-  CHECK_THROWS(readout.start(Image(3), 1, 0), std::invalid_argument);
+  CHECK_THROWS(Readout(workspace(), detector, dark, {}), std::invalid_argument);
+  CHECK_THROWS(Readout(workspace(), detector, {}, {CountType::uint16, 65534}), std::invalid_argument);
+  CHECK_THROWS(Readout(workspace(), detector, {}, {}, std::vector<std::uint8_t>(3)), std::invalid_argument);
+  Readout readout(workspace(), detector, {}, {});
+  CHECK_THROWS(readout.start(workspace(), Image(workspace(), 3), 1, 0), std::invalid_argument);
 }

@@ -12,7 +12,7 @@
 #include <nanobragg_kokkos/core/models/image_on_device.h>
 #include <nanobragg_kokkos/core/models/sources_on_device.h>
 #include <nanobragg_kokkos/core/models/tile.h>
-#include <nanobragg_kokkos/core/runtime/arithmetic.h>
+#include <nanobragg_kokkos/core/runtime/workspace_on_device.h>
 
 namespace nanobragg {
 
@@ -178,11 +178,11 @@ struct AddBackground {
 };
 
 template <bool one_ray>
-void run(const AddBackground<one_ray>& kernel) {
+void run(const ExecutionSpace& space, const AddBackground<one_ray>& kernel) {
   Kokkos::parallel_for(
       "nanobragg::background",
       at_once(Kokkos::RangePolicy<ExecutionSpace, Kokkos::Schedule<Kokkos::Dynamic>, Kokkos::IndexType<std::int64_t>>(
-          0, kernel.n_iterations())),
+          space, 0, kernel.n_iterations())),
       kernel);
 }
 
@@ -221,9 +221,9 @@ Amorphous::Amorphous(const std::vector<std::pair<double, double>>& table, double
         throw std::invalid_argument("the points of a background's table are too close to each other, or too large");
 }
 
-void add_background(Image& image, const Detector& detector, const Sources& sources, const Amorphous& amorphous) {
-  start();
-  const StandardArithmetic standard;
+void add_background(Workspace& workspace, Image& image, const Detector& detector, const Sources& sources,
+                    const Amorphous& amorphous) {
+  const Calculation calculation(workspace, "nanobragg::background::add");
   if (image.size() != detector.n_pixels()) throw std::invalid_argument("the image does not have the detector's pixels");
   const double n_rays = number_of_rays(detector);
   const bool summed = worth_a_sum(n_rays, sources, amorphous.on_device().amplitude);
@@ -232,10 +232,10 @@ void add_background(Image& image, const Detector& detector, const Sources& sourc
   const IntensityCurves curves = amorphous.on_device().curves(sources, summed);
   const double scale = thomson_cross_section * sources.fluence() * amorphous.molecules();
   if (n_rays == double(detector.n_pixels()))
-    run(AddBackground<true>{image.on_device().pixels, rays, source_table, curves, summed, scale});
+    run(calculation.space(), AddBackground<true>{image.on_device().pixels, rays, source_table, curves, summed, scale});
   else
-    run(AddBackground<false>{image.on_device().pixels, rays, source_table, curves, summed, scale});
-  ExecutionSpace().fence("nanobragg::background");
+    run(calculation.space(), AddBackground<false>{image.on_device().pixels, rays, source_table, curves, summed, scale});
+  calculation.space().fence("nanobragg::background");
 }
 
 }  // namespace nanobragg

@@ -40,7 +40,8 @@ class Amorphous {
 // sources. Nothing is approximated: a pixel is as exact as the sum taken term by term, some 1e-15 of the brightest
 // unless the table is so steep that the rounding of theta matters. Throws std::invalid_argument if the image does not
 // have the detector's pixels.
-void add_background(Image& image, const Detector& detector, const Sources& sources, const Amorphous& amorphous);
+void add_background(Workspace& workspace, Image& image, const Detector& detector, const Sources& sources,
+                    const Amorphous& amorphous);
 
 }  // namespace nanobragg
 #endif

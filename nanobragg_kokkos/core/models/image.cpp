@@ -6,7 +6,7 @@
 #include <utility>
 
 #include <nanobragg_kokkos/core/models/image_on_device.h>
-#include <nanobragg_kokkos/core/runtime/arithmetic.h>
+#include <nanobragg_kokkos/core/runtime/workspace_on_device.h>
 
 namespace nanobragg {
 namespace {
@@ -26,8 +26,8 @@ const Kokkos::View<double*, DeviceSpace>& pixels(const Image::OnDevice& image, s
   return image.pixels;
 }
 
-void add_pixels(const Kokkos::View<double*, DeviceSpace>& image, const DeviceArray<double>& more) {
-  const ExecutionSpace space;
+void add_pixels(const ExecutionSpace& space, const Kokkos::View<double*, DeviceSpace>& image,
+                const DeviceArray<double>& more) {
   Kokkos::parallel_for(
       "nanobragg::image::add",
       Kokkos::RangePolicy<ExecutionSpace, Kokkos::IndexType<std::int64_t>>(space, 0, std::int64_t(image.extent(0))),
@@ -37,36 +37,34 @@ void add_pixels(const Kokkos::View<double*, DeviceSpace>& image, const DeviceArr
 
 }  // namespace
 
-Image::Image(std::size_t n_pixels) : size_(n_pixels), on_device_(std::make_shared<OnDevice>()) {
+Image::Image(Workspace& workspace, std::size_t n_pixels) : size_(n_pixels), on_device_(std::make_shared<OnDevice>()) {
   if constexpr (host_is_device) {
     on_device_->host = host_memory(size_);
     on_device_->pixels = Kokkos::View<double*, DeviceSpace>(on_device_->host.get(), size_);
   } else {
-    on_device_->pixels =
-        Kokkos::View<double*, DeviceSpace>(Kokkos::view_alloc("nanobragg::image", Kokkos::WithoutInitializing), size_);
+    const Calculation calculation(workspace, "nanobragg::image::allocate");
+    on_device_->pixels = Kokkos::View<double*, DeviceSpace>(
+        Kokkos::view_alloc(calculation.space(), "nanobragg::image", Kokkos::WithoutInitializing), size_);
   }
-  clear();
+  clear(workspace);
 }
 
-void Image::clear() {
-  start();
-  const ExecutionSpace space;
-  Kokkos::deep_copy(space, pixels(*on_device_, size_), 0.0);
-  space.fence("nanobragg::image::clear");
+void Image::clear(Workspace& workspace) {
+  const Calculation calculation(workspace, "nanobragg::image::clear");
+  Kokkos::deep_copy(calculation.space(), pixels(*on_device_, size_), 0.0);
+  calculation.space().fence("nanobragg::image::clear");
 }
 
-void Image::add(const Image& other) {
+void Image::add(Workspace& workspace, const Image& other) {
   if (other.size() != size_) throw std::invalid_argument("images of different sizes cannot be added");
-  start();
-  const StandardArithmetic standard;
-  add_pixels(pixels(*on_device_, size_), pixels(*other.on_device_, size_));
+  const Calculation calculation(workspace, "nanobragg::image::add");
+  add_pixels(calculation.space(), pixels(*on_device_, size_), pixels(*other.on_device_, size_));
 }
 
-void Image::add(const std::vector<double>& values) {
+void Image::add(Workspace& workspace, const std::vector<double>& values) {
   if (values.size() != size_) throw std::invalid_argument("an image and an array of different sizes cannot be added");
-  start();
-  const StandardArithmetic standard;
-  add_pixels(pixels(*on_device_, size_), to_device("nanobragg::image::more", values));
+  const Calculation calculation(workspace, "nanobragg::image::add");
+  add_pixels(calculation.space(), pixels(*on_device_, size_), to_device("nanobragg::image::more", values));
 }
 
 void Image::swap(Image& other) noexcept {
@@ -74,16 +72,15 @@ void Image::swap(Image& other) noexcept {
   std::swap(on_device_, other.on_device_);
 }
 
-std::shared_ptr<double> Image::on_host() const {
+std::shared_ptr<double> Image::on_host([[maybe_unused]] Workspace& workspace) const {
   if constexpr (!host_is_device) {
-    start();
+    const Calculation calculation(workspace, "nanobragg::image::on_host");
     const auto device = pixels(*on_device_, size_);
     if (!on_device_->host) on_device_->host = host_memory(size_);
-    const ExecutionSpace space;
-    Kokkos::deep_copy(space,
+    Kokkos::deep_copy(calculation.space(),
                       Kokkos::View<double*, Kokkos::HostSpace, Kokkos::MemoryUnmanaged>(on_device_->host.get(), size_),
                       device);
-    space.fence("nanobragg::image::on_host");
+    calculation.space().fence("nanobragg::image::on_host");
   }
   return on_device_->host;
 }

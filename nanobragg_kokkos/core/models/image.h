@@ -6,22 +6,24 @@
 #include <memory>
 #include <vector>
 
+#include <nanobragg_kokkos/core/runtime/workspace.h>
+
 namespace nanobragg {
 
 class Image {
  public:
-  explicit Image(std::size_t n_pixels);  // all zero
+  Image(Workspace& workspace, std::size_t n_pixels);  // all zero
 
   std::size_t size() const { return size_; }
-  void clear();
+  void clear(Workspace& workspace);
   // Both throw std::invalid_argument for another size.
-  void add(const Image& other);
-  void add(const std::vector<double>& pixels);
+  void add(Workspace& workspace, const Image& other);
+  void add(Workspace& workspace, const std::vector<double>& pixels);
   void swap(Image& other) noexcept;
 
   // The pixels in memory of the host.  Where the device is the host this is the image itself and stays in step with it;
   // otherwise a copy, refreshed by each call.  The memory lives as long as the pointer, Kokkos or no Kokkos.
-  std::shared_ptr<double> on_host() const;
+  std::shared_ptr<double> on_host(Workspace& workspace) const;
 
   struct OnDevice;
   OnDevice& on_device() { return *on_device_; }

@@ -183,7 +183,7 @@ double DirectBlur::seconds(const SpreadKernel& kernel, int n_fast, int n_slow, d
   return n_panels * n_fast * n_slow * (seconds_per_pixel + seconds_per_step * steps);
 }
 
-void DirectBlur::operator()(const Kokkos::View<const double*, DeviceSpace>& photons,
+void DirectBlur::operator()(const ExecutionSpace& space, const Kokkos::View<const double*, DeviceSpace>& photons,
                             const Kokkos::View<const PanelTotal*, DeviceSpace>& totals,
                             const Kokkos::View<double*, DeviceSpace>& blurred) const {
   SumOverCircle kernel{panels_,
@@ -207,8 +207,8 @@ void DirectBlur::operator()(const Kokkos::View<const double*, DeviceSpace>& phot
   kernel.tiles_fast = (panels_.n_fast + tile_fast - 1) / tile_fast;
   kernel.tiles_slow = (panels_.n_slow + kernel.tile_slow - 1) / kernel.tile_slow;
   Kokkos::TeamPolicy<ExecutionSpace, Kokkos::Schedule<Kokkos::Dynamic>> policy(
-      panels_.size() * kernel.tiles_fast * kernel.tiles_slow, host_is_device ? 1 : kernel.tile_slow / rows_at_once,
-      host_is_device ? 1 : tile_fast);
+      space, panels_.size() * kernel.tiles_fast * kernel.tiles_slow,
+      host_is_device ? 1 : kernel.tile_slow / rows_at_once, host_is_device ? 1 : tile_fast);
   if (kernel.scratch_level >= 0) policy.set_scratch_size(kernel.scratch_level, Kokkos::PerTeam(kernel.bytes() + 64));
   Kokkos::parallel_for("nanobragg::psf::direct", at_once(policy), kernel);
 }

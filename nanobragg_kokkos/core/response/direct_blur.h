@@ -18,7 +18,7 @@ class DirectBlur {
  public:
   DirectBlur(const AlikePanels& panels, const SpreadKernel& kernel);
 
-  void operator()(const Kokkos::View<const double*, DeviceSpace>& photons,
+  void operator()(const ExecutionSpace& space, const Kokkos::View<const double*, DeviceSpace>& photons,
                   const Kokkos::View<const PanelTotal*, DeviceSpace>& totals,
                   const Kokkos::View<double*, DeviceSpace>& blurred) const;
 

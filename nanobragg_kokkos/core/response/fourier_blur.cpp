@@ -240,10 +240,10 @@ struct KernelAroundOrigin {
 };
 
 template <class Kernel>
-void run(const char* name, int n_bundles, const Kernel& kernel) {
+void run(const ExecutionSpace& space, const char* name, int n_bundles, const Kernel& kernel) {
   const FourierBundle& bundle = kernel.bundle;
   const int threads = std::clamp(bundle.length * bundle.lanes() / 8, 32, most_threads);
-  Policy policy(n_bundles, host_is_device ? 1 : threads / bundle.lanes(), host_is_device ? 1 : bundle.lanes());
+  Policy policy(space, n_bundles, host_is_device ? 1 : threads / bundle.lanes(), host_is_device ? 1 : bundle.lanes());
   policy.set_scratch_size(bundle.scratch_level(), Kokkos::PerTeam(bundle.bytes() + 64));
   Kokkos::parallel_for(name, at_once(policy), kernel);
 }
@@ -276,7 +276,8 @@ FourierPlan fourier_plan(const SpreadKernel& kernel, int n_fast, int n_slow, dou
   return best;
 }
 
-FourierBlur::FourierBlur(const AlikePanels& panels, const SpreadKernel& kernel, const FourierPlan& plan)
+FourierBlur::FourierBlur(const ExecutionSpace& space, const AlikePanels& panels, const SpreadKernel& kernel,
+                         const FourierPlan& plan)
     : panels_(panels),
       plan_(plan),
       rows_(plan.fast.length),
@@ -285,36 +286,37 @@ FourierBlur::FourierBlur(const AlikePanels& panels, const SpreadKernel& kernel, 
   const std::size_t points = std::size_t(plan.fast.length) * plan.slow.length;
   n_pairs_ = (panels.size() * plan.fast.tiles * plan.slow.tiles + 1) / 2;
   pairs_at_once_ = int(std::clamp(most_work() / (points * sizeof(Complex)), std::size_t(1), std::size_t(n_pairs_)));
-  work_ = Array(Kokkos::view_alloc("nanobragg::psf::work", Kokkos::WithoutInitializing), 2 * points * pairs_at_once_);
-  spectrum_ = Array(Kokkos::view_alloc("nanobragg::psf::spectrum", Kokkos::WithoutInitializing), points);
+  work_ = Array(Kokkos::view_alloc(space, "nanobragg::psf::work", Kokkos::WithoutInitializing),
+                2 * points * pairs_at_once_);
+  spectrum_ = Array(Kokkos::view_alloc(space, "nanobragg::psf::spectrum", Kokkos::WithoutInitializing), points);
 
   const TiledSide fast{plan.fast.length, 0, plan.fast.length, 1}, slow{plan.slow.length, 0, plan.slow.length, 1};
   const AlikePanels one{fast.n, slow.n, to_device("nanobragg::psf::kernel", std::vector<std::int64_t>{0})};
   const Pairs pairs{one, fast, slow, 0};
   const Work work{work_, slow.length, fast.length, columns_.lane_bits_on_gpu};
   using AllPoints = Kokkos::RangePolicy<ExecutionSpace, Kokkos::IndexType<std::int64_t>>;
-  Kokkos::parallel_for("nanobragg::psf::arrange_kernel", AllPoints(0, std::int64_t(points)),
+  Kokkos::parallel_for("nanobragg::psf::arrange_kernel", AllPoints(space, 0, std::int64_t(points)),
                        KernelAroundOrigin{fast.n, slow.n, to_device("nanobragg::psf::columns", kernel.columns),
                                           to_device("nanobragg::psf::values", kernel.values), spectrum_});
-  run("nanobragg::psf::transform_kernel_columns", fast.length / columns_.lanes(),
+  run(space, "nanobragg::psf::transform_kernel_columns", fast.length / columns_.lanes(),
       TransformColumns{pairs, columns_, work, spectrum_});
-  run("nanobragg::psf::transform_kernel_rows", slow.length / rows_.lanes(),
+  run(space, "nanobragg::psf::transform_kernel_rows", slow.length / rows_.lanes(),
       FilterRows<true>{pairs, rows_, work, spectrum_, 1 / double(points)});
-  ExecutionSpace().fence("nanobragg::psf::transform_kernel");
+  space.fence("nanobragg::psf::transform_kernel");
 }
 
-void FourierBlur::operator()(const Kokkos::View<const double*, DeviceSpace>& photons,
+void FourierBlur::operator()(const ExecutionSpace& space, const Kokkos::View<const double*, DeviceSpace>& photons,
                              const Kokkos::View<const PanelTotal*, DeviceSpace>& totals,
                              const Kokkos::View<double*, DeviceSpace>& blurred) const {
   const Work work{work_, plan_.slow.length, plan_.fast.length, columns_.lane_bits_on_gpu};
   for (int first = 0; first < n_pairs_; first += pairs_at_once_) {
     const Pairs pairs{panels_, plan_.fast, plan_.slow, first};
     const int n = std::min(pairs_at_once_, n_pairs_ - first);
-    run("nanobragg::psf::transform_columns", n * (work.columns / columns_.lanes()),
+    run(space, "nanobragg::psf::transform_columns", n * (work.columns / columns_.lanes()),
         TransformColumns{pairs, columns_, work, photons});
-    run("nanobragg::psf::filter_rows", n * (work.rows / rows_.lanes()),
+    run(space, "nanobragg::psf::filter_rows", n * (work.rows / rows_.lanes()),
         FilterRows<false>{pairs, rows_, work, spectrum_, 0});
-    run("nanobragg::psf::restore_columns", n * (work.columns / columns_.lanes()),
+    run(space, "nanobragg::psf::restore_columns", n * (work.columns / columns_.lanes()),
         RestoreColumns{pairs, columns_, work, added_to_pixel_, totals, blurred});
   }
 }

@@ -56,9 +56,10 @@ FourierPlan fourier_plan(const SpreadKernel& kernel, int n_fast, int n_slow, dou
 
 class FourierBlur {
  public:
-  FourierBlur(const AlikePanels& panels, const SpreadKernel& kernel, const FourierPlan& plan);
+  FourierBlur(const ExecutionSpace& space, const AlikePanels& panels, const SpreadKernel& kernel,
+              const FourierPlan& plan);
 
-  void operator()(const Kokkos::View<const double*, DeviceSpace>& photons,
+  void operator()(const ExecutionSpace& space, const Kokkos::View<const double*, DeviceSpace>& photons,
                   const Kokkos::View<const PanelTotal*, DeviceSpace>& totals,
                   const Kokkos::View<double*, DeviceSpace>& blurred) const;
 

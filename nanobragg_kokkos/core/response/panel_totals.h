@@ -29,16 +29,17 @@ class PanelTotals {
   static constexpr int lanes = 64;
   static constexpr std::int64_t block = 4096;
 
-  explicit PanelTotals(const AlikePanels& panels)
+  PanelTotals(const ExecutionSpace& space, const AlikePanels& panels)
       : panels_(panels),
         n_blocks_(int((panels.n_pixels() + block - 1) / block)),
-        of_block_(Kokkos::view_alloc("nanobragg::psf::blocks", Kokkos::WithoutInitializing), n_blocks_ * panels.size()),
-        of_panel_(Kokkos::view_alloc("nanobragg::psf::totals", Kokkos::WithoutInitializing), panels.size()) {}
+        of_block_(Kokkos::view_alloc(space, "nanobragg::psf::blocks", Kokkos::WithoutInitializing),
+                  n_blocks_ * panels.size()),
+        of_panel_(Kokkos::view_alloc(space, "nanobragg::psf::totals", Kokkos::WithoutInitializing), panels.size()) {}
 
   Kokkos::View<const PanelTotal*, DeviceSpace> operator()(
-      const Kokkos::View<const double*, DeviceSpace>& photons) const {
-    run("nanobragg::psf::sum_blocks", of_block_, SumBlock{panels_, n_blocks_, photons, of_block_});
-    run("nanobragg::psf::sum_panels", of_panel_, SumPanel{n_blocks_, of_block_, of_panel_});
+      const ExecutionSpace& space, const Kokkos::View<const double*, DeviceSpace>& photons) const {
+    run(space, "nanobragg::psf::sum_blocks", of_block_, SumBlock{panels_, n_blocks_, photons, of_block_});
+    run(space, "nanobragg::psf::sum_panels", of_panel_, SumPanel{n_blocks_, of_block_, of_panel_});
     return of_panel_;
   }
 
@@ -72,8 +73,9 @@ class PanelTotals {
   Kokkos::View<PanelTotal*, DeviceSpace> of_block_, of_panel_;
 
   template <class Kernel>
-  static void run(const char* name, const Kokkos::View<PanelTotal*, DeviceSpace>& totals, const Kernel& kernel) {
-    Kokkos::TeamPolicy<ExecutionSpace> policy(int(totals.extent(0)), host_is_device ? 1 : lanes);
+  static void run(const ExecutionSpace& space, const char* name, const Kokkos::View<PanelTotal*, DeviceSpace>& totals,
+                  const Kernel& kernel) {
+    Kokkos::TeamPolicy<ExecutionSpace> policy(space, int(totals.extent(0)), host_is_device ? 1 : lanes);
     policy.set_scratch_size(0, Kokkos::PerTeam(int(sizeof(PanelTotal)) * lanes + 64));
     Kokkos::parallel_for(name, at_once(policy), kernel);
   }

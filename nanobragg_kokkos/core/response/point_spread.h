@@ -41,11 +41,12 @@ enum class BlurMethod {
 class Blur {
  public:
   // Throws std::invalid_argument for a width that is not positive and finite, and for a radius below 1.
-  Blur(const Detector& detector, const PointSpread& psf, BlurMethod method = BlurMethod::automatic);
+  Blur(Workspace& workspace, const Detector& detector, const PointSpread& psf,
+       BlurMethod method = BlurMethod::automatic);
 
   // blurred: the photons after the PSF, whatever it held before.  The same bits for any number of threads.
   // Throws std::invalid_argument if an image does not have the detector's pixels, or both are the same image.
-  void operator()(const Image& photons, Image& blurred) const;
+  void operator()(Workspace& workspace, const Image& photons, Image& blurred) const;
 
   // How panel 0 is computed: direct or fourier.
   BlurMethod method() const;

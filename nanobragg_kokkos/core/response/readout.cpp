@@ -8,8 +8,8 @@
 
 #include <nanobragg_kokkos/core/models/image_on_device.h>
 #include <nanobragg_kokkos/core/response/response_kernel.h>
-#include <nanobragg_kokkos/core/runtime/arithmetic.h>
 #include <nanobragg_kokkos/core/runtime/host_buffers.h>
+#include <nanobragg_kokkos/core/runtime/workspace_on_device.h>
 
 namespace nanobragg {
 namespace {
@@ -51,16 +51,16 @@ struct Readout::OnDevice : Resident {
   int next = 0;
   std::mutex mutex;
 
-  OnDevice(const Detector& detector, const DetectorResponse& response, const CountRange& range,
+  OnDevice(Workspace& workspace, const Detector& detector, const DetectorResponse& response, const CountRange& range,
            const std::vector<std::uint8_t>& good)
       : host(detector.n_pixels() * bytes_of_count(range)) {
     blocks = to_device("nanobragg::response::blocks", blocks_of(detector));
     if (!good.empty()) mask = to_device("nanobragg::response::mask", good);
     if (response.photon_noise) poisson = poisson_table();
     if (response.point_spread) {
-      blur = std::make_unique<Blur>(detector, *response.point_spread);
-      photons = std::make_unique<Image>(detector.n_pixels());
-      blurred = std::make_unique<Image>(detector.n_pixels());
+      blur = std::make_unique<Blur>(workspace, detector, *response.point_spread);
+      photons = std::make_unique<Image>(workspace, detector.n_pixels());
+      blurred = std::make_unique<Image>(workspace, detector.n_pixels());
     }
     if (!host_is_device) {
       for (auto& buffer : counts)
@@ -103,8 +103,8 @@ std::shared_ptr<const void> Counts::on_host() const {
   return under_way_->memory;
 }
 
-Readout::Readout(const Detector& detector, const DetectorResponse& response, const CountRange& range,
-                 const std::vector<std::uint8_t>& mask)
+Readout::Readout(Workspace& workspace, const Detector& detector, const DetectorResponse& response,
+                 const CountRange& range, const std::vector<std::uint8_t>& mask)
     : response_(response), range_(range), n_pixels_(detector.n_pixels()) {
   const auto require = [](bool good, const char* what) {
     if (!good) throw std::invalid_argument(what);
@@ -120,12 +120,13 @@ Readout::Readout(const Detector& detector, const DetectorResponse& response, con
           range.type == CountType::int32 ? "saturation must lie between 0 and 2147483646"
                                          : "saturation must lie between 0 and 65533");
   require(mask.empty() || mask.size() == n_pixels_, "the mask of a readout does not have the detector's pixels");
-  on_device_ = std::make_shared<OnDevice>(detector, response, range, mask);
+  on_device_ = std::make_shared<OnDevice>(workspace, detector, response, range, mask);
 }
 
 // Runs the kernel that makes Output of an image.
 template <bool photons, class Output>
-void Readout::respond(const Image& image, Output* output, std::uint64_t seed, std::uint32_t number) const {
+void Readout::respond(Workspace& workspace, const Image& image, Output* output, std::uint64_t seed,
+                      std::uint32_t number) const {
   const OnDevice& d = *on_device_;
   const ResponseNumbers numbers{{seed, number, Purpose::photons},
                                 {response_.calibration_seed, 0, Purpose::calibration},
@@ -147,12 +148,13 @@ void Readout::respond(const Image& image, Output* output, std::uint64_t seed, st
   Kokkos::parallel_for(
       photons ? "nanobragg::response::photons" : "nanobragg::response::counts",
       at_once(Kokkos::RangePolicy<ExecutionSpace, Kokkos::Schedule<Kokkos::Dynamic>, Kokkos::IndexType<std::int64_t>>(
-          0, kernel.n_iterations())),
+          workspace.on_device().space(), 0, kernel.n_iterations())),
       kernel);
 }
 
 template <class Count>
-Counts Readout::start_as(const Image& expected, std::uint64_t seed, std::uint32_t image) {
+Counts Readout::start_as(Workspace& workspace, const Image& expected, std::uint64_t seed, std::uint32_t image) {
+  const Calculation calculation(workspace, "nanobragg::response::read_out");
   OnDevice& d = *on_device_;
   const int buffer = d.next;
   d.next = (d.next + 1) % OnDevice::buffers;
@@ -161,13 +163,13 @@ Counts Readout::start_as(const Image& expected, std::uint64_t seed, std::uint32_
   auto* const on_host = static_cast<Count*>(memory.get());
   auto* const counts = host_is_device ? on_host : reinterpret_cast<Count*>(d.counts[buffer].data());
   if (d.blur) {
-    respond<true, double>(expected, d.photons->on_device().pixels.data(), seed, image);
-    (*d.blur)(*d.photons, *d.blurred);
-    respond<false, Count>(*d.blurred, counts, seed, image);
+    respond<true, double>(workspace, expected, d.photons->on_device().pixels.data(), seed, image);
+    (*d.blur)(workspace, *d.photons, *d.blurred);
+    respond<false, Count>(workspace, *d.blurred, counts, seed, image);
   } else {
-    respond<true, Count>(expected, counts, seed, image);
+    respond<true, Count>(workspace, expected, counts, seed, image);
   }
-  ExecutionSpace().fence("nanobragg::response");
+  calculation.space().fence("nanobragg::response");
   if (!host_is_device)
     Kokkos::deep_copy(d.queues[std::size_t(buffer)],
                       Kokkos::View<Count*, Kokkos::HostSpace, Kokkos::MemoryUnmanaged>(on_host, n_pixels_),
@@ -175,15 +177,14 @@ Counts Readout::start_as(const Image& expected, std::uint64_t seed, std::uint32_
   return Counts(std::make_shared<Counts::UnderWay>(on_device_, buffer, memory));
 }
 
-Counts Readout::start(const Image& expected, std::uint64_t seed, std::uint32_t image) {
+Counts Readout::start(Workspace& workspace, const Image& expected, std::uint64_t seed, std::uint32_t image) {
   nanobragg::start();
-  const StandardArithmetic standard;
   if (expected.size() != n_pixels_) throw std::invalid_argument("the image does not have the detector's pixels");
   const std::lock_guard<std::mutex> lock(on_device_->mutex);
   if (on_device_->blocks.extent(0) == 0)
     throw std::runtime_error("the readout has been released: the Kokkos runtime has ended");
-  return range_.type == CountType::int32 ? start_as<std::int32_t>(expected, seed, image)
-                                         : start_as<std::uint16_t>(expected, seed, image);
+  return range_.type == CountType::int32 ? start_as<std::int32_t>(workspace, expected, seed, image)
+                                         : start_as<std::uint16_t>(workspace, expected, seed, image);
 }
 
 }  // namespace nanobragg

@@ -44,7 +44,7 @@ class Readout {
   // mask: empty, or one value a pixel; pixels with 0 read CountRange::masked().
   // Throws std::invalid_argument for a standard deviation, gain or offset that is negative or not finite, a gain of 0,
   // a saturation that is below 0 or above CountRange::highest(), a mask of another size, and what Blur refuses.
-  Readout(const Detector& detector, const DetectorResponse& response, const CountRange& range,
+  Readout(Workspace& workspace, const Detector& detector, const DetectorResponse& response, const CountRange& range,
           const std::vector<std::uint8_t>& mask = {});
 
   const CountRange& range() const { return range_; }
@@ -52,15 +52,16 @@ class Readout {
 
   // The counts of an image of expected photons, which can be changed as soon as this returns.  The copy to the host may
   // still be under way then; two can be.
-  Counts start(const Image& expected, std::uint64_t seed, std::uint32_t image);
+  Counts start(Workspace& workspace, const Image& expected, std::uint64_t seed, std::uint32_t image);
 
   struct OnDevice;
 
  private:
   template <bool photons, class Output>
-  void respond(const Image& image, Output* output, std::uint64_t seed, std::uint32_t number) const;
+  void respond(Workspace& workspace, const Image& image, Output* output, std::uint64_t seed,
+               std::uint32_t number) const;
   template <class Count>
-  Counts start_as(const Image& expected, std::uint64_t seed, std::uint32_t image);
+  Counts start_as(Workspace& workspace, const Image& expected, std::uint64_t seed, std::uint32_t image);
 
   DetectorResponse response_;
   CountRange range_;

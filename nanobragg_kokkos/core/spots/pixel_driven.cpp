@@ -2,7 +2,7 @@
 // precision (reach_filter.h) passes over the terms that are zero, nearly all of them.
 #include <algorithm>
 
-#include <nanobragg_kokkos/core/runtime/arithmetic.h>
+#include <nanobragg_kokkos/core/runtime/workspace_on_device.h>
 #include <nanobragg_kokkos/core/spots/pixel_driven_cpu.h>
 #include <nanobragg_kokkos/core/spots/pixel_driven_gpu.h>
 #include <nanobragg_kokkos/core/spots/spots.h>
@@ -11,8 +11,8 @@ namespace nanobragg {
 namespace {
 
 template <Shape shape, Interpolation interpolation>
-void run(Image& image, const Detector& detector, const Sources& sources, const Crystal& crystal,
-         const StructureFactors& structure_factors) {
+void run(const ExecutionSpace& space, Image& image, const Detector& detector, const Sources& sources,
+         const Crystal& crystal, const StructureFactors& structure_factors) {
   using Kernel =
       std::conditional_t<host_is_device, SpotsByTile<shape, interpolation>, SpotsByPixel<shape, interpolation>>;
   const Kernel kernel(image, detector, sources, crystal, structure_factors);
@@ -20,22 +20,24 @@ void run(Image& image, const Detector& detector, const Sources& sources, const C
   // waited for; without interpolation nothing is spilled from the loops for it.
   using Bounds = Kokkos::LaunchBounds<pixels_of_tile, interpolation == Interpolation::nearest ? 3 : 2>;
   // Dynamic: masked or dark regions take no time, others a lot.
-  Kokkos::parallel_for("nanobragg::spots::pixel_driven",
-                       at_once(Kokkos::RangePolicy<ExecutionSpace, Kokkos::Schedule<Kokkos::Dynamic>,
-                                                   Kokkos::IndexType<std::int64_t>, Bounds>(0, kernel.n_steps())),
-                       kernel);
-  ExecutionSpace().fence("nanobragg::spots::pixel_driven");
+  Kokkos::parallel_for(
+      "nanobragg::spots::pixel_driven",
+      at_once(Kokkos::RangePolicy<ExecutionSpace, Kokkos::Schedule<Kokkos::Dynamic>, Kokkos::IndexType<std::int64_t>,
+                                  Bounds>(space, 0, kernel.n_steps())),
+      kernel);
+  space.fence("nanobragg::spots::pixel_driven");
 }
 
 }  // namespace
 
-void add_spots_pixel_driven(Image& image, const Detector& detector, const Sources& sources, const Crystal& crystal,
-                            const StructureFactors& structure_factors, Interpolation interpolation) {
-  start();
-  const StandardArithmetic standard;
+void add_spots_pixel_driven(Workspace& workspace, Image& image, const Detector& detector, const Sources& sources,
+                            const Crystal& crystal, const StructureFactors& structure_factors,
+                            Interpolation interpolation) {
+  const Calculation calculation(workspace, "nanobragg::spots::add_pixel_driven");
   check_spots(image, detector, sources, structure_factors);
-  with_shape(crystal.shape(), interpolation,
-             [&](auto shape, auto how) { run<shape(), how()>(image, detector, sources, crystal, structure_factors); });
+  with_shape(crystal.shape(), interpolation, [&](auto shape, auto how) {
+    run<shape(), how()>(calculation.space(), image, detector, sources, crystal, structure_factors);
+  });
 }
 
 double pixel_driven_work(const Detector& detector, const Sources& sources, const Crystal& crystal,

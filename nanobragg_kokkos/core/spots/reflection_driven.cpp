@@ -12,8 +12,8 @@
 #include <string>
 
 #include <nanobragg_kokkos/core/models/image_on_device.h>
-#include <nanobragg_kokkos/core/runtime/arithmetic.h>
 #include <nanobragg_kokkos/core/runtime/value_on_host.h>
+#include <nanobragg_kokkos/core/runtime/workspace_on_device.h>
 #include <nanobragg_kokkos/core/spots/gather_cpu.h>
 #include <nanobragg_kokkos/core/spots/gather_gpu.h>
 #include <nanobragg_kokkos/core/spots/spots.h>
@@ -279,11 +279,10 @@ double checked(std::optional<double> tolerance, Shape shape) {
 
 }  // namespace
 
-void add_spots_reflection_driven(Image& image, const Detector& detector, const Sources& sources, const Crystal& crystal,
-                                 const StructureFactors& structure_factors, Interpolation interpolation,
-                                 std::optional<double> tolerance) {
-  start();
-  const StandardArithmetic standard;
+void add_spots_reflection_driven(Workspace& workspace, Image& image, const Detector& detector, const Sources& sources,
+                                 const Crystal& crystal, const StructureFactors& structure_factors,
+                                 Interpolation interpolation, std::optional<double> tolerance) {
+  const Calculation calculation(workspace, "nanobragg::spots::add_reflection_driven");
   check_spots(image, detector, sources, structure_factors);
   const double allowed = checked(tolerance, crystal.shape());
   with_shape(crystal.shape(), interpolation, [&](auto shape, auto how) {
@@ -291,11 +290,10 @@ void add_spots_reflection_driven(Image& image, const Detector& detector, const S
   });
 }
 
-double reflection_driven_work(const Detector& detector, const Sources& sources, const Crystal& crystal,
-                              const StructureFactors& structure_factors, Interpolation interpolation,
-                              std::optional<double> tolerance) {
-  start();
-  const StandardArithmetic standard;
+double reflection_driven_work(Workspace& workspace, const Detector& detector, const Sources& sources,
+                              const Crystal& crystal, const StructureFactors& structure_factors,
+                              Interpolation interpolation, std::optional<double> tolerance) {
+  const Calculation calculation(workspace, "nanobragg::spots::reflection_driven_work");
   if (!tolerance && (crystal.shape() == Shape::square || crystal.shape() == Shape::round))
     return std::numeric_limits<double>::infinity();
   const double allowed = checked(tolerance, crystal.shape());

@@ -118,6 +118,7 @@ class Readout:
         self._simulation = simulation
         spread = response.point_spread
         self._readout = ext.Readout(
+            workspace=simulation._workspace,
             detector=simulation._detector,
             photon_noise=bool(response.photon_noise),
             flicker=float(response.flicker),
@@ -147,8 +148,9 @@ class Readout:
         """
         if whole("image", image, least=0) >= 2**32:
             raise ValueError(f"image must be less than 2**32, not {image!r}")
-        counts = self._readout.start(self._simulation._image, _seed("seed", seed), int(image))
-        return Counts(counts, self._simulation.shapes)
+        simulation = self._simulation
+        counts = self._readout.start(simulation._workspace, simulation._image, _seed("seed", seed), int(image))
+        return Counts(counts, simulation.shapes)
 
 
 def _seed(name: str, value: int) -> int:
