@@ -4,6 +4,7 @@
 #include <nanobragg_kokkos/core/models/image.h>
 #include <nanobragg_kokkos/core/runtime/runtime.h>
 #include <nanobragg_kokkos/core/runtime/value_on_host.h>
+#include <nanobragg_kokkos/core/runtime/workspace_on_device.h>
 #include <nanobragg_kokkos/core/spots/spots.h>
 
 #include "check.h"
@@ -42,15 +43,15 @@ TEST(spots_are_complete_where_room_must_be_made_and_the_device_is_busy) {
   cell.row[0] = {a, 0, 0}, cell.row[1] = {0, a, 0}, cell.row[2] = {0, 0, a};
   const Crystal crystal(orientations(cell, {Mat3{}}, {0, 1, 0}, 0.01, 1e-3, 200), {20, 20, 20}, Shape::gauss_argchk);
   const StructureFactors structure_factors({{}}, 10, 10);
-  const ExecutionSpace space;
   const Kokkos::View<double, DeviceSpace> value("value");
   double photons[2];
   for (const bool busy : {false, true}) {
-    const Detector detector({flat_panel(300, 300, 3e-4)}, {});  // a new one: room for few patches
-    Image image(detector.n_pixels());
-    if (busy) set_late(space, value);
-    add_spots_reflection_driven(image, detector, sources, crystal, structure_factors, Interpolation::nearest);
-    const auto pixels = image.on_host();
+    const Detector detector({flat_panel(300, 300, 3e-4)}, {});
+    Workspace fresh;  // room for few patches
+    Image image(fresh, detector.n_pixels());
+    if (busy) set_late(fresh.on_device().space(), value);
+    add_spots_reflection_driven(fresh, image, detector, sources, crystal, structure_factors, Interpolation::nearest);
+    const auto pixels = image.on_host(fresh);
     photons[busy] = std::accumulate(pixels.get(), pixels.get() + image.size(), 0.0);
   }
   CHECK(photons[0] > 0);
