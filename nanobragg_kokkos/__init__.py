@@ -23,15 +23,17 @@ import atexit
 from nanobragg_kokkos.extension import ext
 from nanobragg_kokkos.files import nxmx
 from nanobragg_kokkos.files import true_models as truth
-from nanobragg_kokkos.imaging.simulation import SensorLayers, Simulation
+from nanobragg_kokkos.imaging.readout import Counts, Readout
+from nanobragg_kokkos.imaging.simulation import Simulation
+from nanobragg_kokkos.models import detector as detectors
 from nanobragg_kokkos.models.amplitudes import protein, reflection_files
 from nanobragg_kokkos.models.amplitudes.structure_factors import StructureFactors
 from nanobragg_kokkos.models.beam import sase, spectrum_file
 from nanobragg_kokkos.models.beam.sources import Sources
-from nanobragg_kokkos.models.detector import geometry as detectors
 from nanobragg_kokkos.models.detector import named_detectors
 from nanobragg_kokkos.models.detector.point_spread import PointSpread
-from nanobragg_kokkos.models.detector.response import Counts, DetectorResponse, Readout
+from nanobragg_kokkos.models.detector.response import DetectorResponse
+from nanobragg_kokkos.models.detector.sensor import SensorLayers
 from nanobragg_kokkos.models.sample import specimen
 from nanobragg_kokkos.models.sample.amorphous import Amorphous, air, water
 from nanobragg_kokkos.models.sample.crystal import Crystal, Rotation

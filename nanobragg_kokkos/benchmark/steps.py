@@ -16,9 +16,10 @@ from nanobragg_kokkos.benchmark import workloads
 from nanobragg_kokkos.extension import ext
 from nanobragg_kokkos.files import nexus
 from nanobragg_kokkos.files.nxmx import write_image
+from nanobragg_kokkos.imaging.readout import Counts, Readout
 from nanobragg_kokkos.imaging.simulation import Simulation
 from nanobragg_kokkos.job.writer import Writer
-from nanobragg_kokkos.models.detector.response import Counts, DetectorResponse, Readout
+from nanobragg_kokkos.models.detector.response import DetectorResponse
 
 ENGINES = ("pixel", "reflection")
 

@@ -37,7 +37,7 @@ from nanobragg_kokkos.files import nexus
 from nanobragg_kokkos.files.nxmx_beam import write_beam
 from nanobragg_kokkos.files.nxmx_detector import check_readable, write_detector, write_mask
 from nanobragg_kokkos.models.beam_along_z import frame_rotation, rotated_detector
-from nanobragg_kokkos.models.detector.response import MASKED
+from nanobragg_kokkos.models.detector.counts import MASKED
 
 IMAGE = "/entry/data/data"
 

@@ -23,12 +23,11 @@ from libtbx.utils import Sorry
 from scipy.spatial.transform import Rotation
 
 from nanobragg_kokkos.files import nexus
+from nanobragg_kokkos.models.detector.sensor import SENSOR_MATERIALS
 
 # Of a pixel that holds no measurement, in an NXmx pixel mask ("user defined mask").
 MASK_BIT_USER = 256
 
-# What dxtbx 3.11 can look up when it reads sensor_material.
-SENSOR_MATERIALS = {"Si": "Si", "Silicon": "Si", "CdTe": "CdTe", "GaAs": "GaAs"}
 # Stands for no sensor: dxtbx refuses a thickness of 0; the parallax of this one is below 1e-9 mm.
 NO_THICKNESS_MM = 1e-6
 

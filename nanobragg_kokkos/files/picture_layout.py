@@ -14,6 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 from dxtbx.model import Beam, Detector, Panel
 
+from nanobragg_kokkos.models.detector.geometry import pixel_frame, resolution_along
+
 
 @dataclass(frozen=True, eq=False)
 class Layout:
@@ -138,18 +140,6 @@ def region_to_resolution(detector: Detector, beam: Beam, d_min: float) -> tuple[
         min(height, y + radius),
     )
     return (left, top, right, bottom) if left < right and top < bottom else None
-
-
-def pixel_frame(panel: Panel) -> np.ndarray:
-    """(3, 3): of a position fast, slow (pixels), 1, the place in the laboratory, mm."""
-    return np.array(panel.get_d_matrix()).reshape(3, 3) * (*panel.get_pixel_size(), 1.0)
-
-
-def resolution_along(rays: np.ndarray, beam: Beam) -> np.ndarray:
-    """D = lambda / |s1 - s0| (angstrom) for unit vectors s1 along the rays (…, 3) and s0 along the beam."""
-    unit = rays / np.linalg.norm(rays, axis=-1, keepdims=True)
-    distance = np.linalg.norm(unit + np.array(beam.get_sample_to_source_direction()), axis=-1)
-    return beam.get_wavelength() / np.maximum(distance, 1e-6)
 
 
 def _picture_axes(detector: Detector, beam: Beam) -> np.ndarray:

@@ -17,7 +17,7 @@ from nanobragg_kokkos.files import nxmx
 
 
 @dataclass(frozen=True, eq=False)
-class Frame:
+class StoredImage:
     """An image as it was stored.
 
     Attributes:
@@ -39,7 +39,7 @@ class Frame:
         return np.array(found, bool)
 
 
-class Frames:
+class ImageReader:
     """The images of some files, in their order.
 
     Args:
@@ -72,7 +72,7 @@ class Frames:
     def __len__(self) -> int:
         return len(self._places)
 
-    def __getitem__(self, index: int) -> Frame:
+    def __getitem__(self, index: int) -> StoredImage:
         """An image, counted from 0.
 
         Raises:
@@ -95,7 +95,7 @@ class Frames:
             good = good & (index not in self.missing)
             masks.append(good & (trusted[i] | (panels[i] >= high)))
             overloads.append(good & (panels[i] > high))
-        return Frame(panels, masks, overloads, detector, beam)
+        return StoredImage(panels, masks, overloads, detector, beam)
 
 
 def _imagesets(path: str) -> list[ImageSet]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -10,13 +9,17 @@ from cctbx import miller
 from dxtbx import flumpy
 from dxtbx.model import Detector, Goniometer, Scan
 
-from nanobragg_kokkos.imaging.exposure import Pulse, Shot
-from nanobragg_kokkos.imaging.simulation import SensorLayers, Simulation
+from nanobragg_kokkos.imaging.exposure import Exposure
+from nanobragg_kokkos.imaging.readout import Readout
+from nanobragg_kokkos.imaging.simulation import Simulation
 from nanobragg_kokkos.models.amplitudes.crystal_scattering import CrystalScattering
+from nanobragg_kokkos.models.beam.pulses import Pulse, Pulses
 from nanobragg_kokkos.models.beam.sources import Sources
-from nanobragg_kokkos.models.detector.response import DetectorResponse, Readout
+from nanobragg_kokkos.models.detector.response import DetectorResponse
+from nanobragg_kokkos.models.detector.sensor import SensorLayers
 from nanobragg_kokkos.models.sample.amorphous import Amorphous
-from nanobragg_kokkos.models.sample.crystal import Crystal
+from nanobragg_kokkos.models.sample.rotation_series import RotationSeries
+from nanobragg_kokkos.models.sample.specimen import Specimen
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,18 +51,18 @@ class Experiment:
     saturation: int
     data_type: np.dtype
     oversample: int
-    pulses: Callable[[int, int], Pulse]
+    pulses: Pulses
     beam_size_mm: float
-    specimen: Callable[[int, int], tuple[Crystal, ...]]
+    specimen: Specimen | RotationSeries
     scattering: CrystalScattering
     backgrounds: tuple[Amorphous, ...]
     seed: int
     scan: Scan | None = None
     goniometer: Goniometer | None = None
 
-    def shot(self, image: int) -> Shot:
+    def exposure(self, image: int) -> Exposure:
         """What an image is of, counted from 0."""
-        return Shot(self.pulses(image, self.seed), self.specimen(image, self.seed))
+        return Exposure(self.pulses.pulse(image, self.seed), self.specimen.crystals(image, self.seed))
 
     @property
     def amplitudes(self) -> miller.array:

@@ -1,4 +1,4 @@
-"""From the parameters of a job to the models that the simulation takes."""
+"""From the parameters of a job to an experiment."""
 
 from __future__ import annotations
 
@@ -8,59 +8,69 @@ from cctbx import factor_ev_angstrom
 from dxtbx.model import Detector
 from libtbx.utils import Sorry
 
+from nanobragg_kokkos.files.nxmx_detector import as_stored
 from nanobragg_kokkos.imaging.experiment import Experiment
-from nanobragg_kokkos.models.amplitudes.crystal_scattering import scattering
-from nanobragg_kokkos.models.beam.parameters import pulses_of
-from nanobragg_kokkos.models.detector import parameters as detector_parameters
-from nanobragg_kokkos.models.detector import response_parameters
-from nanobragg_kokkos.models.sample.amorphous import air, water
-from nanobragg_kokkos.models.sample.crystal_parameters import longest_axes, specimen_of
-from nanobragg_kokkos.models.sample.scan_parameters import sweep_of
+from nanobragg_kokkos.models.amplitudes.from_parameters import crystal_scattering
+from nanobragg_kokkos.models.beam.from_parameters import pulses
+from nanobragg_kokkos.models.detector import from_parameters as of_detector
+from nanobragg_kokkos.models.detector.parameters import data_type
+from nanobragg_kokkos.models.sample import from_parameters as of_sample
 
 
 def experiment(params: libtbx.phil.scope_extract) -> Experiment:
-    """The experiment that parameters describe, once parameters.validate has passed them.
+    """Returns the experiment that parameters describe, once parameters.validate has passed them.
 
     Raises:
         Sorry: a file is missing or damaged, or does not fit with the rest.
     """
-    pulses = pulses_of(params)
-    mean_energy = params.beam.mean_energy or pulses.mean_eV
-    detector, sensor = detector_parameters.detector(params, mean_energy)
-    response = response_parameters.detector_response(params, detector)
+    all_pulses = pulses(params)
+    mean_energy = params.beam.mean_energy or all_pulses.mean_eV
+    detector, sensor = of_detector.detector(params, mean_energy)
+    detector = _readable(params, detector, mean_energy)
+    response = of_detector.detector_response(params, detector)
     saturation = int(detector[0].get_trusted_range()[1])
     if response.adc_offset > 0 and response.adc_offset >= saturation:
         raise Sorry(
             f"detector_response.adc_offset={response.adc_offset:g}: expected less than the highest count that is "
             f"trusted (detector_response.saturation), {saturation}"
         )
-    d_min = highest_resolution(detector, pulses.energies_eV) / longest_axes(params)
-    crystal_scattering = scattering(params, d_min, pulses.energies_eV, mean_energy)
-    specimen = specimen_of(params, crystal_scattering.symmetry)
-    sweep = sweep_of(params, specimen, d_min)
+    d_min = highest_resolution(detector, all_pulses.energies_eV) / of_sample.longest_axes(params)
+    scattering = crystal_scattering(params, d_min, all_pulses.energies_eV, mean_energy)
+    specimen = of_sample.specimen(params, scattering.symmetry)
+    series = of_sample.rotation_series(params, specimen, d_min)
     return Experiment(
         detector=detector,
         sensor=sensor,
         response=response,
         saturation=saturation,
-        data_type=response_parameters.data_type(params),
+        data_type=data_type(params),
         oversample=params.oversample,
-        pulses=pulses,
+        pulses=all_pulses,
         beam_size_mm=params.beam.size_mm,
-        specimen=sweep or specimen,
-        scattering=crystal_scattering,
-        backgrounds=tuple(
-            sample(thickness)
-            for sample, thickness in ((water, params.background.water_mm), (air, params.background.air_mm))
-            if thickness > 0
-        ),
+        specimen=series or specimen,
+        scattering=scattering,
+        backgrounds=of_sample.backgrounds(params),
         seed=params.seed,
-        scan=sweep.scan(params.n_images) if sweep else None,
-        goniometer=sweep.goniometer if sweep else None,
+        scan=series.scan(params.n_images) if series else None,
+        goniometer=series.goniometer if series else None,
     )
 
 
 def highest_resolution(detector: Detector, energies_eV: np.ndarray) -> float:
-    """D (angstrom) at the corner of the detector that is farthest from the beam, at the highest of the energies."""
+    """Returns d (angstrom) at the corner of the detector that is farthest from the beam, at the highest of the energies."""
     wavelength = factor_ev_angstrom / max(energies_eV)
     return detector.get_max_resolution((0.0, 0.0, -1.0 / wavelength))
+
+
+def _readable(params: libtbx.phil.scope_extract, detector: Detector, mean_energy: float) -> Detector:
+    """Returns the detector as dxtbx will read it back from the files.
+
+    Raises:
+        Sorry: a file cannot describe it.
+    """
+    given = params.detector
+    source = f"detector.name={given.name}" if given.reference is None else f"detector.reference={given.reference}"
+    try:
+        return as_stored(detector, factor_ev_angstrom / mean_energy)
+    except Sorry as error:
+        raise Sorry(f"{source}: {error}") from error

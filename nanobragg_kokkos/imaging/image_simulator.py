@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from nanobragg_kokkos.imaging.experiment import Experiment
+from nanobragg_kokkos.imaging.readout import Counts
 from nanobragg_kokkos.models.amplitudes.box import AmplitudeBox
-from nanobragg_kokkos.models.detector.response import Counts
 from nanobragg_kokkos.util.progress import counted
 
 
-class Images:
+class ImageSimulator:
     """Simulates images, and keeps on the device what they have in common.
 
     Args:
@@ -28,14 +28,14 @@ class Images:
         self.engine = engine
         self.tolerance = tolerance
         self._structure_factors = amplitudes or experiment.scattering.channels.box()
-        self._pulse = experiment.shot(0).pulse
+        self._pulse = experiment.exposure(0).pulse
         self._simulation = experiment.simulation(self._pulse)
         self._readout = experiment.readout(self._simulation)
 
     def engine_line(self) -> str:
         """Says which engine computes the spots of the first image, and why."""
         engine, reason = self.engine, "as asked for"
-        crystal = self.experiment.shot(0).crystals[0]
+        crystal = self.experiment.exposure(0).crystals[0]
         if engine == "auto":
             choice = self._simulation.choose_engine(crystal, self._structure_factors, self.tolerance)
             engine, reason = choice.engine, choice.reason
@@ -45,15 +45,15 @@ class Images:
             reason += f"; {counted(crystal.rotation.steps, 'orientation')} in each image"
         return f"Spots: {engine} engine, {reason}"
 
-    def __call__(self, index: int) -> Counts:
+    def start(self, index: int) -> Counts:
         """Starts an image, counted from 0; the next one may be asked for before its counts are taken."""
-        shot = self.experiment.shot(index)
+        exposure = self.experiment.exposure(index)
         image = self._simulation
-        if shot.pulse is not self._pulse:
-            image.illuminate(self.experiment.sources(shot.pulse), self.experiment.fluence(shot.pulse))
-            self._pulse = shot.pulse
+        if exposure.pulse is not self._pulse:
+            image.illuminate(self.experiment.sources(exposure.pulse), self.experiment.fluence(exposure.pulse))
+            self._pulse = exposure.pulse
         image.clear()
         image.add_background(*self.experiment.backgrounds)
-        for crystal in shot.crystals:
+        for crystal in exposure.crystals:
             image.add_spots(crystal, self._structure_factors, self.engine, self.tolerance)
         return self._readout.start(self.experiment.seed, index)

@@ -28,7 +28,7 @@ from dxtbx.model import Beam, Detector, Goniometer, Scan
 from dxtbx.model import Crystal as CrystalModel
 from scipy.spatial.transform import Rotation
 
-from nanobragg_kokkos.files.picture_layout import pixel_frame
+from nanobragg_kokkos.models.detector.geometry import pixel_frame
 
 ELECTRON_RADIUS_A = 2.8179403262e-5
 

@@ -13,37 +13,10 @@ from nanobragg_kokkos.models.amplitudes.box import AmplitudeBox
 from nanobragg_kokkos.models.amplitudes.structure_factors import StructureFactors
 from nanobragg_kokkos.models.beam.sources import Sources
 from nanobragg_kokkos.models.detector.point_spread import PointSpread
+from nanobragg_kokkos.models.detector.sensor import SensorLayers
 from nanobragg_kokkos.models.sample.amorphous import Amorphous
 from nanobragg_kokkos.models.sample.crystal import Crystal
 from nanobragg_kokkos.util.argument_checks import finite, whole
-
-
-@dataclass(frozen=True)
-class SensorLayers:
-    """A sensor with depth: photons are absorbed in layers, which blurs oblique rays (parallax).
-
-    Args:
-        thickness_mm: of the sensor.
-        attenuation_length_mm: after which 1/e of the photons are left.
-        layers: number of equal layers.
-        placement: where in its layer a photon is put: 0 the front face (as nanoBragg does), 0.5 the middle, which follows
-            parallax with few layers, 1 the back.
-
-    Raises:
-        ValueError: a length that is not positive and finite, less than one layer, a placement outside 0…1.
-    """
-
-    thickness_mm: float
-    attenuation_length_mm: float
-    layers: int = 1
-    placement: float = 0.0
-
-    def __post_init__(self) -> None:
-        finite("thickness_mm of the sensor", self.thickness_mm, above=0)
-        finite("attenuation_length_mm of the sensor", self.attenuation_length_mm, above=0)
-        whole("layers of the sensor", self.layers)
-        if not 0 <= finite("placement in the sensor's layers", self.placement) <= 1:
-            raise ValueError(f"placement in the sensor's layers must lie between 0 and 1, not {self.placement}")
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,7 @@ from nanobragg_kokkos.files.picture import write_picture
 from nanobragg_kokkos.files.true_models import write_amplitudes, write_experiments
 from nanobragg_kokkos.imaging.experiment import Experiment
 from nanobragg_kokkos.imaging.from_parameters import experiment
-from nanobragg_kokkos.imaging.image_simulator import Images
+from nanobragg_kokkos.imaging.image_simulator import ImageSimulator
 from nanobragg_kokkos.job import help_text, parameters, plan, reduction, same_job, summary
 from nanobragg_kokkos.job.dry_run import estimate
 from nanobragg_kokkos.job.file_names import Files
@@ -37,9 +37,9 @@ from nanobragg_kokkos.job.reduction import Reduction
 from nanobragg_kokkos.job.summary import MOST_FAILURES, Report, failure_line, overloads, peak_memory
 from nanobragg_kokkos.job.writer import Writer
 from nanobragg_kokkos.models.beam import parameters as beam_parameters
-from nanobragg_kokkos.models.detector import response_parameters
-from nanobragg_kokkos.models.detector.warnings import remarks
-from nanobragg_kokkos.models.sample import crystal_parameters
+from nanobragg_kokkos.models.detector import warnings as detector_warnings
+from nanobragg_kokkos.models.detector.from_parameters import described
+from nanobragg_kokkos.models.sample import parameters as sample_parameters
 from nanobragg_kokkos.mpi import ranks, shared_amplitudes
 from nanobragg_kokkos.mpi.work_sharing import FirstRank, News, OtherRank, crew
 from nanobragg_kokkos.util.progress import counted, progress
@@ -114,17 +114,17 @@ def run(comm: Any, arguments: list[str], dry: bool = False) -> str:
         todo, _ = plan.tasks(comm, files, params.n_images, params.output.images, sums)
         return estimate(comm, params, common, amplitudes.box, files, todo, sums)
 
-    simulate = ranks.on_all(comm, lambda: Images(common, params.engine, params.tolerance, amplitudes.box))
+    simulator = ranks.on_all(comm, lambda: ImageSimulator(common, params.engine, params.tolerance, amplitudes.box))
     with ExitStack() as held:
         ranks.on_first(comm, lambda: _claim(held, files, working))
         todo, taken_over = plan.tasks(comm, files, params.n_images, params.output.images, sums)
         there = params.n_images - sum(len(task.simulated) for task in todo)
-        engine_line = ranks.on_first(comm, simulate.engine_line)
+        engine_line = ranks.on_first(comm, simulator.engine_line)
         if comm.rank == 0:
             print(engine_line, flush=True)
             if there:
                 print(f"{counted(there, 'image')} of {params.n_images} are there already", flush=True)
-        missing, noted = _share(comm, params, common, files, todo, simulate, sums, taken_over)
+        missing, noted = _share(comm, params, common, files, todo, simulator, sums, taken_over)
         if sums is not None:
             ranks.on_all(comm, lambda: None)  # whoever has no memory left says so before the others wait for it
             sums.over_ranks(comm)
@@ -168,7 +168,7 @@ def _share(
     common: Experiment,
     files: Files,
     todo: Sequence[plan.Task],
-    simulate: Images,
+    simulator: ImageSimulator,
     sums: Reduction | None,
     taken_over: Sequence[Path],
 ) -> tuple[list[int], dict[str, Any] | None]:
@@ -192,7 +192,7 @@ def _share(
             partial(log_to, files.log(comm.rank)) if params.output.log else lambda line: None,
         )
         begun = time.monotonic()
-        _, failure = ranks.attempt(lambda: _work(work, todo, simulate, output))
+        _, failure = ranks.attempt(lambda: _work(work, todo, simulator, output))
         if failure:
             where = "" if failure.startswith("Sorry") or comm.size == 1 else f"Rank {comm.rank}:\n"
             work.tell(News(stop=where + failure.rstrip()))
@@ -211,7 +211,7 @@ def _share(
     return failed, noted
 
 
-def _work(work: FirstRank | OtherRank, todo: Sequence[plan.Task], simulate: Images, output: Output) -> None:
+def _work(work: FirstRank | OtherRank, todo: Sequence[plan.Task], simulator: ImageSimulator, output: Output) -> None:
     """Makes this rank's images."""
     with output, Writer(output) as writer:
         for item in work.items():
@@ -224,7 +224,7 @@ def _work(work: FirstRank | OtherRank, todo: Sequence[plan.Task], simulate: Imag
                     continue
                 begun = time.monotonic()
                 try:
-                    counts = simulate(image)
+                    counts = simulator.start(image)
                 # What is wrong with this image alone. Other errors are those of the program or the computer.
                 except (Sorry, ValueError, OSError) as error:
                     output.failed((image,), str(error))
@@ -340,14 +340,14 @@ def _announcement(params: libtbx.phil.scope_extract, common: Experiment, n_ranks
         f"by {counted(n_ranks, 'process', 'processes')}",
         f"Crystal: {symmetry.space_group_info()}, {cell}; {common.amplitudes.size()} amplitudes "
         f"to {common.amplitudes.d_min():.2f} angstrom",
-        *common.scattering.notes,
-        *crystal_parameters.remarks(params, symmetry),
-        *beam_parameters.remarks(params),
+        *common.scattering.messages,
+        *sample_parameters.warnings(params, symmetry),
+        *beam_parameters.warnings(params),
     ]
     if params.attenuation and common.sensor is None:
         lines.append("detector.reference says nothing of the sensor: attenuation=True has no effect")
-    lines += remarks(common.detector, common.shot(0).pulse.energies_eV, common.amplitudes)
-    lines.append(response_parameters.described(params, common.response, common.saturation))
+    lines += detector_warnings.warnings(common.detector, common.exposure(0).pulse.energies_eV, common.amplitudes)
+    lines.append(described(params, common.response, common.saturation))
     return "\n".join(lines)
 
 
@@ -400,16 +400,16 @@ def _conclude(
     """Writes what is about all images, the master last."""
     params = working.extract()
     n_images = params.n_images
-    shots = [common.shot(index) for index in range(n_images)]
-    pulses = [shot.pulse for shot in shots]
+    exposures = [common.exposure(index) for index in range(n_images)]
+    pulses = [exposure.pulse for exposure in exposures]
     beams = [pulse.beam for pulse in pulses]
     mean_wavelength = factor_ev_angstrom / common.scattering.mean_energy
     write_amplitudes(files.true_amplitudes, common.amplitudes, mean_wavelength)
     rotation = {"scan": common.scan, "goniometer": common.goniometer}
     if common.scan is None:
-        true_beams, true_crystals = beams, [shot.models for shot in shots]
+        true_beams, true_crystals = beams, [exposure.models for exposure in exposures]
     else:
-        true_beams, true_crystals = beams[0], shots[0].models
+        true_beams, true_crystals = beams[0], exposures[0].models
     write_experiments(files.true_models, files.master, common.detector, true_beams, true_crystals, **rotation)
     summary.save(files.summary, noted)
     if sums is not None:
@@ -438,7 +438,7 @@ def _conclude(
             # Pulses may have wavelengths of their own.
             sensor_wavelength=mean_wavelength,
             **rotation,
-            description=response_parameters.described(params, common.response, common.saturation),
+            description=described(params, common.response, common.saturation),
         )
     return f"\n{_contents(files, params)}"
 

@@ -11,7 +11,7 @@ import libtbx.phil
 
 from nanobragg_kokkos.files import nxmx
 from nanobragg_kokkos.imaging.experiment import Experiment
-from nanobragg_kokkos.imaging.image_simulator import Images
+from nanobragg_kokkos.imaging.image_simulator import ImageSimulator
 from nanobragg_kokkos.job.file_names import Files
 from nanobragg_kokkos.job.plan import Task
 from nanobragg_kokkos.job.reduction import Reduction
@@ -49,9 +49,9 @@ def estimate(
     if not images:
         return "\n".join([*lines, "All images are there already"])
 
-    simulate = ranks.on_all(comm, lambda: Images(common, params.engine, params.tolerance, amplitudes))
+    simulator = ranks.on_all(comm, lambda: ImageSimulator(common, params.engine, params.tolerance, amplitudes))
     simulate_s, write_s, n_bytes = ranks.on_all(
-        comm, lambda: _measured(simulate, images[0], params.output.images, reduction)
+        comm, lambda: _measured(simulator, images[0], params.output.images, reduction)
     )
     # The slowest rank; an image is written while the next one is simulated.
     simulate_s, write_s = (max(comm.allgather(seconds)) for seconds in (simulate_s, write_s))
@@ -66,11 +66,13 @@ def estimate(
     return "\n".join(lines)
 
 
-def _measured(simulate: Images, image: int, write: bool, reduction: Reduction | None) -> tuple[float, float, int]:
+def _measured(
+    simulator: ImageSimulator, image: int, write: bool, reduction: Reduction | None
+) -> tuple[float, float, int]:
     """Seconds to simulate and to write an image, and the bytes of its file."""
-    simulate(image).panels()  # the first one takes longer than others
+    simulator.start(image).panels()  # the first one takes longer than others
     begun = time.monotonic()
-    panels = simulate(image).panels()
+    panels = simulator.start(image).panels()
     simulated = time.monotonic()
     stream = io.BytesIO()
     if write:

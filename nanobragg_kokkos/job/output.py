@@ -14,10 +14,10 @@ import numpy as np
 from libtbx.utils import Sorry
 
 from nanobragg_kokkos.files import nxmx
+from nanobragg_kokkos.imaging.readout import Counts
 from nanobragg_kokkos.job.file_names import Files
 from nanobragg_kokkos.job.plan import Task
 from nanobragg_kokkos.job.reduction import Reduction
-from nanobragg_kokkos.models.detector.response import Counts
 from nanobragg_kokkos.mpi.work_sharing import Failure, News
 from nanobragg_kokkos.util.whole_files import CannotWrite
 

@@ -13,22 +13,21 @@ import iotbx.phil
 import libtbx.phil
 from libtbx.utils import Sorry
 
+from nanobragg_kokkos.imaging import parameters as imaging_parameters
 from nanobragg_kokkos.job import ly99_phil, output_parameters
 from nanobragg_kokkos.models.amplitudes import parameters as amplitude_parameters
 from nanobragg_kokkos.models.beam import parameters as beam_parameters
 from nanobragg_kokkos.models.detector import parameters as detector_parameters
-from nanobragg_kokkos.models.detector import response_parameters
-from nanobragg_kokkos.models.sample import crystal_parameters, scan_parameters
+from nanobragg_kokkos.models.sample import parameters as sample_parameters
 from nanobragg_kokkos.util import value_rules
 
-# Each has TEXT, which is part of phil_scope, RULES and validate.
+# Each has TEXT, which is a part of phil_scope (that of amplitudes, a part of crystal), RULES and validate.
 GROUPS = (
+    imaging_parameters,
     beam_parameters,
     amplitude_parameters,
-    crystal_parameters,
-    scan_parameters,
+    sample_parameters,
     detector_parameters,
-    response_parameters,
     output_parameters,
 )
 
@@ -41,69 +40,13 @@ seed = 1
   .type = int
   .help = "Seed of all random numbers, 0 or more. An image depends on the seed and its own number only,"
           "not on how many images or MPI ranks there are."
-oversample = 1
-  .type = int
-  .help = "Sub-pixels along each side of a pixel."
-engine = *auto pixel reflection
-  .type = choice
-  .help = "How the Bragg spots are computed: pixel by pixel, for every crystal.shape, or reflection by reflection, for"
-          "gauss, gauss_argchk and tophat, and with a tolerance for square and round. auto: whichever has less to do."
-          "The photons are the same, to the tolerance."
-tolerance = None
-  .type = float
-  .help = "What the reflection-driven engine may leave out of any pixel, 1e-15 to 0.1, as a share of the brightest"
-          "pixel of the spots: an upper bound. None: 3e-13, and not for square and round. The pixel-driven engine"
-          "leaves out nothing."
-noise = True
-  .type = bool
-  .help = "Draw the photons of every pixel from the Poisson distribution. False: expected photons, rounded, and no"
-          "other random numbers either, but for noise that a parameter of detector_response asks for."
-attenuation = True
-  .type = bool
-  .help = "Count what the detector's sensor absorbs, at the depth where it does. False: every photon counts, at the"
-          "surface."
-beam
-  .help = "The beam comes from +z and is polarized along x."
-{
-  mean_energy = None
-    .type = float
-    .help = "Mean photon energy, eV. None: 9500, or with spectrum.shape=file the mean of its spectra, which stay where"
-            "they are. Anomalous scattering and absorption are looked up for it."
-  total_flux = 1e11
-    .type = float
-    .help = "Photons of a pulse, all energies together."
-  size_mm = 0.01
-    .type = float
-    .help = "Side of the beam's square cross-section, mm."
-}
 """
+    + imaging_parameters.TEXT
     + beam_parameters.TEXT
-    + """
-crystal {
-"""
-    + amplitude_parameters.TEXT
-    + crystal_parameters.TEXT
-    + "}"
-    + scan_parameters.TEXT
-    + """
-background
-  .help = "What scatters besides the crystal, over the whole cross-section of the beam. 0: not there."
-{
-  water_mm = 0.01
-    .type = float
-    .help = "Thickness of water around the crystal, mm."
-  air_mm = 5
-    .type = float
-    .help = "Path of the beam through air, mm."
-}
-"""
+    + sample_parameters.TEXT
     + detector_parameters.TEXT
-    + response_parameters.TEXT
     + output_parameters.TEXT
 )
-
-# photons/mm^2; a billion times what any source has, and the numbers computed from it stay finite.
-MOST_FLUENCE = 1e30
 
 _A_KIND_OF = {
     "int": "a whole number",
@@ -164,17 +107,6 @@ def validate(params: libtbx.phil.scope_extract) -> None:
             shown = " ".join(map(str, value)) if isinstance(value, list) else value
             raise Sorry(f"{name}={shown}: expected {expected}")
 
-    fluence = params.beam.total_flux / params.beam.size_mm / params.beam.size_mm
-    if not fluence <= MOST_FLUENCE:
-        raise Sorry(
-            f"beam.total_flux={params.beam.total_flux:g}: expected at most {MOST_FLUENCE:g} photons/mm^2, but with "
-            f"beam.size_mm={params.beam.size_mm:g} it is more"
-        )
-    if params.engine == "reflection" and params.crystal.shape in ("square", "round") and params.tolerance is None:
-        raise Sorry(
-            f"engine=reflection: expected auto or pixel with crystal.shape={params.crystal.shape}, which has no end, "
-            "or a tolerance, 1e-4 for example"
-        )
     for group in GROUPS:
         group.validate(params)
 
@@ -278,16 +210,5 @@ def _value(params: libtbx.phil.scope_extract, name: str) -> Any:
 _RULES = {
     "n_images": value_rules.whole(1),
     "seed": value_rules.whole(0),
-    "oversample": value_rules.whole(1),
-    "engine": value_rules.given("auto, pixel or reflection"),
-    "tolerance": value_rules.or_none(
-        (lambda value: value_rules.finite(value) and 1e-15 <= value <= 0.1, "None or 1e-15 to 0.1")
-    ),
-    "noise": value_rules.given("True or False"),
-    "attenuation": value_rules.given("True or False"),
-    "beam.total_flux": value_rules.from_0("photons"),
-    "beam.size_mm": value_rules.above_0("mm"),
-    "background.water_mm": value_rules.from_0("mm"),
-    "background.air_mm": value_rules.from_0("mm"),
     **{name: rule for group in GROUPS for name, rule in group.RULES.items()},
 }

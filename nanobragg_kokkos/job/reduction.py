@@ -35,7 +35,7 @@ import numpy as np
 from dxtbx.model import Detector
 
 from nanobragg_kokkos.files import nexus
-from nanobragg_kokkos.models.detector.response import MASKED
+from nanobragg_kokkos.models.detector.counts import MASKED
 from nanobragg_kokkos.mpi import ranks
 
 QUANTITIES = ("sum", "mean", "variance", "maximum", "radial", "histogram")

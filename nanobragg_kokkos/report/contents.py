@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 import nanobragg_kokkos
 from nanobragg_kokkos.files.picture import Marks, draw
 from nanobragg_kokkos.files.picture_layout import lay_out
-from nanobragg_kokkos.files.reader import Frame
+from nanobragg_kokkos.files.reader import StoredImage
 from nanobragg_kokkos.imaging.prediction import Spots
 from nanobragg_kokkos.imaging.spot_size import SpotSize, spot_size
 from nanobragg_kokkos.job import parameters, summary
@@ -59,7 +59,7 @@ class _Look:
     radius: int
     found: list[Statistics] = field(default_factory=list)
     spots: list[Spots] = field(default_factory=list)
-    first: Frame | None = None
+    first: StoredImage | None = None
 
 
 def report(run: Run, n_images: int, min_photons: float, pngs: bool) -> Report:

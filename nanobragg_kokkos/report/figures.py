@@ -11,7 +11,7 @@ from matplotlib import rc_context
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter
 
-from nanobragg_kokkos.files.reader import Frame
+from nanobragg_kokkos.files.reader import StoredImage
 from nanobragg_kokkos.imaging.prediction import Light
 from nanobragg_kokkos.report.statistics import MOST_COUNTS, Measured, Shells, Statistics
 
@@ -212,7 +212,7 @@ def counted_against_expected(looked_at: Sequence[Statistics]) -> Figure | None:
         return figure
 
 
-def close_ups(frame: Frame, measured: Measured, radius: int) -> Figure | None:
+def close_ups(frame: StoredImage, measured: Measured, radius: int) -> Figure | None:
     """The brightest spots of an image, pixel by pixel; None if there are none."""
     n = min(CLOSE_UPS, len(measured.spots))
     if not n:

@@ -20,12 +20,12 @@ from dxtbx.model.experiment_list import ExperimentListFactory
 from iotbx.reflection_file_reader import any_reflection_file
 from libtbx.utils import Sorry
 
-from nanobragg_kokkos.files.reader import Frames
+from nanobragg_kokkos.files.reader import ImageReader
 from nanobragg_kokkos.imaging.prediction import Imperfection, Light, Spots, predict
 from nanobragg_kokkos.job import parameters
 from nanobragg_kokkos.job.file_names import Files
 from nanobragg_kokkos.job.summary import headline, rows
-from nanobragg_kokkos.models.detector import response_parameters
+from nanobragg_kokkos.models.detector.from_parameters import detector_response
 from nanobragg_kokkos.models.sample.specimen import illuminated_volume_mm3
 from nanobragg_kokkos.util.reading import reading
 
@@ -55,7 +55,7 @@ class Run:
     def __init__(self, path: str | os.PathLike) -> None:
         self.master = _master(Path(path))
         self.prefix = self.master.name[: -len(MASTER_END)]
-        self.frames = Frames([self.master])
+        self.frames = ImageReader([self.master])
         self.truth = self._truth()
         self.n_images = len(self.frames)
         self.there = [image for image in range(self.n_images) if image not in self.frames.missing]
@@ -146,7 +146,7 @@ class Run:
         """How photons became counts, as asked for."""
         if self.parameters is None:
             return Scale()
-        response = response_parameters.detector_response(self.parameters.extract(), self.truth[0].detector)
+        response = detector_response(self.parameters.extract(), self.truth[0].detector)
         return Scale(response.quantum_gain, response.adc_offset)
 
     def spots(self, image: int, d_min: float) -> Spots:

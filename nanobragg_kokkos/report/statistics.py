@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from dxtbx.model import Beam, Detector
 
-from nanobragg_kokkos.files.picture_layout import pixel_frame, resolution_along
-from nanobragg_kokkos.files.reader import Frame
+from nanobragg_kokkos.files.reader import StoredImage
 from nanobragg_kokkos.imaging.prediction import Spots
+from nanobragg_kokkos.models.detector.geometry import pixel_frame, resolution_along
 from nanobragg_kokkos.report.run import Scale
 
 N_SHELLS = 40
@@ -93,7 +93,7 @@ class Statistics:
 MOST_COUNTS = 2**16
 
 
-def statistics(frame: Frame, spots: Spots, shells: Shells, scale: Scale, radius: int) -> Statistics:
+def statistics(frame: StoredImage, spots: Spots, shells: Shells, scale: Scale, radius: int) -> Statistics:
     """Looks at an image.
 
     Args:
@@ -126,7 +126,7 @@ def statistics(frame: Frame, spots: Spots, shells: Shells, scale: Scale, radius:
     )
 
 
-def _measure(frame: Frame, spots: Spots, lit: list[np.ndarray], scale: Scale, radius: int) -> Measured:
+def _measure(frame: StoredImage, spots: Spots, lit: list[np.ndarray], scale: Scale, radius: int) -> Measured:
     rows = []
     for number, (panel, x, y) in enumerate(_boxes(frame, spots, radius)):
         around = tuple(slice(max(0, part.start - radius - 2), part.stop + radius + 2) for part in (y, x))
@@ -142,7 +142,7 @@ def _measure(frame: Frame, spots: Spots, lit: list[np.ndarray], scale: Scale, ra
     return Measured(spots.select(columns[0].astype(int)), *columns[1:4], columns[4].astype(bool))
 
 
-def _boxes(frame: Frame, spots: Spots, radius: int):
+def _boxes(frame: StoredImage, spots: Spots, radius: int):
     """Panel and slices (fast, slow) of a box around each spot, cut where the panel ends."""
     for panel, fast, slow in zip(spots.panels, np.floor(spots.fast).astype(int), np.floor(spots.slow).astype(int)):
         height, width = frame.panels[panel].shape

@@ -16,7 +16,7 @@ from libtbx.utils import Sorry
 
 from nanobragg_kokkos.files.picture import Marks, draw
 from nanobragg_kokkos.files.picture_layout import lay_out, region_to_resolution, whole_region
-from nanobragg_kokkos.files.reader import Frame, Frames
+from nanobragg_kokkos.files.reader import ImageReader, StoredImage
 from nanobragg_kokkos.imaging.prediction import Imperfection, Light, Spots, predict
 from nanobragg_kokkos.job import parameters
 from nanobragg_kokkos.report.run import MASTER_END, Run
@@ -122,7 +122,7 @@ def _run(arguments: list[str]) -> None:
     if not files:
         raise Sorry("no file: expected an image, or several")
     params = working.extract()
-    frames = Frames(files)
+    frames = ImageReader(files)
     if params.n > len(frames):
         raise Sorry(f"n={params.n}: expected at most {len(frames)}, the number of images")
     frame = frames[params.n - 1]
@@ -154,7 +154,7 @@ def _run(arguments: list[str]) -> None:
     print(f"Written: {output}{said}", flush=True)
 
 
-def _region(params: libtbx.phil.scope_extract, frame: Frame) -> tuple[float, float, float, float] | None:
+def _region(params: libtbx.phil.scope_extract, frame: StoredImage) -> tuple[float, float, float, float] | None:
     if params.d_min is not None:
         region = region_to_resolution(frame.detector, frame.beam, params.d_min)
         if region is None:
@@ -172,21 +172,21 @@ def _region(params: libtbx.phil.scope_extract, frame: Frame) -> tuple[float, flo
     return left, top, right, bottom
 
 
-def _one_panel(frame: Frame, spots: Spots | None, panel: int) -> tuple[Frame, Spots | None]:
+def _one_panel(frame: StoredImage, spots: Spots | None, panel: int) -> tuple[StoredImage, Spots | None]:
     if not 0 <= panel < len(frame.detector):
         raise Sorry(f"panel={panel}: expected 0 to {len(frame.detector) - 1}")
     chosen = frame.detector[panel]
     detector = Detector()
     # A copy would be without the groups that it hangs on.
     detector.add_panel(chosen).set_frame(chosen.get_fast_axis(), chosen.get_slow_axis(), chosen.get_origin())
-    one = Frame([frame.panels[panel]], [frame.masks[panel]], [frame.overloads[panel]], detector, frame.beam)
+    one = StoredImage([frame.panels[panel]], [frame.masks[panel]], [frame.overloads[panel]], detector, frame.beam)
     if spots is not None:
         spots = spots.select(spots.panels == panel)
         spots.panels[:] = 0
     return one, spots
 
 
-def _predicted(path: str, image: int, frame: Frame) -> Spots:
+def _predicted(path: str, image: int, frame: StoredImage) -> Spots:
     """What models predict for an image, counted from 0: with all that a run knows, or from the crystals alone."""
     d_min = frame.detector.get_max_resolution(frame.beam.get_s0())
     master = Path(path.removesuffix("_truth.expt") + MASTER_END)
@@ -213,7 +213,7 @@ def _is_of(experiment, image: int) -> bool:
     return experiment.scan is not None or experiment.imageset is None or image in experiment.imageset.indices()
 
 
-def _same_panels(experiments: ExperimentList, frame: Frame) -> bool:
+def _same_panels(experiments: ExperimentList, frame: StoredImage) -> bool:
     sizes = [[panel.get_image_size() for panel in detector] for detector in (experiments[0].detector, frame.detector)]
     return sizes[0] == sizes[1]
 

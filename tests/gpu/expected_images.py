@@ -194,7 +194,7 @@ def of_job(engine: str, *arguments: str) -> Experiment:
     params = parameters.parse(list(arguments)).extract()
     parameters.validate(params)
     common = from_parameters.experiment(params)
-    first = common.shot(0)
+    first = common.exposure(0)
     return Experiment(
         common.detector,
         common.sources(first.pulse),

@@ -26,7 +26,7 @@ from helpers.small_models import small_beam, small_detector
 from libtbx.utils import Sorry
 
 from nanobragg_kokkos.files import nexus
-from nanobragg_kokkos.imaging.image_simulator import Images
+from nanobragg_kokkos.imaging.image_simulator import ImageSimulator
 from nanobragg_kokkos.job import parameters, same_job, summary
 from nanobragg_kokkos.job.command import main
 from nanobragg_kokkos.models.amplitudes.protein import default_coordinates
@@ -44,12 +44,12 @@ PROGRAM = """
 import os, runpy, signal, sys, time
 from nanobragg_kokkos.job import output
 from nanobragg_kokkos.mpi import ranks, work_sharing
-from nanobragg_kokkos.imaging.image_simulator import Images
+from nanobragg_kokkos.imaging.image_simulator import ImageSimulator
 
 work_sharing.GRACE_S = 2
 output.SAVE_EVERY_S = output.SAVE_SHARE = 0
 
-simulate, images, rank = Images.__call__, 0, ranks.world().rank
+simulate, images, rank = ImageSimulator.start, 0, ranks.world().rank
 
 def before(image):
     {before}
@@ -60,7 +60,7 @@ def call(self, image):
     before(image)
     return simulate(self, image)
 
-Images.__call__ = call
+ImageSimulator.start = call
 sys.argv[0] = {command!r}
 runpy.run_path(sys.argv[0], run_name="__main__")
 """
@@ -129,14 +129,14 @@ def pixels(path: Path) -> np.ndarray:
 
 
 def image_fails(monkeypatch, images, error: BaseException) -> None:
-    simulate = Images.__call__
+    simulate = ImageSimulator.start
 
     def call(self, image):
         if image in images:
             raise error
         return simulate(self, image)
 
-    monkeypatch.setattr(Images, "__call__", call)
+    monkeypatch.setattr(ImageSimulator, "start", call)
 
 
 @pytest.mark.parametrize("n_items, n_workers", [(0, 3), (1, 4), (7, 1), (1000, 8)])

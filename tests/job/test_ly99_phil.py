@@ -18,7 +18,7 @@ from libtbx.utils import Sorry
 from nanobragg_kokkos import protein
 from nanobragg_kokkos.job import ly99_phil, parameters
 from nanobragg_kokkos.job.command import main
-from nanobragg_kokkos.models.detector import response_parameters
+from nanobragg_kokkos.models.detector import parameters as detector_parameters
 
 DATA = Path(__file__).parent / "data"
 
@@ -70,7 +70,7 @@ def test_trial_of_several_panels_runs_as_it_is(monkeypatch, capsys, tmp_path):
     params = parameters.parse([str(out / "shot.phil")]).extract()
     assert (params.n_images, params.crystal.mosaic_domains, params.crystal.Deff_A) == (2, 3, 1000)
     assert (params.beam.total_flux, params.crystal.length_um) == (1e11, 2)
-    assert response_parameters.psf_shape(params) is None
+    assert detector_parameters.psf_shape(params) is None
     notes = output.err.splitlines()
     assert [note.split(": ", 1)[1].split(":")[0].split("=")[0] for note in notes] == [
         "context", "diffuse.enable", "n_images", "crystal.mosaic_domains",

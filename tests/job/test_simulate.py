@@ -85,7 +85,7 @@ def test_files_hold_what_was_simulated(simulate):
     truth = ExperimentListFactory.from_json_file(str(out / "run7_truth.expt"), check_format=False)
     assert len(truth) == 3
     for k, true in enumerate(truth):
-        assert true.crystal.get_A() == pytest.approx(experiment.shot(k).models[0].get_A())
+        assert true.crystal.get_A() == pytest.approx(experiment.exposure(k).models[0].get_A())
 
 
 def test_dxtbx_opens_the_master(simulate):

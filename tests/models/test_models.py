@@ -144,11 +144,11 @@ def test_experiment_reaches_the_farthest_corner_and_survives_pickling():
     assert isinstance(experiment.amplitudes, miller.array)
     angle = np.arctan2(np.hypot(1920, 1920) * 0.088, 141.7)
     assert experiment.amplitudes.d_min() == pytest.approx(12398.42 / 9549.5 / 2 / np.sin(angle / 2), rel=1e-3)
-    shot = experiment.shot(0)
-    (crystal,) = shot.crystals
+    exposure = experiment.exposure(0)
+    (crystal,) = exposure.crystals
     assert crystal.n_cells == (29, 29, 23)
     assert crystal.volume_mm3 == pytest.approx(0.005**2 * 0.02)
-    assert experiment.simulation(shot.pulse).fluence == pytest.approx(1e11 / 0.005**2)
+    assert experiment.simulation(exposure.pulse).fluence == pytest.approx(1e11 / 0.005**2)
 
 
 def test_crystal_is_turned_as_asked(structure):

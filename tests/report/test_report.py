@@ -17,7 +17,7 @@ from PIL import Image
 
 from nanobragg_kokkos.files.nxmx import write_image, write_master
 from nanobragg_kokkos.files.true_models import write_experiments
-from nanobragg_kokkos.imaging.image_simulator import Images
+from nanobragg_kokkos.imaging.image_simulator import ImageSimulator
 from nanobragg_kokkos.imaging.prediction import predict
 from nanobragg_kokkos.job.command import main as simulate
 from nanobragg_kokkos.report import warnings
@@ -102,7 +102,7 @@ def test_damaged_summary_is_left_out(run, contents):
 
 def test_images_that_failed_are_told_and_left_out(tmp_path, monkeypatch, capsys):
     """In a file of 16 bits, in which pixels without a measurement read more than any overload."""
-    make = Images.__call__
+    make = ImageSimulator.start
 
     def call(self, image):
         if image in (0, 2):
@@ -113,7 +113,7 @@ def test_images_that_failed_are_told_and_left_out(tmp_path, monkeypatch, capsys)
     arguments = [f"detector.reference={tmp_path / 'd.expt'}", f"output.directory={tmp_path}", "Deff_A=500",
                  "detector_response.data_type=uint16", "crystal.mosaic_domains=2", "n_images=4"]  # fmt: skip
     with monkeypatch.context() as patch:
-        patch.setattr(Images, "__call__", call)
+        patch.setattr(ImageSimulator, "start", call)
         assert simulate(arguments) == 1
     capsys.readouterr()
     assert main([str(tmp_path)]) == 0

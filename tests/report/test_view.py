@@ -13,7 +13,7 @@ from PIL import Image
 
 from nanobragg_kokkos.files.picture import OVERLOAD_COLOUR, SPOT_COLOUR, Marks, draw
 from nanobragg_kokkos.files.picture_layout import lay_out, region_to_resolution
-from nanobragg_kokkos.files.reader import Frames
+from nanobragg_kokkos.files.reader import ImageReader
 from nanobragg_kokkos.job.command import main as simulate
 from nanobragg_kokkos.report.view import _one_panel, main
 
@@ -36,7 +36,7 @@ def run(tmp_path_factory) -> Path:
 
 
 def test_images_are_read_with_their_overloads(run):
-    frames = Frames([run / "shot_master.h5", run / "shot_master.h5"])
+    frames = ImageReader([run / "shot_master.h5", run / "shot_master.h5"])
     assert len(frames) == 4
     frame = frames[1]
     assert [panel.shape for panel in frame.panels] == [(90, 150), (90, 150)]
@@ -57,7 +57,7 @@ def test_region_holds_its_pixels_and_marks_are_on_them():
 
 
 def test_panel_alone_is_where_it_was(run):
-    frame = Frames([run / "shot_master.h5"])[0]
+    frame = ImageReader([run / "shot_master.h5"])[0]
     one, _ = _one_panel(frame, None, 1)
     for pixel in ((0, 0), (100, 50)):
         assert one.detector[0].get_pixel_lab_coord(pixel) == pytest.approx(frame.detector[1].get_pixel_lab_coord(pixel))

@@ -36,7 +36,8 @@ class MeasuredTable:
     def covers(self, energies_eV: np.ndarray) -> bool:
         return self.energies_eV[0] <= np.min(energies_eV) and np.max(energies_eV) <= self.energies_eV[-1]
 
-    def __call__(self, energies_eV: np.ndarray) -> np.ndarray:
+    def at(self, energies_eV: np.ndarray) -> np.ndarray:
+        """Returns f' + i f'' (n,) in electrons at energies (n,) in eV."""
         return np.interp(energies_eV, self.energies_eV, self.factors)
 
 
@@ -53,8 +54,8 @@ class AnomalousScattering:
     table: str | None = "sasaki"
     measured: Mapping[str, MeasuredTable] = field(default_factory=dict)
 
-    def __call__(self, element: str, energies_eV: np.ndarray) -> np.ndarray:
-        """F' + i f'' (n,) at energies (n,) in eV; 0 for elements that the table leaves out, as the lightest ones.
+    def factors(self, element: str, energies_eV: np.ndarray) -> np.ndarray:
+        """Returns f' + i f'' (n,) in electrons at energies (n,) in eV; 0 for elements that the table leaves out, such as H.
 
         Raises:
             Sorry: the table has the element, but not at one of these energies.
@@ -68,7 +69,7 @@ class AnomalousScattering:
                     f"beam, {energies_eV.min():g} to {energies_eV.max():g} eV, but they go from "
                     f"{measured.energies_eV[0]:g} to {measured.energies_eV[-1]:g} eV"
                 )
-            return measured(energies_eV)
+            return measured.at(energies_eV)
         if self.table is None or element in ("H", "D"):
             return np.zeros(len(energies_eV), complex)
         try:
@@ -131,7 +132,7 @@ def channel_energies(
     Raises:
         Sorry: a table does not have all energies.
     """
-    factors = [scattering(element, energies_eV) for element in elements]
+    factors = [scattering.factors(element, energies_eV) for element in elements]
     lowest, highest = np.min(energies_eV), np.max(energies_eV)
     if n_channels is None:
         changes = (max(np.ptp(values.real), np.ptp(values.imag)) for values in factors)
@@ -142,17 +143,6 @@ def channel_energies(
     if n_channels in (None, 1):
         return np.array([mean_energy])
     return np.linspace(lowest, highest, n_channels)
-
-
-def nearest_channels(energies_eV: np.ndarray, channel_energies_eV: np.ndarray) -> np.ndarray:
-    """For each energy the number of the channel whose energy is nearest; the lower one of two that are as near.
-
-    Args:
-        energies_eV: (n,) in any order.
-        channel_energies_eV: ascending.
-    """
-    middles = (channel_energies_eV[1:] + channel_energies_eV[:-1]) / 2
-    return np.searchsorted(middles, energies_eV)
 
 
 def _first_wrong_line(lines: Sequence[str]) -> str:

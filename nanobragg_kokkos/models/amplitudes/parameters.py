@@ -1,4 +1,6 @@
-"""The parameters in crystal{} that say what its structure factors are."""
+"""The parameters of structure factors, a part of crystal: their text, the values that make sense, and which exclude
+each other.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +9,7 @@ from libtbx.utils import Sorry
 
 from nanobragg_kokkos.util.value_rules import from_0, or_none, whole
 
+# Goes into crystal { } of models/sample/parameters.py.
 TEXT = """
   pdb
     .help = "The model that structure factors are calculated from."

@@ -181,7 +181,7 @@ def amplitudes(
         k_sol, b_sol: as for structure_factors.
     """
     scattering = AnomalousScattering(anomalous_table)
-    factors = {symbol: scattering(symbol, factor_ev_angstrom / wavelength)[0] for symbol in elements(structure)}
+    factors = {symbol: scattering.factors(symbol, factor_ev_angstrom / wavelength)[0] for symbol in elements(structure)}
     found = structure_factors(structure, reflections(structure.crystal_symmetry(), d_min), factors, k_sol, b_sol)
     return found.amplitudes().set_observation_type_xray_amplitude()
 

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
-from nanobragg_kokkos.imaging.exposure import Pulse
-from nanobragg_kokkos.models.beam.pulses import mean_step, pulse_of, stepped
+from nanobragg_kokkos.models.beam.pulses import Pulse, Pulses, mean_step, pulse_of, stepped
 from nanobragg_kokkos.util.random_streams import stream
 
 # Standard deviations of the photon energy beyond which no pulse is expected.
@@ -29,7 +27,7 @@ class JitteringPulses:
             (1998)). 0: none. None: as many as each pulse has.
     """
 
-    pulses: Any
+    pulses: Pulses
     photons: float
     energy_eV: float
     relative: float | None
@@ -49,8 +47,9 @@ class JitteringPulses:
         farthest = step * math.ceil(FARTHEST * self.energy_eV / step)
         return stepped(energies[0] - farthest, energies[-1] + farthest, step)
 
-    def __call__(self, image: int, seed: int) -> Pulse:
-        pulse = self.pulses(image, seed)
+    def pulse(self, image: int, seed: int) -> Pulse:
+        """Returns the pulse of an image, counted from 0."""
+        pulse = self.pulses.pulse(image, seed)
         generator = stream(seed, "jitter", image)
         energies = pulse.energies_eV + self.energy_eV * generator.standard_normal()
         photons = pulse.photons

@@ -1,27 +1,34 @@
-"""From the parameters spectrum, and those of the beam, to the pulses of an experiment."""
+"""The parameters beam and spectrum: their text, the values that make sense, and which exclude each other."""
 
 from __future__ import annotations
-
-from typing import Any
 
 import libtbx.phil
 from libtbx.utils import Sorry
 
-from nanobragg_kokkos.models.beam.jitter import FARTHEST, JitteringPulses
-from nanobragg_kokkos.models.beam.pulses import (
-    EqualPulses,
-    RecordedPulses,
-    gaussian_spectrum,
-    pulse_of,
-    tophat_spectrum,
-)
-from nanobragg_kokkos.models.beam.sase import SasePulses, spike_width_eV
-from nanobragg_kokkos.models.beam.spectrum_file import LEAST_EV, MOST_EV, read_spectra
+from nanobragg_kokkos.models.beam.jitter import FARTHEST
+from nanobragg_kokkos.models.beam.spectrum_file import LEAST_EV, MOST_EV
 from nanobragg_kokkos.util.value_rules import above_0, between, file_or_none, finite, from_0, given, or_none, whole
 
 MEAN_EV = 9500.0
 
+# photons/mm^2; a billion times what any source has, and the numbers computed from it stay finite.
+MOST_FLUENCE = 1e30
+
 TEXT = """
+beam
+  .help = "The beam comes from +z and is polarized along x."
+{
+  mean_energy = None
+    .type = float
+    .help = "Mean photon energy, eV. None: 9500, or with spectrum.shape=file the mean of its spectra, which stay where"
+            "they are. Anomalous scattering and absorption are looked up for it."
+  total_flux = 1e11
+    .type = float
+    .help = "Photons of a pulse, all energies together."
+  size_mm = 0.01
+    .type = float
+    .help = "Side of the beam's square cross-section, mm."
+}
 spectrum
   .help = "The energies of a pulse around beam.mean_energy."
 {
@@ -68,6 +75,8 @@ RULES = {
     "beam.mean_energy": or_none(
         (lambda value: finite(value) and LEAST_EV <= value <= MOST_EV, f"{LEAST_EV:.0f} to {MOST_EV:.0f} eV")
     ),
+    "beam.total_flux": from_0("photons"),
+    "beam.size_mm": above_0("mm"),
     "spectrum.shape": given("gaussian, tophat, file or sase"),
     "spectrum.nchannels": whole(1),
     "spectrum.channel_width": above_0("eV"),
@@ -86,6 +95,12 @@ def validate(params: libtbx.phil.scope_extract) -> None:
     Raises:
         Sorry: with the name of the parameter and what was expected.
     """
+    fluence = params.beam.total_flux / params.beam.size_mm / params.beam.size_mm
+    if not fluence <= MOST_FLUENCE:
+        raise Sorry(
+            f"beam.total_flux={params.beam.total_flux:g}: expected at most {MOST_FLUENCE:g} photons/mm^2, but with "
+            f"beam.size_mm={params.beam.size_mm:g} it is more"
+        )
     given = params.spectrum
     if (given.shape == "file") != (given.file is not None):
         if given.file is None:
@@ -114,8 +129,8 @@ def validate(params: libtbx.phil.scope_extract) -> None:
             )
 
 
-def remarks(params: libtbx.phil.scope_extract) -> list[str]:
-    """A line for each way in which the energies do not follow a spectrum of spectrum.fwhm."""
+def warnings(params: libtbx.phil.scope_extract) -> list[str]:
+    """Returns a line for each way in which the energies fail to follow a spectrum of spectrum.fwhm."""
     given = params.spectrum
     if given.shape == "file" or given.nchannels == 1:
         return []
@@ -131,37 +146,3 @@ def remarks(params: libtbx.phil.scope_extract) -> list[str]:
             "from one energy to the next"
         ]
     return []
-
-
-def pulses_of(params: libtbx.phil.scope_extract) -> Any:
-    """The pulses of an experiment: of an image and a seed, the pulse; and their mean_eV and energies_eV.
-
-    Raises:
-        Sorry: spectrum.file is missing or damaged, or does not go with beam.mean_energy.
-    """
-    given, photons = params.spectrum, params.beam.total_flux
-    mean = MEAN_EV if params.beam.mean_energy is None else params.beam.mean_energy
-    channels = (mean, given.nchannels, given.channel_width, given.fwhm)
-    if given.shape == "file":
-        pulses = _recorded(given.file, params.beam.mean_energy, photons)
-    elif given.shape == "sase":
-        width = given.sase.spike_width_eV or spike_width_eV(given.sase.pulse_length_fs)
-        pulses = SasePulses(*channels, width, photons)
-    else:
-        spectrum = {"gaussian": gaussian_spectrum, "tophat": tophat_spectrum}[given.shape](*channels)
-        pulses = EqualPulses(pulse_of(spectrum, photons))
-    if given.energy_jitter_eV == 0 and given.pulse_energy_jitter is None:
-        return pulses
-    return JitteringPulses(pulses, photons, given.energy_jitter_eV, given.pulse_energy_jitter)
-
-
-def _recorded(path: str, mean: float | None, photons: float) -> EqualPulses | RecordedPulses:
-    spectra = read_spectra(path)
-    lowest = min(energies[0] for energies, _ in spectra)
-    highest = max(energies[-1] for energies, _ in spectra)
-    if mean is not None and not lowest <= mean <= highest:
-        raise Sorry(
-            f"beam.mean_energy={mean:g}: expected None or an energy that spectrum.file={path} covers, "
-            f"{lowest:g} to {highest:g} eV"
-        )
-    return EqualPulses(pulse_of(spectra[0], photons)) if len(spectra) == 1 else RecordedPulses(spectra, photons)

@@ -5,18 +5,48 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from cctbx import factor_ev_angstrom
-from dxtbx.model import BeamFactory
+from dxtbx import flumpy
+from dxtbx.model import Beam, BeamFactory
+from dxtbx.model import Spectrum as SpectrumModel
 
-from nanobragg_kokkos.imaging.exposure import Pulse
+from nanobragg_kokkos.models.beam.sources import Sources
 
 # Energies (eV), ascending, and relative weights.
 Spectrum = tuple[np.ndarray, np.ndarray]
 
 # eV. Pulses whose energies move may have any in a range, which is told at distances that are no longer than this.
 LONGEST_STEP_EV = 1.0
+
+
+@dataclass(frozen=True, eq=False)
+class Pulse:
+    """The beam of one image.
+
+    Args:
+        beam: dxtbx model, of the pulse's mean wavelength.
+        energies_eV, weights: of its spectrum, relative (dxtbx 3.11 cannot pickle its own).
+        photons: all energies together.
+    """
+
+    beam: Beam
+    energies_eV: np.ndarray
+    weights: np.ndarray
+    photons: float
+
+    @property
+    def spectrum(self) -> SpectrumModel:
+        """As dxtbx has it."""
+        energies, weights = (np.ascontiguousarray(values, float) for values in (self.energies_eV, self.weights))
+        return SpectrumModel(flumpy.from_numpy(energies), flumpy.from_numpy(weights))
+
+    @property
+    def sources(self) -> Sources:
+        """The plane waves that fall on the crystals."""
+        return Sources.from_beam(self.beam, self.spectrum)
 
 
 def pulse_of(spectrum: Spectrum, photons: float) -> Pulse:
@@ -35,24 +65,44 @@ def mean_energy(spectrum: Spectrum) -> float:
     return float(energies[0] + weights @ (energies - energies[0]) / weights.sum())
 
 
+class Pulses(Protocol):
+    """The pulses of all images of an experiment."""
+
+    @property
+    def mean_eV(self) -> float:
+        """Mean energy of all images, eV."""
+
+    @property
+    def energies_eV(self) -> np.ndarray:
+        """Energies (n,) in eV, ascending, from the lowest to the highest that any image is expected to have."""
+
+    def pulse(self, image: int, seed: int) -> Pulse:
+        """Returns the pulse of an image, counted from 0; it depends on the two arguments only."""
+
+
 @dataclass(frozen=True, eq=False)
 class EqualPulses:
-    """The same pulse for all images."""
+    """The same pulse for all images.
 
-    pulse: Pulse
+    Args:
+        shared: the pulse.
+    """
+
+    shared: Pulse
 
     @property
     def mean_eV(self) -> float:
         """Of all images."""
-        return factor_ev_angstrom / self.pulse.beam.get_wavelength()
+        return factor_ev_angstrom / self.shared.beam.get_wavelength()
 
     @property
     def energies_eV(self) -> np.ndarray:
         """Ascending, from the lowest to the highest of all images."""
-        return self.pulse.energies_eV
+        return self.shared.energies_eV
 
-    def __call__(self, image: int, seed: int) -> Pulse:
-        return self.pulse
+    def pulse(self, image: int, seed: int) -> Pulse:
+        """Returns the pulse of an image, counted from 0."""
+        return self.shared
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,7 +134,8 @@ class RecordedPulses:
         highest = max(energies[-1] for energies, _ in self.spectra)
         return stepped(lowest, highest, min(mean_step(energies) for energies, _ in self.spectra))
 
-    def __call__(self, image: int, seed: int) -> Pulse:
+    def pulse(self, image: int, seed: int) -> Pulse:
+        """Returns the pulse of an image, counted from 0."""
         return pulse_of(self.spectra[image % len(self.spectra)], self.photons)
 
 

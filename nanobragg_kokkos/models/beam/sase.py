@@ -21,8 +21,7 @@ from functools import cached_property
 
 import numpy as np
 
-from nanobragg_kokkos.imaging.exposure import Pulse
-from nanobragg_kokkos.models.beam.pulses import Spectrum, even_energies, pulse_of
+from nanobragg_kokkos.models.beam.pulses import Pulse, Spectrum, even_energies, pulse_of
 from nanobragg_kokkos.util.random_streams import stream
 
 PLANCK_EV_FS = 4.135667696
@@ -90,6 +89,7 @@ class SasePulses:
         weights = (self._gain * intensity.reshape(self._gain.shape)).sum(axis=1)
         return self.energies_eV, weights / self._gain.sum()
 
-    def __call__(self, image: int, seed: int) -> Pulse:
+    def pulse(self, image: int, seed: int) -> Pulse:
+        """Returns the pulse of an image, counted from 0."""
         energies, weights = self.spectrum(stream(seed, "spectrum", image))
         return pulse_of((energies, weights / weights.sum()), self.photons * float(weights.sum()))

@@ -10,7 +10,6 @@ from cctbx import factor_ev_angstrom
 from scitbx.array_family import flex
 
 from nanobragg_kokkos.extension import ext
-from nanobragg_kokkos.models.amplitudes.anomalous import nearest_channels
 from nanobragg_kokkos.util.argument_checks import finite, vector
 
 
@@ -113,3 +112,14 @@ class Sources:
             electric_vector=self.electric_vector,
             fluence=fluence,
         )
+
+
+def nearest_channels(energies_eV: np.ndarray, channel_energies_eV: np.ndarray) -> np.ndarray:
+    """For each energy the number of the channel whose energy is nearest; the lower one of two that are as near.
+
+    Args:
+        energies_eV: (n,) in any order.
+        channel_energies_eV: ascending.
+    """
+    middles = (channel_energies_eV[1:] + channel_energies_eV[:-1]) / 2
+    return np.searchsorted(middles, energies_eV)

@@ -1,4 +1,4 @@
-"""Detectors from any file that dxtbx reads; the place and the sensor of any detector."""
+"""Detectors from any file that dxtbx reads, and where the pixels of a detector are."""
 
 from __future__ import annotations
 
@@ -8,30 +8,12 @@ import os
 from collections.abc import Sequence
 
 import numpy as np
-from cctbx.eltbx import attenuation_coefficient
-from dxtbx.model import (
-    Beam,
-    Detector,
-    Panel,
-    ParallaxCorrectedPxMmStrategy,
-    SimplePxMmStrategy,
-)
+from dxtbx.model import Beam, Detector, Panel
 from dxtbx.model.experiment_list import ExperimentListFactory
 from libtbx.utils import Sorry
 
-from nanobragg_kokkos.files.nxmx_detector import SENSOR_MATERIALS
-from nanobragg_kokkos.imaging.simulation import SensorLayers
 from nanobragg_kokkos.models.beam_along_z import frame_rotation, rotated_detector
 from nanobragg_kokkos.models.detector.masks import add_masks
-
-# A Rayonix screen is a powder of Gd2O2S:Tb. Neither number is published; anything like them stops every photon of
-# less than 15 keV, and only that matters here.
-PHOSPHOR_THICKNESS_MM = 0.04
-PHOSPHOR_DENSITY_GCM3 = 3.7
-PHOSPHOR_MASS_FRACTIONS = {"Gd": 0.831, "S": 0.085, "O": 0.084}
-
-# NXmx files must name some thickness; those of detectors without a known sensor have one near 0.
-THINNEST_SENSOR_MM = 1e-3
 
 # 8 GiB of expected photons; more than any detector has.
 MOST_PIXELS = 2**30
@@ -143,64 +125,13 @@ def _move(detector: Detector, vector: np.ndarray) -> None:
     root.set_local_frame(root.get_local_fast_axis(), root.get_local_slow_axis(), tuple(origin))
 
 
-def sensor_layers(detector: Detector, wavelength: float, layers: int | None = None) -> SensorLayers | None:
-    """How a detector's sensor absorbs X-rays of a wavelength (angstrom); None if the detector does not say.
-
-    Args:
-        layers: into how many the sensor is cut. Default: as many as make each at most half a pixel thick, so that
-            parallax is followed.
-
-    Raises:
-        Sorry: the panels have different sensors.
-    """
-    sensors = {(panel.get_thickness(), _material(panel), panel.get_mu()) for panel in detector}
-    if len(sensors) > 1:
-        raise Sorry(
-            "attenuation=True: expected a detector with one kind of sensor, but the panels of detector.reference differ"
-        )
-    thickness, material, mu = sensors.pop()
-    if material in SENSOR_MATERIALS or material in attenuation_coefficient.nist_elements().symbol_list():
-        mu = attenuation_coefficient.get_table(material).mu_at_angstrom(wavelength) / 10.0
-    if thickness < THINNEST_SENSOR_MM or mu <= 0:
-        return None
-    if layers is None:
-        layers = math.ceil(2 * thickness / min(detector[0].get_pixel_size()))
-    return SensorLayers(thickness, 1.0 / mu, layers, placement=0.5)
+def pixel_frame(panel: Panel) -> np.ndarray:
+    """(3, 3): of a position fast, slow (pixels), 1, the place in the laboratory, mm."""
+    return np.array(panel.get_d_matrix()).reshape(3, 3) * (*panel.get_pixel_size(), 1.0)
 
 
-def with_sensor(detector: Detector, sensor: SensorLayers | None) -> Detector:
-    """The detector with what it is simulated with: panels say where in a sensor photons are counted.
-
-    With a sensor that has depth, the panels get its thickness and attenuation coefficient, and dxtbx's parallax
-    correction for these; else, whatever they said of a sensor is taken from them.
-    """
-    detector = copy.deepcopy(detector)
-    at_surface = sensor is None or (sensor.layers == 1 and sensor.placement == 0)
-    for panel in detector:
-        panel.set_material(_material(panel))
-        panel.set_thickness(0.0 if at_surface else sensor.thickness_mm)
-        panel.set_mu(0.0 if at_surface else 1.0 / sensor.attenuation_length_mm)
-        strategy = (
-            SimplePxMmStrategy() if at_surface else ParallaxCorrectedPxMmStrategy(panel.get_mu(), panel.get_thickness())
-        )
-        panel.set_px_mm_strategy(strategy)
-    return detector
-
-
-def phosphor(wavelength: float, layers: int | None = None) -> SensorLayers:
-    """The screen of a Rayonix detector at a wavelength (angstrom), in one layer if nothing else is said.
-
-    One layer counts at the surface: so does dxtbx for these detectors, and a screen's depth is a fraction of a pixel.
-    """
-    mu = sum(
-        fraction * attenuation_coefficient.get_table(element).mu_rho_at_angstrom(wavelength)
-        for element, fraction in PHOSPHOR_MASS_FRACTIONS.items()
-    )
-    layers = layers or 1
-    placement = 0.5 if layers > 1 else 0.0
-    return SensorLayers(PHOSPHOR_THICKNESS_MM, 10.0 / (mu * PHOSPHOR_DENSITY_GCM3), layers, placement)
-
-
-def _material(panel: Panel) -> str:
-    """The symbol of the sensor's material, which some files spell out."""
-    return SENSOR_MATERIALS.get(panel.get_material(), panel.get_material())
+def resolution_along(rays: np.ndarray, beam: Beam) -> np.ndarray:
+    """D = lambda / |s1 - s0| (angstrom) for unit vectors s1 along the rays (…, 3) and s0 along the beam."""
+    unit = rays / np.linalg.norm(rays, axis=-1, keepdims=True)
+    distance = np.linalg.norm(unit + np.array(beam.get_sample_to_source_direction()), axis=-1)
+    return beam.get_wavelength() / np.maximum(distance, 1e-6)

@@ -1,20 +1,26 @@
-"""The parameters of the group detector, and the detector that they describe."""
+"""The parameters detector, psf and detector_response: their text, the values that make sense, and which exclude each
+other.
+"""
 
 from __future__ import annotations
 
 from typing import Any
 
+import libtbx
 import libtbx.phil
-from cctbx import factor_ev_angstrom
-from dxtbx.model import Detector
+import numpy as np
 from libtbx.utils import Sorry
 
-from nanobragg_kokkos.files.nxmx_detector import as_stored
-from nanobragg_kokkos.imaging.simulation import SensorLayers
-from nanobragg_kokkos.models.detector import geometry, response_parameters
-from nanobragg_kokkos.models.detector.named_detectors import by_name
+from nanobragg_kokkos.models.detector.counts import HIGHEST_SATURATION
+from nanobragg_kokkos.models.detector.response_presets import PRESETS, Preset
 from nanobragg_kokkos.models.detector.specifications import SPECIFICATIONS
-from nanobragg_kokkos.util import value_rules
+from nanobragg_kokkos.util.value_rules import above_0, between, finite, given, left_open, or_none, or_preset, whole
+
+# Pixels; farther than any detector's light goes.
+MOST_RADIUS = 500
+
+# Far above what fits a count; nothing overflows below.
+MOST_ADU = 1e9
 
 TEXT = """
 detector {
@@ -46,22 +52,85 @@ detector {
     .help = "Layers of the sensor in which photons are absorbed, with attenuation=True. None: one for the Rayonix,"
             "else as many as make each at most half a pixel thick."
 }
+psf
+  .help = "The detector's point-spread function: light from a pixel that a photon hits reaches those around it."
+{
+  shape = *none gauss fiber
+    .type = choice
+    .help = "none: it stays in its pixel. gauss: a Gaussian. fiber: that of a taper of glass fibres, with long tails."
+  fwhm_mm = None
+    .type = float
+    .help = "Full width at half maximum, mm. None: that of the preset; for the Rayonix 0.08, else there is none."
+  radius_pixels = None
+    .type = int
+    .help = "Follow the shape so far, 1 to 500 pixels; beyond, light goes evenly over the panel. None: 10, or twice the"
+            "width if that is more."
+}
+detector_response
+  .help = "From photons to counts, in this order: flicker, Poisson noise, calibration_noise, psf, quantum_gain,"
+          "readout_noise, adc_offset. None: what the preset says. 0 leaves a noise or the offset out."
+{
+  preset = *auto none rayonix jungfrau pilatus eiger cspad
+    .type = choice
+    .help = "The kind of detector. auto: that of detector.name; none with detector.reference. none: photons are"
+            "counted, and nothing else happens to them."
+  flicker = None
+    .type = float
+    .help = "Relative standard deviation of the beam's intensity from image to image, 0 to 1."
+  calibration_noise = None
+    .type = float
+    .help = "Relative standard deviation of the pixels' sensitivity, 0 to 1, the same in all images."
+  calibration_seed = None
+    .type = int
+    .help = "Seed of the pixels' sensitivity: which detector of its kind. None: 0."
+  quantum_gain = None
+    .type = float
+    .help = "Counts (analog-digital units, ADU) of a photon."
+  readout_noise = None
+    .type = float
+    .help = "Standard deviation of what is read out of a pixel, ADU."
+  adc_offset = None
+    .type = float
+    .help = "Counts without any photon, ADU."
+  saturation = None
+    .type = int
+    .help = "Highest count that is trusted; what is brighter reads one more. None: the highest that the detector's"
+            "trusted range, the preset and data_type allow."
+  data_type = *auto int32 uint16
+    .type = choice
+    .help = "Type of the images' pixels. auto: that of the preset, if it can hold the saturation."
+}
 """
 
 
 def _is_pair(value: Any) -> bool:
-    return isinstance(value, (list, tuple)) and len(value) == 2 and all(value_rules.finite(x) for x in value)
+    return isinstance(value, (list, tuple)) and len(value) == 2 and all(finite(x) for x in value)
 
 
-_PAIR = value_rules.or_none((_is_pair, "None or two numbers, fast and slow, in mm"))
+_PAIR = or_none((_is_pair, "None or two numbers, fast and slow, in mm"))
 
 RULES = {
-    "detector.name": value_rules.given(", ".join(SPECIFICATIONS)),
-    "detector.distance_mm": value_rules.or_none(value_rules.above_0("mm")),
-    "detector.offset_mm": (value_rules.finite, "a number of mm"),
+    "detector.name": given(", ".join(SPECIFICATIONS)),
+    "detector.distance_mm": or_none(above_0("mm")),
+    "detector.offset_mm": (finite, "a number of mm"),
     "detector.beam_center_mm": _PAIR,
     "detector.beam_center_shift_mm": _PAIR,
-    "detector.layers": value_rules.or_none(value_rules.whole(1)),
+    "detector.layers": or_none(whole(1)),
+    "psf.fwhm_mm": or_preset(above_0("mm")),
+    "psf.radius_pixels": or_preset(
+        (lambda value: isinstance(value, int) and 1 <= value <= MOST_RADIUS, f"1 to {MOST_RADIUS} pixels")
+    ),
+    "detector_response.flicker": or_preset(between(0, 1, "")),
+    "detector_response.calibration_noise": or_preset(between(0, 1, "")),
+    "detector_response.calibration_seed": or_preset(whole(0)),
+    "detector_response.quantum_gain": or_preset(
+        (lambda value: finite(value) and 0 < value <= MOST_ADU, f"more than 0, at most {MOST_ADU:g} ADU a photon")
+    ),
+    "detector_response.readout_noise": or_preset(between(0, MOST_ADU, " ADU")),
+    "detector_response.adc_offset": or_preset(between(0, MOST_ADU, " ADU")),
+    "detector_response.saturation": or_preset(
+        (lambda value: isinstance(value, int) and 1 <= value <= 2**31 - 2, "a whole number, 1 to 2147483646")
+    ),
 }
 
 
@@ -84,63 +153,56 @@ def validate(params: libtbx.phil.scope_extract) -> None:
             )
     if given.beam_center_mm is not None and given.beam_center_shift_mm is not None:
         raise Sorry(
-            f"detector.beam_center_shift_mm={_numbers(given.beam_center_shift_mm)}: expected None with "
+            f"detector.beam_center_shift_mm={numbers(given.beam_center_shift_mm)}: expected None with "
             "detector.beam_center_mm, which says where the beam goes"
         )
-
-
-def detector(params: libtbx.phil.scope_extract, mean_energy: float) -> tuple[Detector, SensorLayers | None]:
-    """The detector, as its files will describe it, its trusted range that of the counts, and its sensor.
-
-    Args:
-        mean_energy: eV, for which the sensor's absorption is looked up.
-
-    Raises:
-        Sorry: a file is missing or damaged, or something does not fit with the detector.
-    """
-    given = params.detector
-    wavelength = factor_ev_angstrom / mean_energy
-    if given.reference is None:
-        found, source = by_name(given.name, given.distance_mm), f"detector.name={given.name}"
-    else:
-        found, source = geometry.from_file(given.reference), f"detector.reference={given.reference}"
-    found = _shifted(geometry.farther(found, given.offset_mm), params)
-    sensor = None
-    if params.attenuation:
-        has_screen = given.reference is None and SPECIFICATIONS[given.name].material is None
-        sensor = (
-            geometry.phosphor(wavelength, given.layers)
-            if has_screen
-            else geometry.sensor_layers(found, wavelength, given.layers)
+    response, psf = params.detector_response, params.psf
+    if psf_shape(params) is None:
+        for name in ("fwhm_mm", "radius_pixels"):
+            if not left_open(getattr(psf, name)):
+                raise Sorry(f"psf.{name}={getattr(psf, name):g}: expected psf.shape=gauss or psf.shape=fiber with it")
+    elif left_open(psf.fwhm_mm) and preset(params).psf_fwhm_mm is None:
+        raise Sorry(
+            f"psf.shape={psf.shape}: expected psf.fwhm_mm with it, as detector_response.preset={preset_name(params)} "
+            "has none"
         )
-    found = geometry.with_sensor(found, sensor)
-    saturation = response_parameters.saturation(params, found)
-    for panel in found:
-        panel.set_trusted_range((-1.0, float(saturation)))
-    try:
-        return as_stored(found, wavelength), sensor
-    except Sorry as error:
-        raise Sorry(f"{source}: {error}") from error
+    highest = HIGHEST_SATURATION[data_type(params)]
+    if not left_open(response.saturation) and response.saturation > highest:
+        raise Sorry(
+            f"detector_response.saturation={response.saturation}: expected at most {highest} with "
+            "detector_response.data_type=uint16, in which the two values above mark overloads and masked pixels"
+        )
 
 
-def _shifted(found: Detector, params: libtbx.phil.scope_extract) -> Detector:
-    given = params.detector
-    if given.beam_center_mm is not None:
-        name = f"detector.beam_center_mm={_numbers(given.beam_center_mm)}"
-        if len(found) > 1:
-            raise Sorry(
-                f"{name}: expected None with a detector of {len(found)} panels, which has no first pixel to count "
-                "from; use detector.beam_center_shift_mm"
-            )
-        try:
-            fast, slow = found[0].get_ray_intersection((0.0, 0.0, -1.0))
-        except RuntimeError as error:
-            raise Sorry(f"{name}: expected None with a detector whose plane the beam does not meet") from error
-        return geometry.shifted(found, (given.beam_center_mm[0] - fast, given.beam_center_mm[1] - slow))
-    if given.beam_center_shift_mm is not None:
-        return geometry.shifted(found, given.beam_center_shift_mm)
-    return found
+def preset_name(params: libtbx.phil.scope_extract) -> str:
+    """Returns the name of the preset in effect."""
+    name = params.detector_response.preset
+    if name is libtbx.Auto or name == "auto":
+        return SPECIFICATIONS[params.detector.name].preset if params.detector.reference is None else "none"
+    # What phil makes of the word none.
+    return name or "none"
 
 
-def _numbers(values: list[float]) -> str:
+def preset(params: libtbx.phil.scope_extract) -> Preset:
+    """Returns the preset in effect."""
+    return PRESETS[preset_name(params)]
+
+
+def psf_shape(params: libtbx.phil.scope_extract) -> str | None:
+    """Returns the shape of the point spread, gauss or fiber; None: there is none."""
+    return None if params.psf.shape == "none" else params.psf.shape
+
+
+def data_type(params: libtbx.phil.scope_extract) -> np.dtype:
+    """Returns the type of the counts, int32 or uint16."""
+    given = params.detector_response
+    if given.data_type in ("int32", "uint16"):
+        return np.dtype(given.data_type)
+    preferred = np.dtype(preset(params).data_type)
+    fits = left_open(given.saturation) or given.saturation <= HIGHEST_SATURATION[preferred]
+    return preferred if fits else np.dtype(np.int32)
+
+
+def numbers(values: list[float]) -> str:
+    """Returns numbers as one gives them on the command line."""
     return ",".join(f"{value:g}" for value in values)

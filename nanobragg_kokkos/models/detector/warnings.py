@@ -1,4 +1,4 @@
-"""What a user should know of where a detector is: that the beam misses it, or that no reflection reaches it."""
+"""Warnings about where a detector is: that the beam misses it, or that no reflection reaches it."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from dxtbx.model import Detector, Panel
 POINTS = 65
 
 
-def remarks(detector: Detector, energies_eV: np.ndarray, amplitudes: miller.array) -> list[str]:
-    """A sentence for each thing that is unusual; the beam comes from +z.
+def warnings(detector: Detector, energies_eV: np.ndarray, amplitudes: miller.array) -> list[str]:
+    """Returns a sentence for each thing that is unusual; the beam comes from +z.
 
     Args:
         energies_eV: of the beam.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,6 +11,7 @@ from dxtbx.model import Goniometer, GoniometerFactory, Scan
 
 from nanobragg_kokkos.models.sample.crystal import Crystal, Rotation
 from nanobragg_kokkos.models.sample.random_orientations import axis_rotation
+from nanobragg_kokkos.models.sample.specimen import Specimen
 
 # How far from one step to the next a lattice point may go, over 1 / (edge of a domain): two thirds of a reflection's
 # full width at half maximum, which is 0.93 for a Gaussian domain and 0.89 for a parallelepiped.
@@ -19,33 +19,33 @@ FARTHEST_STEP = 0.6
 
 
 @dataclass(frozen=True, eq=False)
-class Sweep:
+class RotationSeries:
     """The crystals of the first image of another specimen, turned in each image.
 
     Image k, counted from 0, is the mean over `steps` angles, the middles of equal parts of start_deg + k * width_deg …
     start_deg + (k + 1) * width_deg. Mosaic blocks turn with their crystal, by the angle in the middle of the image.
 
     Args:
-        specimen: of an image and a seed, the crystals at angle 0.
+        specimen: its first image has the crystals at angle 0.
         axis: (3,) in the laboratory frame.
         start_deg, width_deg: of the first image, degrees.
         steps: angles in an image.
     """
 
-    specimen: Callable[[int, int], tuple[Crystal, ...]]
+    specimen: Specimen
     axis: tuple[float, float, float]
     start_deg: float
     width_deg: float
     steps: int
 
-    def __call__(self, image: int, seed: int) -> tuple[Crystal, ...]:
-        """The crystals of an image, counted from 0."""
+    def crystals(self, image: int, seed: int) -> tuple[Crystal, ...]:
+        """Returns the crystals of an image, counted from 0."""
         begin = self.start_deg + image * self.width_deg
         rotation = Rotation(self.axis, begin + 0.5 * self.width_deg / self.steps, self.width_deg, self.steps)
         turn = axis_rotation(self.axis, begin + 0.5 * self.width_deg)
         return tuple(
             dataclasses.replace(crystal, rotation=rotation, mosaic_blocks=turn @ crystal.mosaic_blocks @ turn.T)
-            for crystal in self.specimen(0, seed)
+            for crystal in self.specimen.crystals(0, seed)
         )
 
     def scan(self, n_images: int) -> Scan:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from cctbx import crystal as cctbx_crystal
@@ -16,12 +17,19 @@ from nanobragg_kokkos.models.sample.random_orientations import random_rotation
 from nanobragg_kokkos.util.random_streams import stream
 
 
+class Orientations(Protocol):
+    """Orientations and unit cells of the crystals of all images."""
+
+    def models(self, image: int, seed: int) -> list[CrystalModel]:
+        """Returns a model for each crystal of an image, counted from 0; it depends on the two arguments only."""
+
+
 @dataclass(frozen=True, eq=False)
 class Specimen:
     """One crystal an image or several, alike but for their orientations and cells.
 
     Args:
-        orientations: of an image and a seed, a model for each crystal; its orientation and cell count.
+        orientations: of the crystals of each image, and their unit cells.
         space_group: of all crystals.
         n_cells: unit cells along the edges of a mosaic domain.
         shape: of a mosaic domain.
@@ -30,7 +38,7 @@ class Specimen:
         cell_variation: (3,) relative standard deviations of a, b and c.
     """
 
-    orientations: Callable[[int, int], Sequence[CrystalModel]]
+    orientations: Orientations
     space_group: sgtbx.space_group
     n_cells: tuple[int, int, int]
     shape: str
@@ -38,11 +46,11 @@ class Specimen:
     volume_mm3: float
     cell_variation: tuple[float, float, float] = (0.0, 0.0, 0.0)
 
-    def __call__(self, image: int, seed: int) -> tuple[Crystal, ...]:
-        """The crystals of an image, counted from 0."""
+    def crystals(self, image: int, seed: int) -> tuple[Crystal, ...]:
+        """Returns the crystals of an image, counted from 0; they depend on the two arguments only."""
         generator = stream(seed, "cell", image)
         crystals = []
-        for model in self.orientations(image, seed):
+        for model in self.orientations.models(image, seed):
             cell, rotation = model.get_unit_cell(), np.reshape(model.get_U(), (3, 3))
             if any(self.cell_variation):
                 cell = varied_cell(cell, self.space_group, self.cell_variation, generator)
@@ -71,7 +79,8 @@ class RandomOrientations:
     symmetry: cctbx_crystal.symmetry
     count: int = 1
 
-    def __call__(self, image: int, seed: int) -> list[CrystalModel]:
+    def models(self, image: int, seed: int) -> list[CrystalModel]:
+        """Returns a model for each crystal of an image, counted from 0."""
         generator = stream(seed, "orientation", image)
         return [oriented_crystal(self.symmetry, random_rotation(generator)) for _ in range(self.count)]
 
@@ -81,16 +90,17 @@ class RecordedOrientations:
     """Orientations and cells of a list: each image takes the next ones; after the last, the first one comes again.
 
     Args:
-        models: at least one.
+        recorded: at least one.
         count: of crystals in an image.
     """
 
-    models: Sequence[CrystalModel]
+    recorded: Sequence[CrystalModel]
     count: int = 1
 
-    def __call__(self, image: int, seed: int) -> list[CrystalModel]:
+    def models(self, image: int, seed: int) -> list[CrystalModel]:
+        """Returns a model for each crystal of an image, counted from 0."""
         first = image * self.count
-        return [self.models[k % len(self.models)] for k in range(first, first + self.count)]
+        return [self.recorded[k % len(self.recorded)] for k in range(first, first + self.count)]
 
 
 def oriented_crystal(symmetry: cctbx_crystal.symmetry, rotation: np.ndarray) -> CrystalModel:

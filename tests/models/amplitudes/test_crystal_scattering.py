@@ -18,8 +18,9 @@ from nanobragg_kokkos import Crystal, Simulation, Sources, StructureFactors, pro
 from nanobragg_kokkos.imaging import from_parameters
 from nanobragg_kokkos.job import parameters
 from nanobragg_kokkos.models.amplitudes import crystal_scattering
-from nanobragg_kokkos.models.amplitudes.anomalous import AnomalousScattering, channel_energies, nearest_channels
+from nanobragg_kokkos.models.amplitudes.anomalous import AnomalousScattering, channel_energies
 from nanobragg_kokkos.models.amplitudes.box import AmplitudeBox, BoxLayout
+from nanobragg_kokkos.models.beam.sources import nearest_channels
 from nanobragg_kokkos.models.sample.specimen import oriented_crystal
 
 IRON_EDGE = np.array([7050.0, 7100.0, 7113.0, 7150.0])
@@ -204,13 +205,13 @@ def test_energies_take_the_nearest_channel():
 def test_images_of_a_job_see_a_channel_for_each_energy(tmp_path):
     params = parameters.parse(["mean_energy=7112", "spectrum.nchannels=9", "detector.offset_mm=500"]).extract()
     experiment = from_parameters.experiment(params)
-    pulse = experiment.shot(0).pulse
+    pulse = experiment.exposure(0).pulse
     assert list(experiment.scattering.channel_energies_eV) == pytest.approx(list(pulse.energies_eV))
     assert list(experiment.sources(pulse).channels) == list(range(9))
     # The true amplitudes are those of the mean energy, which is one of the nine.
     middle = experiment.scattering.channels.channel(4)
     assert np.array(experiment.amplitudes.data()) == pytest.approx(np.array(middle.data()), rel=1e-9)
-    assert "9 channels, 7108 to 7116 eV" in experiment.scattering.notes[0]
+    assert "9 channels, 7108 to 7116 eV" in experiment.scattering.messages[0]
     outline = experiment.without_amplitudes()
     assert outline.amplitudes is None and outline.scattering.channels is None
 
@@ -263,9 +264,9 @@ def test_wrong_tables_are_refused(name, tmp_path):
 
 def test_energies_that_a_table_lacks_are_refused():
     with pytest.raises(Sorry, match="crystal.anomalous=sasaki: expected another table, or None"):
-        AnomalousScattering("sasaki")("S", [3500.0])
-    assert AnomalousScattering("henke")("S", [2480.0])[0].imag > 3
-    assert not AnomalousScattering("sasaki")("H", [9500.0]).any()
+        AnomalousScattering("sasaki").factors("S", [3500.0])
+    assert AnomalousScattering("henke").factors("S", [2480.0])[0].imag > 3
+    assert not AnomalousScattering("sasaki").factors("H", [9500.0]).any()
 
 
 def test_more_channels_than_memory_holds_are_refused():

@@ -19,8 +19,8 @@ from libtbx.utils import Sorry
 from nanobragg_kokkos.imaging import from_parameters
 from nanobragg_kokkos.job import parameters
 from nanobragg_kokkos.job.command import main
+from nanobragg_kokkos.models.beam import from_parameters as of_beam
 from nanobragg_kokkos.models.beam.jitter import JitteringPulses
-from nanobragg_kokkos.models.beam.parameters import pulses_of
 from nanobragg_kokkos.models.beam.pulses import (
     EqualPulses,
     RecordedPulses,
@@ -36,7 +36,7 @@ from nanobragg_kokkos.models.beam.spectrum_file import read_spectra
 def pulses(*arguments: str):
     chosen = parameters.parse(list(arguments)).extract()
     parameters.validate(chosen)
-    return pulses_of(chosen)
+    return of_beam.pulses(chosen)
 
 
 def test_tophat_is_as_wide_as_asked():
@@ -116,19 +116,23 @@ def test_channels_add_up_the_spikes_they_hold():
 def test_sase_depends_on_seed_and_image_only():
     found = pulses("spectrum.shape=sase", "spectrum.sase.pulse_length_fs=5", "beam.total_flux=1e9")
     again = pickle.loads(pickle.dumps(found))
-    again(7, 1)
+    again.pulse(7, 1)
     for image in (0, 3):
-        one, other = found(image, 1), again(image, 1)
+        one, other = found.pulse(image, 1), again.pulse(image, 1)
         assert (one.weights == other.weights).all() and one.photons == other.photons
-    assert (found(0, 1).weights != found(1, 1).weights).any() and (found(0, 1).weights != found(0, 2).weights).any()
-    assert found(0, 1).weights.sum() == pytest.approx(1) and found(0, 1).photons != found(1, 1).photons
+    assert (found.pulse(0, 1).weights != found.pulse(1, 1).weights).any() and (
+        found.pulse(0, 1).weights != found.pulse(0, 2).weights
+    ).any()
+    assert (
+        found.pulse(0, 1).weights.sum() == pytest.approx(1) and found.pulse(0, 1).photons != found.pulse(1, 1).photons
+    )
 
 
 def test_jitter_moves_energies_and_photons():
     equal = EqualPulses(pulse_of(gaussian_spectrum(9500, 10, 1, 5), 1e9))
     jittering = JitteringPulses(equal, 1e9, energy_eV=7, relative=0.5)
-    some = [jittering(image, 1) for image in range(3000)]
-    shifts = np.array([pulse.energies_eV[0] - equal.pulse.energies_eV[0] for pulse in some])
+    some = [jittering.pulse(image, 1) for image in range(3000)]
+    shifts = np.array([pulse.energies_eV[0] - equal.shared.energies_eV[0] for pulse in some])
     photons = np.array([pulse.photons for pulse in some]) / 1e9
     assert shifts.mean() == pytest.approx(0, abs=0.4) and shifts.std() == pytest.approx(7, rel=0.04)
     assert photons.mean() == pytest.approx(1, abs=0.03) and photons.std() == pytest.approx(0.5, rel=0.05)
@@ -140,14 +144,14 @@ def test_jitter_moves_energies_and_photons():
 
 def test_pulse_energy_of_sase_can_be_fixed():
     sase = ("spectrum.shape=sase", "spectrum.sase.spike_width_eV=2")
-    assert {pulses(*sase, "pulse_energy_jitter=0")(image, 1).photons for image in range(5)} == {1e11}
-    photons = [pulses(*sase, "pulse_energy_jitter=0.1")(image, 1).photons for image in range(400)]
+    assert {pulses(*sase, "pulse_energy_jitter=0").pulse(image, 1).photons for image in range(5)} == {1e11}
+    photons = [pulses(*sase, "pulse_energy_jitter=0.1").pulse(image, 1).photons for image in range(400)]
     assert np.std(photons) / 1e11 == pytest.approx(0.1, rel=0.15)
 
 
 def test_equal_pulses_are_one_object():
     found = pulses("spectrum.shape=tophat")
-    assert found(0, 1) is found(5, 1)
+    assert found.pulse(0, 1) is found.pulse(5, 1)
 
 
 @pytest.fixture
@@ -165,7 +169,7 @@ def test_columns_are_spectra(columns):
     assert found.mean_eV == pytest.approx((mean_energy(first) + mean_energy(second)) / 2)
     assert found.energies_eV.tolist() == [7100, 7110, 7125] and found.spectra[0][0] is found.spectra[1][0]
     for image, spectrum in enumerate((first, second, first)):
-        pulse = found(image, 1)
+        pulse = found.pulse(image, 1)
         assert pulse.weights.tolist() == spectrum[1].tolist() and pulse.photons == 1e9
         assert (list(pulse.spectrum.get_weights()), len(pulse.sources)) == (pulse.weights.tolist(), 2)
 
@@ -185,7 +189,7 @@ def test_energies_span_those_of_all_images():
 def test_mean_energy_is_that_of_the_file(columns):
     params = parameters.parse(["spectrum.shape=file", f"spectrum.file={columns}", "detector.distance_mm=900"]).extract()
     experiment = from_parameters.experiment(params)
-    assert experiment.scattering.mean_energy == pytest.approx(pulses_of(params).mean_eV)
+    assert experiment.scattering.mean_energy == pytest.approx(of_beam.pulses(params).mean_eV)
     angle = np.arctan2(np.hypot(1920, 1920) * 0.088, 900)
     assert experiment.amplitudes.d_min() == pytest.approx(factor_ev_angstrom / 7125 / 2 / np.sin(angle / 2), rel=0.01)
     with pytest.raises(Sorry, match="beam.mean_energy=9000: expected None or an energy that .* covers, 7100 to 7125"):
@@ -269,7 +273,7 @@ def test_dxtbx_finds_each_image_s_pulse_and_the_file_gives_the_same_images(detec
     experiment = from_parameters.experiment(parameters.parse([str(first / "shot.phil")]).extract())
     found = ExperimentListFactory.from_filenames([str(first / "shot_master.h5")])
     for k in range(3):
-        pulse, spectrum = experiment.shot(k).pulse, spectrum_in(first / "shot_master.h5", k)
+        pulse, spectrum = experiment.exposure(k).pulse, spectrum_in(first / "shot_master.h5", k)
         assert np.array(spectrum.get_energies_eV()) == pytest.approx(pulse.energies_eV)
         assert np.array(spectrum.get_weights()) == pytest.approx(pulse.weights)
         assert found[k].beam.get_wavelength() == pytest.approx(pulse.beam.get_wavelength(), rel=1e-9)

@@ -20,9 +20,10 @@ from scitbx.array_family import flex
 
 from nanobragg_kokkos import detectors
 from nanobragg_kokkos.files.nxmx import write_image, write_master
+from nanobragg_kokkos.files.nxmx_detector import as_stored
 from nanobragg_kokkos.job import parameters
 from nanobragg_kokkos.job.command import main
-from nanobragg_kokkos.models.detector import masks, response_parameters
+from nanobragg_kokkos.models.detector import from_parameters, masks
 from nanobragg_kokkos.models.detector import parameters as detector_parameters
 from nanobragg_kokkos.models.detector import warnings as detector_warnings
 from nanobragg_kokkos.models.detector.named_detectors import by_name
@@ -46,7 +47,9 @@ def described(*arguments: str):
     """The detector of a job, and its sensor."""
     params = parameters.parse(list(arguments)).extract()
     parameters.validate(params)
-    return detector_parameters.detector(params, params.beam.mean_energy or 9500)
+    energy = params.beam.mean_energy or 9500
+    detector, sensor = from_parameters.detector(params, energy)
+    return as_stored(detector, factor_ev_angstrom / energy), sensor
 
 
 def corners(panel) -> np.ndarray:
@@ -57,7 +60,7 @@ def corners(panel) -> np.ndarray:
 def test_every_detector_can_be_chosen_and_has_its_preset():
     (choice,) = parameters.phil_scope.get("detector.name").objects
     assert [word.value.lstrip("*") for word in choice.words] == list(SPECIFICATIONS) == list(EXPECTED)
-    presets = [response_parameters.preset_name(parameters.parse([f"name={name}"]).extract()) for name in EXPECTED]
+    presets = [detector_parameters.preset_name(parameters.parse([f"name={name}"]).extract()) for name in EXPECTED]
     assert presets == ["rayonix", "jungfrau", "jungfrau", "eiger", "eiger", "pilatus", "pilatus", "cspad"]
 
 
@@ -275,7 +278,7 @@ def test_beam_beside_the_detector_and_reflections_beside_it_are_told():
     amplitudes = random_amplitudes()  # the largest d is 60 angstrom, the axis being absent 38.4
 
     def told(*arguments: str) -> list[str]:
-        return detector_warnings.remarks(described(*arguments)[0], np.array([9500.0]), amplitudes)
+        return detector_warnings.warnings(described(*arguments)[0], np.array([9500.0]), amplitudes)
 
     assert told() == []
     assert told("name=jungfrau_16m") == []

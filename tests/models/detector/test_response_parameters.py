@@ -8,9 +8,11 @@ from helpers.small_models import small_detector
 from libtbx.utils import Sorry
 
 from nanobragg_kokkos.job import parameters
-from nanobragg_kokkos.models.detector import response_parameters
+from nanobragg_kokkos.models.detector import from_parameters
+from nanobragg_kokkos.models.detector import parameters as detector_parameters
+from nanobragg_kokkos.models.detector.counts import HIGHEST_SATURATION
 from nanobragg_kokkos.models.detector.point_spread import PointSpread
-from nanobragg_kokkos.models.detector.response import HIGHEST_SATURATION, DetectorResponse
+from nanobragg_kokkos.models.detector.response import DetectorResponse
 from nanobragg_kokkos.models.detector.response_presets import PRESETS
 
 DETECTOR = small_detector(pixels=10, pixel_mm=0.1)
@@ -23,7 +25,7 @@ def params(*arguments: str):
 
 
 def response(*arguments: str) -> DetectorResponse:
-    return response_parameters.detector_response(params(*arguments), DETECTOR)
+    return from_parameters.detector_response(params(*arguments), DETECTOR)
 
 
 def counts(*arguments: str, trusted: float = 1e6) -> tuple[str, int]:
@@ -31,7 +33,7 @@ def counts(*arguments: str, trusted: float = 1e6) -> tuple[str, int]:
     detector = small_detector(pixels=10)
     detector[0].set_trusted_range((-1, trusted))
     chosen = params(*arguments)
-    return str(response_parameters.data_type(chosen)), response_parameters.saturation(chosen, detector)
+    return str(detector_parameters.data_type(chosen)), from_parameters.saturation(chosen, detector)
 
 
 def test_every_preset_can_be_chosen():
@@ -48,12 +50,12 @@ def test_every_preset_can_be_chosen():
 
 
 def test_auto_is_the_rayonix_unless_there_is_a_reference():
-    assert response_parameters.preset_name(params()) == "rayonix"
-    assert response_parameters.preset_name(params("preset=Auto")) == "rayonix"
-    assert response_parameters.preset_name(params("detector.reference=some.expt")) == "none"
+    assert detector_parameters.preset_name(params()) == "rayonix"
+    assert detector_parameters.preset_name(params("preset=Auto")) == "rayonix"
+    assert detector_parameters.preset_name(params("detector.reference=some.expt")) == "none"
     assert response("detector.reference=some.expt") == DetectorResponse()
     for nothing in ("none", "None"):
-        assert response_parameters.preset_name(params(f"preset={nothing}")) == "none"
+        assert detector_parameters.preset_name(params(f"preset={nothing}")) == "none"
 
 
 def test_given_values_win():
@@ -114,7 +116,7 @@ def test_saturation_and_data_type():
 def test_what_happens_to_photons_is_told():
     def told(*arguments: str) -> str:
         chosen = params(*arguments)
-        return response_parameters.described(chosen, response_parameters.detector_response(chosen, DETECTOR), 1000)
+        return from_parameters.described(chosen, from_parameters.detector_response(chosen, DETECTOR), 1000)
 
     assert told("preset=none") == "Readout (none): Poisson noise; int32, trusted to 1000"
     assert told("preset=none", "noise=False") == "Readout (none): expected photons; int32, trusted to 1000"

@@ -40,9 +40,9 @@ def experiment(reference: str, *arguments: str) -> from_parameters.Experiment:
 
 def photons(of: from_parameters.Experiment, image: int) -> np.ndarray:
     """Expected photons of the spots."""
-    shot = of.shot(image)
-    simulation = of.simulation(shot.pulse)
-    for crystal in shot.crystals:
+    exposure = of.exposure(image)
+    simulation = of.simulation(exposure.pulse)
+    for crystal in exposure.crystals:
         simulation.add_spots(crystal, StructureFactors(of.amplitudes))
     return simulation.image[0].copy()
 
@@ -60,7 +60,7 @@ def test_crystal_and_blocks_turn_about_the_axis(reference):
     axis, start, width = (0.0, 1.0, 1.0), -30.0, 2.0
     still = experiment(reference)
     sweep = experiment(reference, "scan.axis=0,1,1", "scan.start_deg=-30", "scan.width_deg=2", "scan.steps=1")
-    (crystal,), (turned,) = still.shot(0).crystals, pickle.loads(pickle.dumps(sweep)).shot(3).crystals
+    (crystal,), (turned,) = still.exposure(0).crystals, pickle.loads(pickle.dumps(sweep)).exposure(3).crystals
     turn = rotation_matrix(axis, start + 3.5 * width)
     assert turned.model.get_A() == pytest.approx(crystal.model.get_A())
     assert (turned.rotation.start_deg, turned.rotation.steps) == (start + 3.5 * width, 1)
@@ -72,7 +72,7 @@ def test_crystal_and_blocks_turn_about_the_axis(reference):
 def test_steps_left_to_the_job_make_a_smooth_image(reference):
     width = ("scan.width_deg=2", "crystal.mosaic_domains=1")
     automatic = experiment(reference, *width)
-    steps = automatic.shot(0).crystals[0].rotation.steps
+    steps = automatic.exposure(0).crystals[0].rotation.steps
     assert steps == smooth_steps(2, 408, automatic.amplitudes.d_min())
     image, finer = photons(automatic, 0), photons(experiment(reference, *width, f"scan.steps={8 * steps}"), 0)
     assert image == pytest.approx(finer, abs=0.005 * finer.max())
@@ -91,12 +91,12 @@ def test_sweep_is_found_again(reference, tmp_path):
         assert one.scan.get_oscillation() == pytest.approx((10, 0.5)) and one.scan.get_num_images() == 3
         assert one.goniometer.get_rotation_axis() == pytest.approx((0, 1, 0)) and len(one.imageset) == 3
     again = from_parameters.experiment(parameters.parse([str(tmp_path / "shot.phil")]).extract())
-    for one, crystal in zip(truth, again.shot(2).crystals):
+    for one, crystal in zip(truth, again.exposure(2).crystals):
         assert one.crystal.get_A() == pytest.approx(crystal.model.get_A())
     # What was found of a sweep, measured or not, can be simulated.
     file = f"crystal.orientation.file={tmp_path / 'shot_truth.expt'}"
     recorded = from_parameters.experiment(parameters.parse([str(tmp_path / "shot.phil"), file, "seed=2"]).extract())
-    for one, crystal in zip(truth, recorded.shot(0).crystals):
+    for one, crystal in zip(truth, recorded.exposure(0).crystals):
         assert one.crystal.get_A() == pytest.approx(crystal.model.get_A())
 
 

@@ -21,8 +21,8 @@ from nanobragg_kokkos import Crystal, Simulation, Sources, StructureFactors
 from nanobragg_kokkos.job import parameters
 from nanobragg_kokkos.job.command import main
 from nanobragg_kokkos.models.beam_along_z import frame_rotation
+from nanobragg_kokkos.models.sample import from_parameters as of_sample
 from nanobragg_kokkos.models.sample.cell_variation import varied_cell
-from nanobragg_kokkos.models.sample.crystal_parameters import specimen_of
 from nanobragg_kokkos.models.sample.domain_symmetry import shape_rotations, symmetrized_blocks
 from nanobragg_kokkos.models.sample.random_orientations import mosaic_blocks, random_rotation
 from nanobragg_kokkos.models.sample.specimen import oriented_crystal
@@ -33,7 +33,7 @@ TETRAGONAL = cctbx_crystal.symmetry((79, 79, 38, 90, 90, 90), "P 43 21 2")
 def specimen(*arguments: str, symmetry: cctbx_crystal.symmetry = TETRAGONAL):
     params = parameters.parse(list(arguments)).extract()
     parameters.validate(params)
-    return specimen_of(params, symmetry)
+    return of_sample.specimen(params, symmetry)
 
 
 # Cell, group, and which of a, b, c vary as which.
@@ -66,21 +66,21 @@ def test_cells_vary_as_asked_and_keep_their_symmetry(system):
 
 def test_crystals_of_an_image_follow_from_seed_and_image():
     some = specimen("crystal.count=3", "crystal.cell_variation=0.01", "crystal.length_um=2")
-    crystals = pickle.loads(pickle.dumps(some))(4, 7)
+    crystals = pickle.loads(pickle.dumps(some)).crystals(4, 7)
     cells = {crystal.model.get_unit_cell().parameters()[0] for crystal in crystals}
     assert len(crystals) == 3 and len(cells) == 3
-    for crystal, again in zip(crystals, some(4, 7)):
+    for crystal, again in zip(crystals, some.crystals(4, 7)):
         assert crystal.model.get_A() == again.model.get_A()
         assert crystal.volume_mm3 == pytest.approx(8e-9)
         a, b, c = crystal.model.get_unit_cell().parameters()[:3]
         assert a == pytest.approx(b, rel=1e-9) and crystal.model.get_space_group() == TETRAGONAL.space_group()
     # More crystals or another spread of cells leave the orientations.
-    assert crystals[0].model.get_U() == pytest.approx(specimen()(4, 7)[0].model.get_U())
+    assert crystals[0].model.get_U() == pytest.approx(specimen().crystals(4, 7)[0].model.get_U())
 
 
 def test_mosaic_blocks_lie_in_the_crystal():
     some = specimen("crystal.mosaic_spread_deg=0,0,1", "crystal.mosaic_domains=9")
-    for crystal in some(0, 1) + some(1, 1):
+    for crystal in some.crystals(0, 1) + some.crystals(1, 1):
         c_star = np.reshape(crystal.model.get_A(), (3, 3))[:, 2]
         assert (crystal.mosaic_blocks @ c_star) == pytest.approx(np.tile(c_star, (9, 1)))
         assert len({round(block.trace(), 12) for block in crystal.mosaic_blocks}) == 5
@@ -215,10 +215,12 @@ def test_recorded_orientations_and_cells_are_taken_in_turn(recorded):
         )
     ]
     for image in range(4):
-        (crystal,) = pickle.loads(pickle.dumps(specimen(file)))(image, 1)
+        (crystal,) = pickle.loads(pickle.dumps(specimen(file))).crystals(image, 1)
         assert np.reshape(crystal.model.get_A(), (3, 3)) == pytest.approx(true[image % 3])
         assert crystal.model.get_space_group() == TETRAGONAL.space_group()
-    pairs = [crystal.model.get_A() for image in (0, 1) for crystal in specimen(file, "crystal.count=2")(image, 1)]
+    pairs = [
+        crystal.model.get_A() for image in (0, 1) for crystal in specimen(file, "crystal.count=2").crystals(image, 1)
+    ]
     assert np.reshape(pairs, (4, 3, 3)) == pytest.approx(np.array([true[0], true[1], true[2], true[0]]))
 
 
@@ -252,7 +254,7 @@ def test_file_without_a_crystal_is_refused(tmp_path):
 
 
 def test_cells_of_a_domain_are_those_asked_for():
-    assert specimen("crystal.n_cells=3,4,5")(0, 1)[0].n_cells == (3, 4, 5)
+    assert specimen("crystal.n_cells=3,4,5").crystals(0, 1)[0].n_cells == (3, 4, 5)
     with pytest.raises(Sorry, match="crystal.n_cells=900 4 5: expected mosaic domains no larger than the crystal"):
         specimen("crystal.n_cells=900,4,5")
 
@@ -268,6 +270,8 @@ def test_several_crystals_of_an_image_are_found_again(tmp_path):
     assert len(truth) == 4 and len(truth.imagesets()) == 2 and len(set(truth.identifiers())) == 4
     for k, experiment in enumerate(truth):
         assert list(experiment.imageset.indices()) == [k // 2]
-        crystal = specimen_of(params, experiment.crystal.get_crystal_symmetry())(k // 2, params.seed)[k % 2]
+        crystal = of_sample.specimen(params, experiment.crystal.get_crystal_symmetry()).crystals(k // 2, params.seed)[
+            k % 2
+        ]
         assert experiment.crystal.get_U() == pytest.approx(crystal.model.get_U())
     assert len({experiment.crystal.get_unit_cell().parameters() for experiment in truth}) == 4

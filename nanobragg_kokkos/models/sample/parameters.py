@@ -1,35 +1,38 @@
-"""From the parameters crystal, but for those of structure factors, to the crystals of an experiment."""
+"""The parameters crystal, scan and background: their text, the values that make sense, and which exclude each other."""
 
 from __future__ import annotations
 
+import libtbx
 import libtbx.phil
+import numpy as np
 from cctbx import crystal as cctbx_crystal
 from libtbx.utils import Sorry
 
-from nanobragg_kokkos.models.sample.domain_symmetry import symmetrized_blocks
-from nanobragg_kokkos.models.sample.random_orientations import mosaic_blocks
-from nanobragg_kokkos.models.sample.recorded_crystals import LENGTHS, read_crystals
-from nanobragg_kokkos.models.sample.specimen import (
-    RandomOrientations,
-    RecordedOrientations,
-    Specimen,
-    cells_in_domain,
-    illuminated_volume_mm3,
+from nanobragg_kokkos.models.amplitudes import parameters as amplitude_parameters
+from nanobragg_kokkos.util.value_rules import (
+    above_0,
+    between,
+    file_or_none,
+    finite,
+    from_0,
+    given,
+    one_or_three,
+    or_none,
+    whole,
 )
-from nanobragg_kokkos.util.random_streams import stream
-from nanobragg_kokkos.util.value_rules import above_0, between, file_or_none, given, one_or_three, whole
 
 # Beyond, a crystal would not be one any more.
 MOST_VARIATION = 0.1
 
-# Standard deviations of the cell beyond which no crystal is expected.
-FARTHEST = 5.0
-
 # Unit cells; a domain that is asked to be smaller along an edge is worth a word.
 LEAST_DOMAIN = 0.5
 
-# What follows the structure factors inside crystal { }.
-TEXT = """
+TEXT = (
+    """
+crystal {
+"""
+    + amplitude_parameters.TEXT
+    + """
   length_um = 3
     .type = float
     .help = "Edge of the crystal, a cube, in micrometres. Spots are as strong as what the beam covers of it."
@@ -69,7 +72,36 @@ TEXT = """
     .help = "Standard deviation of the domains' orientations, degrees: one number, or three for turns about the"
             "crystal's axes a, c* x a and c*. Three equal numbers are as good as one: each turn is about a random axis,"
             "and three numbers stretch its components."
+}
+scan
+  .help = "A rotation series of the first image's crystals in place of stills."
+{
+  width_deg = None
+    .type = float
+    .help = "Rotation in an image, degrees; for the other way round, turn the axis. None or 0: stills."
+  start_deg = 0
+    .type = float
+    .help = "Where the first image begins, degrees; 0 is the orientation of the crystal model."
+  axis = 1 0 0
+    .type = floats
+    .help = "Rotate about this vector, right-handed; the beam comes from +z, and y points up."
+  steps = Auto
+    .type = int
+    .help = "Orientations that are simulated within an image, at even distances. Auto: as many as reflections need that"
+            "one mosaic domain has at one energy; fewer will often do, as many domains and energies smooth the sum."
+}
+background
+  .help = "What scatters besides the crystal, over the whole cross-section of the beam. 0: not there."
+{
+  water_mm = 0.01
+    .type = float
+    .help = "Thickness of water around the crystal, mm."
+  air_mm = 5
+    .type = float
+    .help = "Path of the beam through air, mm."
+}
 """
+)
 
 RULES = {
     "crystal.length_um": above_0("micrometres"),
@@ -88,6 +120,24 @@ RULES = {
     "crystal.symmetrize": given("True or False"),
     "crystal.mosaic_domains": whole(1),
     "crystal.mosaic_spread_deg": one_or_three(between(0, 180, " degrees")),
+    # dxtbx reads no scans that go back.
+    "scan.width_deg": or_none((between(0, 180, "")[0], "None or 0 to 180 degrees")),
+    "scan.start_deg": between(-360, 360, " degrees"),
+    "scan.axis": (
+        lambda values: (
+            isinstance(values, list)
+            and len(values) == 3
+            and all(map(finite, values))
+            and 1e-6 < np.linalg.norm(values) < 1e6
+        ),
+        "three numbers, not all 0",
+    ),
+    "scan.steps": (
+        lambda value: value is libtbx.Auto or (isinstance(value, int) and 1 <= value <= 10**6),
+        "Auto or a whole number, 1 to 1000000",
+    ),
+    "background.water_mm": from_0("mm"),
+    "background.air_mm": from_0("mm"),
 }
 
 
@@ -103,50 +153,15 @@ def validate(params: libtbx.phil.scope_extract) -> None:
             f"crystal.Deff_A={crystal.Deff_A:g}: expected mosaic domains no larger than the crystal, "
             f"which with crystal.length_um={crystal.length_um:g} is {1e4 * crystal.length_um:g} angstrom"
         )
+    scan = params.scan
+    if not scan.width_deg and scan.steps is not libtbx.Auto:
+        raise Sorry(f"scan.steps={scan.steps}: expected scan.width_deg with it")
+    if not scan.width_deg and scan.start_deg != 0:
+        raise Sorry(f"scan.start_deg={scan.start_deg:g}: expected scan.width_deg with it")
 
 
-def specimen_of(params: libtbx.phil.scope_extract, symmetry: cctbx_crystal.symmetry) -> Specimen:
-    """The crystals of an experiment, of a unit cell and a space group.
-
-    Raises:
-        Sorry: crystal.orientation.file is missing or damaged, or does not go with this symmetry, or has too few
-            crystals; domains that are larger than the crystal.
-    """
-    crystal, cell = params.crystal, symmetry.unit_cell()
-    n_cells = tuple(crystal.n_cells or cells_in_domain(cell, crystal.Deff_A))
-    edges = [n * length for n, length in zip(n_cells, cell.parameters())]
-    if crystal.n_cells is not None and max(edges) > 1e4 * crystal.length_um:
-        raise Sorry(
-            f"crystal.n_cells={' '.join(map(str, n_cells))}: expected mosaic domains no larger than the crystal, but "
-            f"they are {max(edges):g} angstrom, and it is {1e4 * crystal.length_um:g} (crystal.length_um)"
-        )
-    if crystal.orientation.file is None:
-        orientations = RandomOrientations(symmetry, crystal.count)
-    else:
-        found = read_crystals(crystal.orientation.file, symmetry)
-        if crystal.count > len(found):
-            raise Sorry(
-                f"crystal.count={crystal.count}: expected at most {len(found)}, the number of crystals in "
-                f"crystal.orientation.file={crystal.orientation.file}, as no image has one of them twice"
-            )
-        orientations = RecordedOrientations(found, crystal.count)
-    spread = _three(crystal.mosaic_spread_deg)
-    blocks = mosaic_blocks(crystal.mosaic_domains, spread, stream(params.seed, "mosaic"))
-    if crystal.symmetrize:
-        blocks = symmetrized_blocks(blocks, symmetry, n_cells)
-    return Specimen(
-        orientations=orientations,
-        space_group=symmetry.space_group(),
-        n_cells=n_cells,
-        shape=crystal.shape,
-        mosaic_blocks=blocks,
-        volume_mm3=illuminated_volume_mm3(crystal.length_um, params.beam.size_mm),
-        cell_variation=_three(crystal.cell_variation),
-    )
-
-
-def remarks(params: libtbx.phil.scope_extract, symmetry: cctbx_crystal.symmetry) -> list[str]:
-    """A line if mosaic domains are to be smaller than a unit cell."""
+def warnings(params: libtbx.phil.scope_extract, symmetry: cctbx_crystal.symmetry) -> list[str]:
+    """Returns a line if mosaic domains are to be smaller than a unit cell of this symmetry."""
     crystal, longest = params.crystal, max(symmetry.unit_cell().parameters()[:3])
     if crystal.n_cells is not None or crystal.Deff_A > LEAST_DOMAIN * longest:
         return []
@@ -154,13 +169,3 @@ def remarks(params: libtbx.phil.scope_extract, symmetry: cctbx_crystal.symmetry)
         f"Warning: crystal.Deff_A={crystal.Deff_A:g} is less than the unit cell, {longest:g} angstrom: domains have one "
         "along that edge"
     ]
-
-
-def longest_axes(params: libtbx.phil.scope_extract) -> float:
-    """How many times as long as they should be the axes of a crystal are expected to be at most."""
-    recorded = 1.0 if params.crystal.orientation.file is None else 1.0 + LENGTHS
-    return recorded * (1.0 + FARTHEST * max(params.crystal.cell_variation))
-
-
-def _three(values: list[float]) -> tuple[float, float, float]:
-    return tuple(values * 3 if len(values) == 1 else values)

@@ -1,0 +1,114 @@
+"""Counts of the images of a simulation, made on the device; only the counts come to the host."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from scitbx.array_family import flex
+
+from nanobragg_kokkos.extension import ext
+from nanobragg_kokkos.imaging.simulation import Simulation, flat_mask
+from nanobragg_kokkos.models.detector.counts import HIGHEST_SATURATION, MASKED
+from nanobragg_kokkos.models.detector.response import DetectorResponse, random_seed
+from nanobragg_kokkos.util.argument_checks import finite, whole
+
+
+class Counts:
+    """The counts of an image, on their way to the host or there."""
+
+    def __init__(self, counts: ext.Counts, shapes: Sequence[tuple[int, int]]) -> None:
+        self._counts = counts
+        self._shapes = shapes
+
+    def panels(self) -> tuple[np.ndarray, ...]:
+        """One read-only array (slow, fast) a panel, all of them views of one buffer, one panel after the other.
+
+        Waits until they are there.  The buffer is used for another image once nobody refers to the arrays or to this.
+        """
+        pixels = np.asarray(self._counts.on_host())
+        pixels.flags.writeable = False
+        panels, start = [], 0
+        for slow, fast in self._shapes:
+            panels.append(pixels[start : start + slow * fast].reshape(slow, fast))
+            start += slow * fast
+        return tuple(panels)
+
+
+class Readout:
+    """Reads the images of a simulation out, time and again, with the response of one detector.
+
+    Counts are rounded to whole numbers. A count below 0 reads 0, and one above the saturation reads one more than that.
+
+    The random numbers are Philox 4x32-10 (Salmon et al., SC11 (2011)), keyed by seed, image, panel and pixel: the same
+    images whatever computes them, on how many threads or ranks, and in which order.
+
+    Args:
+        simulation: the images are read from; as it is when start is called.
+        response: of its detector.
+        saturation: the highest count that is one, ADU.
+        dtype: of the counts, np.int32 or np.uint16.
+        mask: a bool array (slow, fast), NumPy or flex, for each panel; pixels where it is False read -1 (np.int32) or
+            65535 (np.uint16).
+
+    Raises:
+        ValueError: another dtype, a saturation that it cannot hold, arrays of other shapes.
+    """
+
+    def __init__(
+        self,
+        simulation: Simulation,
+        response: DetectorResponse,
+        *,
+        saturation: float,
+        dtype: type = np.int32,
+        mask: Sequence[np.ndarray] | None = None,
+    ) -> None:
+        try:
+            self.dtype = np.dtype(dtype)
+        except TypeError:
+            self.dtype = None
+        if self.dtype not in MASKED:
+            raise ValueError(f"dtype of a readout must be int32 or uint16, not {self.dtype or dtype}")
+        self.response = response
+        self.saturation = finite("saturation", saturation, least=0)
+        if self.saturation > HIGHEST_SATURATION[self.dtype]:
+            raise ValueError(
+                f"saturation of {self.dtype} counts must be {HIGHEST_SATURATION[self.dtype]} or less, not {saturation!r}"
+            )
+        self._simulation = simulation
+        spread = response.point_spread
+        self._readout = ext.Readout(
+            workspace=simulation._workspace,
+            detector=simulation._detector,
+            photon_noise=bool(response.photon_noise),
+            flicker=float(response.flicker),
+            calibration_noise=float(response.calibration_noise),
+            calibration_seed=int(response.calibration_seed),
+            point_spread=None if spread is None else spread.on_device(),
+            quantum_gain=float(response.quantum_gain),
+            readout_noise=float(response.readout_noise),
+            adc_offset=float(response.adc_offset),
+            type=str(self.dtype),
+            saturation=self.saturation,
+            mask=flex.bool() if mask is None else flat_mask(mask, simulation.shapes),
+        )
+
+    def start(self, seed: int, image: int) -> Counts:
+        """The counts of what the simulation holds now.
+
+        When this returns, the simulation may be changed; the counts may still be on their way. The way has room for
+        two images: a third one waits for the first.
+
+        Args:
+            seed: of the random numbers, 0 to 2⁶⁴ − 1.
+            image: which numbers of the seed, 0 to 2³² − 1.
+
+        Raises:
+            ValueError: a number out of these ranges.
+        """
+        if whole("image", image, least=0) >= 2**32:
+            raise ValueError(f"image must be less than 2**32, not {image!r}")
+        simulation = self._simulation
+        counts = self._readout.start(simulation._workspace, simulation._image, random_seed("seed", seed), int(image))
+        return Counts(counts, simulation.shapes)

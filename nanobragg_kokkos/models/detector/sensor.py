@@ -1,0 +1,116 @@
+"""The sensor of a detector: what it is made of, and how it absorbs photons in layers."""
+
+from __future__ import annotations
+
+import copy
+import math
+from dataclasses import dataclass
+
+from cctbx.eltbx import attenuation_coefficient
+from dxtbx.model import Detector, Panel, ParallaxCorrectedPxMmStrategy, SimplePxMmStrategy
+from libtbx.utils import Sorry
+
+from nanobragg_kokkos.util.argument_checks import finite, whole
+
+# What dxtbx 3.11 can look up when it reads sensor_material.
+SENSOR_MATERIALS = {"Si": "Si", "Silicon": "Si", "CdTe": "CdTe", "GaAs": "GaAs"}
+
+# A Rayonix screen is a powder of Gd2O2S:Tb. Neither number is published; anything like them stops every photon of
+# less than 15 keV, and only that matters here.
+PHOSPHOR_THICKNESS_MM = 0.04
+PHOSPHOR_DENSITY_GCM3 = 3.7
+PHOSPHOR_MASS_FRACTIONS = {"Gd": 0.831, "S": 0.085, "O": 0.084}
+
+# NXmx files must name some thickness; those of detectors without a known sensor have one near 0.
+THINNEST_SENSOR_MM = 1e-3
+
+
+@dataclass(frozen=True)
+class SensorLayers:
+    """A sensor with depth: photons are absorbed in layers, which blurs oblique rays (parallax).
+
+    Args:
+        thickness_mm: of the sensor.
+        attenuation_length_mm: after which 1/e of the photons are left.
+        layers: number of equal layers.
+        placement: where in its layer a photon is put: 0 the front face (as nanoBragg does), 0.5 the middle, which follows
+            parallax with few layers, 1 the back.
+
+    Raises:
+        ValueError: a length that is not positive and finite, less than one layer, a placement outside 0…1.
+    """
+
+    thickness_mm: float
+    attenuation_length_mm: float
+    layers: int = 1
+    placement: float = 0.0
+
+    def __post_init__(self) -> None:
+        finite("thickness_mm of the sensor", self.thickness_mm, above=0)
+        finite("attenuation_length_mm of the sensor", self.attenuation_length_mm, above=0)
+        whole("layers of the sensor", self.layers)
+        if not 0 <= finite("placement in the sensor's layers", self.placement) <= 1:
+            raise ValueError(f"placement in the sensor's layers must lie between 0 and 1, not {self.placement}")
+
+
+def sensor_layers(detector: Detector, wavelength: float, layers: int | None = None) -> SensorLayers | None:
+    """How a detector's sensor absorbs X-rays of a wavelength (angstrom); None if the detector does not say.
+
+    Args:
+        layers: into how many the sensor is cut. Default: as many as make each at most half a pixel thick, so that
+            parallax is followed.
+
+    Raises:
+        Sorry: the panels have different sensors.
+    """
+    sensors = {(panel.get_thickness(), _material(panel), panel.get_mu()) for panel in detector}
+    if len(sensors) > 1:
+        raise Sorry(
+            "attenuation=True: expected a detector with one kind of sensor, but the panels of detector.reference differ"
+        )
+    thickness, material, mu = sensors.pop()
+    if material in SENSOR_MATERIALS or material in attenuation_coefficient.nist_elements().symbol_list():
+        mu = attenuation_coefficient.get_table(material).mu_at_angstrom(wavelength) / 10.0
+    if thickness < THINNEST_SENSOR_MM or mu <= 0:
+        return None
+    if layers is None:
+        layers = math.ceil(2 * thickness / min(detector[0].get_pixel_size()))
+    return SensorLayers(thickness, 1.0 / mu, layers, placement=0.5)
+
+
+def with_sensor(detector: Detector, sensor: SensorLayers | None) -> Detector:
+    """The detector with what it is simulated with: panels say where in a sensor photons are counted.
+
+    With a sensor that has depth, the panels get its thickness and attenuation coefficient, and dxtbx's parallax
+    correction for these; else, whatever they said of a sensor is taken from them.
+    """
+    detector = copy.deepcopy(detector)
+    at_surface = sensor is None or (sensor.layers == 1 and sensor.placement == 0)
+    for panel in detector:
+        panel.set_material(_material(panel))
+        panel.set_thickness(0.0 if at_surface else sensor.thickness_mm)
+        panel.set_mu(0.0 if at_surface else 1.0 / sensor.attenuation_length_mm)
+        strategy = (
+            SimplePxMmStrategy() if at_surface else ParallaxCorrectedPxMmStrategy(panel.get_mu(), panel.get_thickness())
+        )
+        panel.set_px_mm_strategy(strategy)
+    return detector
+
+
+def phosphor(wavelength: float, layers: int | None = None) -> SensorLayers:
+    """The screen of a Rayonix detector at a wavelength (angstrom), in one layer if nothing else is said.
+
+    One layer counts at the surface: so does dxtbx for these detectors, and a screen's depth is a fraction of a pixel.
+    """
+    mu = sum(
+        fraction * attenuation_coefficient.get_table(element).mu_rho_at_angstrom(wavelength)
+        for element, fraction in PHOSPHOR_MASS_FRACTIONS.items()
+    )
+    layers = layers or 1
+    placement = 0.5 if layers > 1 else 0.0
+    return SensorLayers(PHOSPHOR_THICKNESS_MM, 10.0 / (mu * PHOSPHOR_DENSITY_GCM3), layers, placement)
+
+
+def _material(panel: Panel) -> str:
+    """The symbol of the sensor's material, which some files spell out."""
+    return SENSOR_MATERIALS.get(panel.get_material(), panel.get_material())
