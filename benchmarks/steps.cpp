@@ -57,10 +57,10 @@ void visit_spots(Bench& b, const std::vector<std::string>& engines) {
   for (const std::string& engine : engines)
     b.visit_dark("spots", engine, "", [&, pixel = engine == "pixel"] {
       if (pixel)
-        add_spots_pixel_driven(b.workspace, b.image, b.detector, b.sources, crystal, structure_factors,
+        add_spots_pixel_driven(b.workspace, b.image, {b.detector, b.sources, crystal, structure_factors},
                                Interpolation::nearest);
       else
-        add_spots_reflection_driven(b.workspace, b.image, b.detector, b.sources, crystal, structure_factors,
+        add_spots_reflection_driven(b.workspace, b.image, {b.detector, b.sources, crystal, structure_factors},
                                     Interpolation::nearest);
     });
 }
@@ -133,7 +133,7 @@ class WholeImage {
     const Crystal crystal = crystal_of(b_.workload, number);
     b_.image.clear(b_.workspace);
     b_.image.add(b_.workspace, background_);
-    add_spots_reflection_driven(b_.workspace, b_.image, b_.detector, b_.sources, crystal, structure_factors_,
+    add_spots_reflection_driven(b_.workspace, b_.image, {b_.detector, b_.sources, crystal, structure_factors_},
                                 Interpolation::nearest);
   }
 

@@ -219,11 +219,12 @@ void add_spots(nb::Workspace& workspace, nb::Image& image, const nb::Detector& d
   const nb::Interpolation how = named_interpolation(interpolation);
   const Engine chosen = named<Engine>(engine, {{"pixel", Engine::pixel}, {"reflection", Engine::reflection}}, "engine");
   const auto allowed = number_or_none(tolerance);
+  const nb::Scene scene{detector, sources, crystal, structure_factors};
   WithoutGIL released;
   if (chosen == Engine::pixel)
-    nb::add_spots_pixel_driven(workspace, image, detector, sources, crystal, structure_factors, how);
+    nb::add_spots_pixel_driven(workspace, image, scene, how);
   else
-    nb::add_spots_reflection_driven(workspace, image, detector, sources, crystal, structure_factors, how, allowed);
+    nb::add_spots_reflection_driven(workspace, image, scene, how, allowed);
 }
 
 bp::tuple engine_work(nb::Workspace& workspace, const nb::Detector& detector, const nb::Sources& sources,
@@ -231,11 +232,12 @@ bp::tuple engine_work(nb::Workspace& workspace, const nb::Detector& detector, co
                       const std::string& interpolation, const bp::object& tolerance) {
   const nb::Interpolation how = named_interpolation(interpolation);
   const auto allowed = number_or_none(tolerance);
+  const nb::Scene scene{detector, sources, crystal, structure_factors};
   double pixel, reflection;
   {
     WithoutGIL released;
-    pixel = nb::pixel_driven_work(detector, sources, crystal, how);
-    reflection = nb::reflection_driven_work(workspace, detector, sources, crystal, structure_factors, how, allowed);
+    pixel = nb::pixel_driven_work(scene, how);
+    reflection = nb::reflection_driven_work(workspace, scene, how, allowed);
   }
   return bp::make_tuple(pixel, reflection);
 }

@@ -125,7 +125,9 @@ TEST(an_image_of_another_size_is_refused) {
   Image image(workspace(), 11);
   const Sources sources({along_z}, off, 1);
   CHECK_THROWS(add_background(workspace(), image, detector, sources, Amorphous({{0, 1}}, 1)), std::invalid_argument);
-  CHECK_THROWS(add_spots_pixel_driven(workspace(), image, detector, sources, Crystal({Mat3{}}, {1, 1, 1}, Shape::gauss),
-                                      StructureFactors({{}}, 1, 1), Interpolation::nearest),
+  CHECK_THROWS(add_spots_pixel_driven(
+                   workspace(), image,
+                   {detector, sources, Crystal({Mat3{}}, {1, 1, 1}, Shape::gauss), StructureFactors({{}}, 1, 1)},
+                   Interpolation::nearest),
                std::invalid_argument);
 }

@@ -16,11 +16,10 @@ using namespace nanobragg;
 namespace {
 
 template <Shape shape>
-void add_all_terms(Image& image, const Detector& detector, const Sources& sources, const Crystal& crystal,
-                   const StructureFactors& structure_factors) {
+void add_all_terms(Image& image, const Scene& scene) {
   const StandardArithmetic standard;
-  const SpotTerms<shape, Interpolation::nearest> term(sources, crystal, structure_factors);
-  const PixelTable rays = detector.on_device().table;
+  const SpotTerms<shape, Interpolation::nearest> term(scene);
+  const PixelTable rays = scene.detector.on_device().table;
   const auto pixels = image.on_device().pixels;
   using Index = typename SpotTerms<shape, Interpolation::nearest>::Index;
   Kokkos::parallel_for(
@@ -31,7 +30,7 @@ void add_all_terms(Image& image, const Detector& detector, const Sources& source
             const Direction& direction = term.sources.directions(j);
             double here = 0;
             for (std::size_t block = 0; block < term.blocks.extent(0); ++block)
-              for (int i = direction.begin; i < direction.end; ++i) {
+              for (int i = direction.sources.begin; i < direction.sources.end; ++i) {
                 const Vec3 index = term.blocks(block) * (diffracted - direction.incident);
                 const double x = term.sources.wavenumber(i);
                 here += term(Index(index.x, x), Index(index.y, x), Index(index.z, x), i);
@@ -95,8 +94,8 @@ int compare(const Case& c, unsigned seed) {
   const StructureFactors structure_factors({{}}, 10, 10);
 
   Image got(workspace(), detector.n_pixels()), want(workspace(), detector.n_pixels());
-  add_spots_pixel_driven(workspace(), got, detector, sources, crystal, structure_factors, Interpolation::nearest);
-  add_all_terms<shape>(want, detector, sources, crystal, structure_factors);
+  add_spots_pixel_driven(workspace(), got, {detector, sources, crystal, structure_factors}, Interpolation::nearest);
+  add_all_terms<shape>(want, {detector, sources, crystal, structure_factors});
   const auto a = got.on_host(workspace()), b = want.on_host(workspace());
   const double brightest = *std::max_element(b.get(), b.get() + want.size());
   int lit = 0, lost = 0, invented = 0;

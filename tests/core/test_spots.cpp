@@ -84,9 +84,8 @@ struct Experiment {
   }
 };
 
-void reflection_driven(Workspace& in, Image& image, const Detector& detector, const Sources& sources,
-                       const Crystal& crystal, const StructureFactors& structure_factors, Interpolation interpolation) {
-  add_spots_reflection_driven(in, image, detector, sources, crystal, structure_factors, interpolation);
+void reflection_driven(Workspace& in, Image& image, const Scene& scene, Interpolation interpolation) {
+  add_spots_reflection_driven(in, image, scene, interpolation);
 }
 
 constexpr auto engines = {add_spots_pixel_driven, reflection_driven};
@@ -171,11 +170,11 @@ TEST(spots_are_the_sum_over_all_terms) {
       for (auto add_spots : engines) {
         Image image(workspace(), detector.n_pixels());
         if (add_spots == reflection_driven && !ends) {
-          CHECK_THROWS(add_spots(workspace(), image, detector, sources, crystal, structure_factors, interpolation),
+          CHECK_THROWS(add_spots(workspace(), image, {detector, sources, crystal, structure_factors}, interpolation),
                        std::invalid_argument);
           continue;
         }
-        add_spots(workspace(), image, detector, sources, crystal, structure_factors, interpolation);
+        add_spots(workspace(), image, {detector, sources, crystal, structure_factors}, interpolation);
         const auto got = image.on_host(workspace());
         for (std::size_t i = 0; i < want.size(); ++i) CHECK_CLOSE(got.get()[i], want[i], 1e-12 * brightest);
       }
@@ -194,7 +193,7 @@ TEST(a_tolerance_bounds_what_is_left_out_of_the_sum) {
       const double brightest = *std::max_element(want.begin(), want.end());
       for (double tolerance : {1e-12, 1e-3, 0.01, 0.1}) {
         Image image(workspace(), detector.n_pixels());
-        add_spots_reflection_driven(workspace(), image, detector, sources, crystal, structure_factors, interpolation,
+        add_spots_reflection_driven(workspace(), image, {detector, sources, crystal, structure_factors}, interpolation,
                                     tolerance);
         const auto got = image.on_host(workspace());
         for (std::size_t i = 0; i < want.size(); ++i) {
@@ -214,10 +213,10 @@ TEST(a_tolerance_that_cannot_be_is_refused) {
     for (double tolerance : {0.0, 1.0, -1.0, double(NAN)}) {
       const Crystal crystal(e.blocks, cells, shape);
       Image image(workspace(), detector.n_pixels());
-      CHECK_THROWS(add_spots_reflection_driven(workspace(), image, detector, sources, crystal, structure_factors,
+      CHECK_THROWS(add_spots_reflection_driven(workspace(), image, {detector, sources, crystal, structure_factors},
                                                Interpolation::nearest, tolerance),
                    std::invalid_argument);
-      CHECK_THROWS(reflection_driven_work(workspace(), detector, sources, crystal, structure_factors,
+      CHECK_THROWS(reflection_driven_work(workspace(), {detector, sources, crystal, structure_factors},
                                           Interpolation::nearest, tolerance),
                    std::invalid_argument);
     }
@@ -231,10 +230,10 @@ TEST(an_engine_gives_the_same_bits_every_time) {
   const Crystal crystal(e.blocks, cells, Shape::gauss);
   for (auto add_spots : engines) {
     Image once(workspace(), detector.n_pixels());
-    add_spots(workspace(), once, detector, sources, crystal, structure_factors, Interpolation::nearest);
+    add_spots(workspace(), once, {detector, sources, crystal, structure_factors}, Interpolation::nearest);
     for (int repeat = 0; repeat < 3; ++repeat) {
       Image again(workspace(), detector.n_pixels());
-      add_spots(workspace(), again, detector, sources, crystal, structure_factors, Interpolation::nearest);
+      add_spots(workspace(), again, {detector, sources, crystal, structure_factors}, Interpolation::nearest);
       CHECK(std::equal(once.on_host(workspace()).get(), once.on_host(workspace()).get() + once.size(),
                        again.on_host(workspace()).get()));
     }
@@ -247,8 +246,9 @@ TEST(masked_pixels_are_left_alone) {
   mask[5] = mask[120] = 0;
   const Detector detector(e.panels, {1, 1, 0, false}, mask);
   Image image(workspace(), detector.n_pixels());
-  add_spots_pixel_driven(workspace(), image, detector, Sources(e.sources, {true, kahn, field}, fluence),
-                         Crystal(e.blocks, cells, Shape::square), StructureFactors(e.amplitudes, 2, 5),
+  add_spots_pixel_driven(workspace(), image,
+                         {detector, Sources(e.sources, {true, kahn, field}, fluence),
+                          Crystal(e.blocks, cells, Shape::square), StructureFactors(e.amplitudes, 2, 5)},
                          Interpolation::nearest);
   for (std::size_t i = 0; i < mask.size(); ++i) CHECK((image.on_host(workspace()).get()[i] != 0) == bool(mask[i]));
 }
@@ -281,8 +281,8 @@ TEST(amplitudes_in_memory_give_the_same_image) {
   const Crystal crystal(e.blocks, cells, Shape::gauss);
   const StructureFactors listed(e.amplitudes, 0, 0);
   Image one(workspace(), detector.n_pixels()), other(workspace(), detector.n_pixels());
-  add_spots_pixel_driven(workspace(), one, detector, sources, crystal, listed, Interpolation::nearest);
-  add_spots_pixel_driven(workspace(), other, detector, sources, crystal, in_memory, Interpolation::nearest);
+  add_spots_pixel_driven(workspace(), one, {detector, sources, crystal, listed}, Interpolation::nearest);
+  add_spots_pixel_driven(workspace(), other, {detector, sources, crystal, in_memory}, Interpolation::nearest);
   double brightest = 0;
   for (std::size_t i = 0; i < one.size(); ++i) {
     CHECK(one.on_host(workspace()).get()[i] == other.on_host(workspace()).get()[i]);
@@ -295,10 +295,12 @@ TEST(a_channel_that_is_not_there_is_refused) {
   const Experiment e;
   const Detector detector(e.panels, {});
   Image image(workspace(), detector.n_pixels());
-  CHECK_THROWS(add_spots_pixel_driven(workspace(), image, detector, Sources(e.sources, {true, kahn, field}, fluence),
-                                      Crystal(e.blocks, cells, Shape::square),
-                                      StructureFactors({e.amplitudes[0]}, 2, 0), Interpolation::nearest),
-               std::invalid_argument);
+  CHECK_THROWS(
+      add_spots_pixel_driven(workspace(), image,
+                             {detector, Sources(e.sources, {true, kahn, field}, fluence),
+                              Crystal(e.blocks, cells, Shape::square), StructureFactors({e.amplitudes[0]}, 2, 0)},
+                             Interpolation::nearest),
+      std::invalid_argument);
 }
 
 // Patches of more than a hundred pixels a side come in pieces; hundreds of them in each tile.
@@ -318,10 +320,11 @@ TEST(engines_agree_where_patches_are_large_and_many) {
   const Crystal crystal(orientations(e.blocks[0], turns, {0, 1, 0}, 0, 0, 1), {2, 3, 2}, Shape::gauss_argchk);
   Image by_pixel(workspace(), detector.n_pixels()), by_reflection(workspace(), detector.n_pixels()),
       again(workspace(), detector.n_pixels());
-  add_spots_pixel_driven(workspace(), by_pixel, detector, sources, crystal, structure_factors, Interpolation::nearest);
-  add_spots_reflection_driven(workspace(), by_reflection, detector, sources, crystal, structure_factors,
+  add_spots_pixel_driven(workspace(), by_pixel, {detector, sources, crystal, structure_factors},
+                         Interpolation::nearest);
+  add_spots_reflection_driven(workspace(), by_reflection, {detector, sources, crystal, structure_factors},
                               Interpolation::nearest);
-  add_spots_reflection_driven(workspace(), again, detector, sources, crystal, structure_factors,
+  add_spots_reflection_driven(workspace(), again, {detector, sources, crystal, structure_factors},
                               Interpolation::nearest);
   const auto want = by_pixel.on_host(workspace()), got = by_reflection.on_host(workspace());
   const double brightest = *std::max_element(want.get(), want.get() + by_pixel.size());

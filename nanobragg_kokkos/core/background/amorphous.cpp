@@ -148,7 +148,7 @@ struct AddBackground {
       if (summed) {
         add_curve(d, half, 1, 1, intensity);
       } else {
-        for (int source = direction.begin; source < direction.end; ++source)
+        for (int source = direction.sources.begin; source < direction.sources.end; ++source)
           add_curve(0, half, sources.wavenumber(source), sources.weight(source), intensity);
       }
       if (sources.polarized)
@@ -186,13 +186,6 @@ void run(const ExecutionSpace& space, const AddBackground<one_ray>& kernel) {
       kernel);
 }
 
-double number_of_rays(const Detector& detector) {
-  double rays = 0;
-  for (const Panel& panel : detector.panels())
-    rays += double(panel.n_fast) * panel.n_slow * (panel.sensor_thickness > 0 ? detector.sampling().sensor_layers : 1);
-  return rays * detector.sampling().oversample * detector.sampling().oversample;
-}
-
 // Whether to sum the sources of each direction into a curve: if its pieces have fewer terms than all rays, and take no
 // more than 64 MiB.  That depends on the models alone, not on what is there already.
 bool worth_a_sum(double rays, const Sources& sources, const AmplitudeCurve& amplitude) {
@@ -225,7 +218,7 @@ void add_background(Workspace& workspace, Image& image, const Detector& detector
                     const Amorphous& amorphous) {
   const Calculation calculation(workspace, "nanobragg::background::add");
   if (image.size() != detector.n_pixels()) throw std::invalid_argument("the image does not have the detector's pixels");
-  const double n_rays = number_of_rays(detector);
+  const double n_rays = detector.n_rays();
   const bool summed = worth_a_sum(n_rays, sources, amorphous.on_device().amplitude);
   const PixelTable& rays = detector.on_device().table;
   const SourceTable& source_table = sources.on_device().table;

@@ -44,15 +44,10 @@ std::vector<double> sign_changes(const AmplitudePiece& p, double from, double to
   return changes;
 }
 
-// Sources that share a curve, with their wavenumbers as the host sees them.
-struct Group {
-  int begin, end;
-};
-
 struct FillPieces {
   Kokkos::View<IntensityPiece*, DeviceSpace> pieces;
   DeviceArray<int> first_pieces;  // of the groups
-  DeviceArray<Group> groups;
+  DeviceArray<Range> groups;      // of sources that share a curve
   DeviceArray<double> wavenumber, weight;
   DeviceArray<double> knots;
   DeviceArray<AmplitudePiece> amplitude;
@@ -60,18 +55,12 @@ struct FillPieces {
   // F, as a polynomial in v = x (q - middle), is f0 + f1 v + f2 v^2 + f3 v^3; its square times weight and sign is added
   // up.
   KOKKOS_FUNCTION void operator()(const int i) const {
-    int low = 0, high = int(first_pieces.extent(0));
-    while (high - low > 1) {
-      const int halfway = (low + high) / 2;
-      if (first_pieces(halfway) <= i)
-        low = halfway;
-      else
-        high = halfway;
-    }
+    const int after = first_where({1, int(first_pieces.extent(0))}, [&](int g) { return first_pieces(g) > i; });
+    const Range group = groups(after - 1);
     const double middle = pieces(i).middle;
     double sum[7] = {0, 0, 0, 0, 0, 0, 0};
     int piece = 0;
-    for (int source = groups(low).begin; source < groups(low).end; ++source) {
+    for (int source = group.begin; source < group.end; ++source) {
       const double x = wavenumber(source), s = x * middle;
       while (piece < int(knots.extent(0)) && knots(piece) < s) ++piece;
       const AmplitudePiece& p = amplitude(piece);
@@ -95,14 +84,14 @@ struct FillPieces {
 };
 
 // host_wavenumber: a copy of wavenumber.
-IntensityCurves tabulate(const AmplitudeCurve& amplitude, const std::vector<Group>& groups,
+IntensityCurves tabulate(const AmplitudeCurve& amplitude, const std::vector<Range>& groups,
                          const std::vector<double>& host_wavenumber, const DeviceArray<double>& wavenumber,
                          const DeviceArray<double>& weight, double limit) {
   constexpr double infinity = std::numeric_limits<double>::infinity();
   std::vector<double> ends;
   std::vector<IntensityPiece> pieces;
   std::vector<int> first_pieces;
-  for (const Group& group : groups) {
+  for (const Range& group : groups) {
     first_pieces.push_back(int(ends.size()));
     for (double knot : amplitude.knots)
       for (int source = group.end - 1; source >= group.begin; --source) {
@@ -191,8 +180,8 @@ AmplitudeCurve AmplitudeCurve::up_to(double limit) const {
 }
 
 IntensityCurves intensity_curves(const AmplitudeCurve& amplitude, const SourceTable& sources) {
-  std::vector<Group> groups;
-  for (const Direction& direction : to_host(sources.directions)) groups.push_back({direction.begin, direction.end});
+  std::vector<Range> groups;
+  for (const Direction& direction : to_host(sources.directions)) groups.push_back(direction.sources);
   return tabulate(amplitude, groups, to_host(sources.wavenumber), sources.wavenumber, sources.weight, 1);
 }
 

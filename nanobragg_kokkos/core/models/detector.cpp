@@ -104,7 +104,8 @@ Detector::Detector(std::vector<Panel> panels, Sampling sampling, const std::vect
     if (dot(d.normal, p.origin) < 0) d.normal = -d.normal;
     d.close_distance = std::abs(dot(d.normal, p.origin));
     d.pixel_area = p.pixel_fast * p.pixel_slow;
-    d.layers = p.sensor_thickness > 0 ? sampling_.sensor_layers : 1;
+    d.layers = sampling_.layers(p);
+    d.rays_of_pixel = sampling_.rays_of_pixel(p);
     d.layer_thickness = p.sensor_thickness / d.layers;
     d.first_depth = sampling_.layer_placement * d.layer_thickness;
     d.absorption = p.sensor_thickness > 0 ? 1 / p.attenuation_length : 0;
@@ -133,6 +134,12 @@ Detector::Detector(std::vector<Panel> panels, Sampling sampling, const std::vect
   table.per_sub_pixel = 1.0 / (double(sampling_.oversample) * sampling_.oversample);
   table.n_tiles = n_tiles;
   table.point_pixel = sampling_.point_pixel;
+}
+
+double Detector::n_rays() const {
+  double rays = 0;
+  for (const Panel& panel : panels_) rays += double(panel.n_fast) * panel.n_slow * sampling_.rays_of_pixel(panel);
+  return rays;
 }
 
 }  // namespace nanobragg

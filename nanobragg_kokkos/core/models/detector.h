@@ -26,6 +26,9 @@ struct Sampling {
   int sensor_layers = 1;       // steps through the depth of a sensor
   double layer_placement = 0;  // where in its layer a photon is put: 0 the front face, 1 the back
   bool point_pixel = false;    // 1/r^2 (per square metre) instead of the solid angle of a pixel
+
+  int layers(const Panel& panel) const { return panel.sensor_thickness > 0 ? sensor_layers : 1; }
+  int rays_of_pixel(const Panel& panel) const { return layers(panel) * oversample * oversample; }
 };
 
 // Pixels are numbered through all panels, in each panel slow × n_fast + fast.
@@ -40,6 +43,7 @@ class Detector {
   const std::vector<Panel>& panels() const { return panels_; }
   const Sampling& sampling() const { return sampling_; }
   std::size_t n_pixels() const { return first_pixel_.back(); }
+  double n_rays() const;  // that end in all pixels together
   std::size_t first_pixel(std::size_t panel) const { return first_pixel_.at(panel); }
 
   struct OnDevice;

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include <nanobragg_kokkos/core/math/exponential.h>
+#include <nanobragg_kokkos/core/math/range.h>
 #include <nanobragg_kokkos/core/models/detector.h>
 #include <nanobragg_kokkos/core/runtime/device_buffers.h>
 
@@ -26,7 +27,7 @@ struct DevicePanel {
   double layer_thickness;     // m
   double first_depth;         // where the photons of the first layer are put, m
   double absorption;          // 1/m; 0: everything is absorbed at the surface
-  int layers;
+  int layers, rays_of_pixel;
   std::int64_t first_pixel;
   int n_fast, n_slow;
   int first_tile, tiles_fast;  // tiles are numbered through all panels, like pixels
@@ -83,8 +84,6 @@ struct PixelTable {
     return along(along(along(panel.origin, depth, panel.normal), slow, panel.step_slow), fast, panel.step_fast);
   }
 
-  KOKKOS_INLINE_FUNCTION int n_rays(const DevicePanel& panel) const { return panel.layers * oversample * oversample; }
-
   // Ray number i of a pixel: its layers one after the other, in each the sub-pixels.
   KOKKOS_FORCEINLINE_FUNCTION Ray ray_of_pixel(const DevicePanel& panel, int fast, int slow, int i) const {
     const int n = oversample, layer = i / (n * n), sub_slow = i / n % n, sub_fast = i % n;
@@ -104,7 +103,7 @@ struct PixelTable {
     const DevicePanel& panel = panels(panel_of(pixel));
     const std::int64_t in_panel = pixel - panel.first_pixel;
     const int slow = int(in_panel / panel.n_fast), fast = int(in_panel % panel.n_fast);
-    for (int i = 0; i < n_rays(panel); ++i) {
+    for (int i = 0; i < panel.rays_of_pixel; ++i) {
       const Ray here = ray_of_pixel(panel, fast, slow, i);
       if (here.weight > 0) visit(here.direction, here.weight);
     }
@@ -122,15 +121,7 @@ struct PixelTable {
   // The last panel that starts at or before something.
   template <class Starts>
   KOKKOS_INLINE_FUNCTION int last_panel(const Starts& starts) const {
-    int low = 0, high = int(panels.extent(0));
-    while (high - low > 1) {
-      const int middle = (low + high) / 2;
-      if (starts(panels(middle)))
-        low = middle;
-      else
-        high = middle;
-    }
-    return low;
+    return first_where({1, int(panels.extent(0))}, [&](int i) { return !starts(panels(i)); }) - 1;
   }
 };
 

@@ -66,7 +66,7 @@ Sources::Sources(const std::vector<Source>& sources, const Polarization& polariz
       d.magnetic = unit(magnetic);
       d.electric = unit(cross(d.incident, d.magnetic));
     }
-    d.begin = int(weight.size());
+    d.sources.begin = int(weight.size());
     std::stable_sort(group.begin(), group.end(),
                      [](const Source& a, const Source& b) { return a.wavelength > b.wavelength; });
     for (const Source& s : group) {
@@ -74,11 +74,11 @@ Sources::Sources(const std::vector<Source>& sources, const Polarization& polariz
       weight.push_back(s.weight / total);
       channel.push_back(s.channel);
     }
-    d.end = int(weight.size());
-    d.per_wavenumber = sources_per_wavenumber(wavenumber, d.begin);
+    d.sources.end = int(weight.size());
+    d.per_wavenumber = sources_per_wavenumber(wavenumber, d.sources.begin);
     d.channels_in_order = true;
-    for (int i = d.begin; i < d.end; ++i)
-      d.channels_in_order = d.channels_in_order && channel[i] == channel[d.begin] + i - d.begin;
+    for (int i = d.sources.begin; i < d.sources.end; ++i)
+      d.channels_in_order = d.channels_in_order && channel[i] == channel[d.sources.begin] + i - d.sources.begin;
     directions.push_back(d);
   }
   n_directions_ = directions.size();

@@ -3,6 +3,7 @@
 #ifndef NANOBRAGG_KOKKOS_CORE_MODELS_SOURCES_ON_DEVICE_H
 #define NANOBRAGG_KOKKOS_CORE_MODELS_SOURCES_ON_DEVICE_H
 
+#include <nanobragg_kokkos/core/math/range.h>
 #include <nanobragg_kokkos/core/models/sources.h>
 #include <nanobragg_kokkos/core/runtime/device_buffers.h>
 
@@ -12,7 +13,7 @@ struct Direction {
   Vec3 incident;  // unit vector of flight
   Vec3 electric,
       magnetic;            // unit vectors; (electric, incident, magnetic) is right-handed; zero if nothing is polarized
-  int begin, end;          // its sources
+  Range sources;           // that fly in it
   double per_wavenumber;   // number of sources per wavenumber if they are evenly spaced, else 0
   bool channels_in_order;  // the channels of its sources are consecutive numbers
 };

@@ -49,13 +49,11 @@ struct Work {
   }
 };
 
-KOKKOS_FORCEINLINE_FUNCTION bool within(int i, TiledSide::Range range) { return i >= range.begin && i < range.end; }
-
 // Bundles of columns are transformed if something of a range is in them.
-KOKKOS_FORCEINLINE_FUNCTION bool touches(int first, int n, TiledSide::Range range) {
+KOKKOS_FORCEINLINE_FUNCTION bool touches(int first, int n, Range range) {
   return first < range.end && first + n > range.begin;
 }
-KOKKOS_FORCEINLINE_FUNCTION TiledSide::Range in_bundles(TiledSide::Range range, int lanes) {
+KOKKOS_FORCEINLINE_FUNCTION Range in_bundles(Range range, int lanes) {
   return {range.begin / lanes * lanes, (range.end + lanes - 1) / lanes * lanes};
 }
 
@@ -63,7 +61,7 @@ KOKKOS_FORCEINLINE_FUNCTION TiledSide::Range in_bundles(TiledSide::Range range, 
 struct PairedTile {
   bool exists;
   int panel;
-  TiledSide::Range fast_pixels, slow_pixels, fast_results, slow_results;
+  Range fast_pixels, slow_pixels, fast_results, slow_results;
   std::int64_t first;  // where a pixel at the tile's first point would be in the image
 };
 
@@ -85,15 +83,15 @@ struct Pairs {
             panels.first_pixel(panel) + std::int64_t(slow.first_pixel(j)) * panels.n_fast + fast.first_pixel(i)};
   }
   // The columns of either tile.
-  KOKKOS_INLINE_FUNCTION TiledSide::Range columns_with_pixels(int pair) const {
+  KOKKOS_INLINE_FUNCTION Range columns_with_pixels(int pair) const {
     const PairedTile a = tile(pair, 0), b = tile(pair, 1);
     return b.exists ? both(a.fast_pixels, b.fast_pixels) : a.fast_pixels;
   }
-  KOKKOS_INLINE_FUNCTION TiledSide::Range columns_with_results(int pair) const {
+  KOKKOS_INLINE_FUNCTION Range columns_with_results(int pair) const {
     const PairedTile a = tile(pair, 0), b = tile(pair, 1);
     return b.exists ? both(a.fast_results, b.fast_results) : a.fast_results;
   }
-  KOKKOS_INLINE_FUNCTION static TiledSide::Range both(TiledSide::Range a, TiledSide::Range b) {
+  KOKKOS_INLINE_FUNCTION static Range both(Range a, Range b) {
     return {Kokkos::min(a.begin, b.begin), Kokkos::max(a.end, b.end)};
   }
 };
@@ -111,17 +109,17 @@ struct TransformColumns {
     double* const line = bundle.scratch(team);
     for (int which = 0; which < 2; ++which) {
       const PairedTile tile = pairs.tile(pair, which);
-      const bool whole = within(first, tile.fast_pixels) && within(first + lanes - 1, tile.fast_pixels);
+      const bool whole = tile.fast_pixels.contains(first) && tile.fast_pixels.contains(first + lanes - 1);
       bundle.for_each_point(team, 0, bundle.length, [&](int row) {
         double* const to = line + bundle.at(row) + which * lanes;
         const double* const from = photons.data() + tile.first + std::int64_t(row) * pairs.panels.n_fast + first;
-        if (!within(row, tile.slow_pixels))
+        if (!tile.slow_pixels.contains(row))
           bundle.for_each_lane(team, [&](int lane) { to[lane] = 0; });
         else if (whole)
           bundle.for_each_lane(team, [&](int lane) { to[lane] = from[lane]; });
         else
-          bundle.for_each_lane(team,
-                               [&](int lane) { to[lane] = within(first + lane, tile.fast_pixels) ? from[lane] : 0.0; });
+          bundle.for_each_lane(
+              team, [&](int lane) { to[lane] = tile.fast_pixels.contains(first + lane) ? from[lane] : 0.0; });
       });
     }
     team.team_barrier();
@@ -147,8 +145,8 @@ struct FilterRows {
   KOKKOS_FUNCTION void operator()(const Team& team) const {
     const int lanes = bundle.lanes(), of_pair = work.rows / lanes;
     const int pair = team.league_rank() / of_pair, number = team.league_rank() % of_pair, first = number * lanes;
-    const TiledSide::Range written = in_bundles(pairs.columns_with_pixels(pair), work.lanes());
-    const TiledSide::Range needed = in_bundles(pairs.columns_with_results(pair), work.lanes());
+    const Range written = in_bundles(pairs.columns_with_pixels(pair), work.lanes());
+    const Range needed = in_bundles(pairs.columns_with_results(pair), work.lanes());
     double* const line = bundle.scratch(team);
     const auto place = [&](int column, int lane) { return work.point(pair, first + lane, column); };
     const auto clear = [&](int column) {
@@ -210,7 +208,7 @@ struct RestoreColumns {
       if (!tile.exists) break;
       const double added = added_to_pixel * totals(tile.panel).photons,
                    darkest = Kokkos::min(0.0, totals(tile.panel).darkest);
-      const bool whole = within(first, tile.fast_results) && within(first + lanes - 1, tile.fast_results);
+      const bool whole = tile.fast_results.contains(first) && tile.fast_results.contains(first + lanes - 1);
       bundle.for_each_point(team, tile.slow_results.begin, tile.slow_results.end, [&](int row) {
         const double* const from = line + bundle.at(row) + which * lanes;
         double* const to = blurred.data() + tile.first + std::int64_t(row) * pairs.panels.n_fast + first;
@@ -219,7 +217,7 @@ struct RestoreColumns {
           bundle.for_each_lane(team, store);
         else
           bundle.for_each_lane(team, [&](int lane) {
-            if (within(first + lane, tile.fast_results)) store(lane);
+            if (tile.fast_results.contains(first + lane)) store(lane);
           });
       });
     }

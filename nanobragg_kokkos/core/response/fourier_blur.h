@@ -18,6 +18,7 @@
 #define NANOBRAGG_KOKKOS_CORE_RESPONSE_FOURIER_BLUR_H
 
 #include <nanobragg_kokkos/core/math/fourier.h>
+#include <nanobragg_kokkos/core/math/range.h>
 #include <nanobragg_kokkos/core/response/panel_totals.h>
 #include <nanobragg_kokkos/core/response/spread_kernel.h>
 
@@ -30,9 +31,6 @@ struct TiledSide {
   int length;  // points of a transform
   int tiles;
 
-  struct Range {
-    int begin, end;
-  };
   KOKKOS_INLINE_FUNCTION int step() const { return tiles == 1 ? n : length - 2 * reach; }
   // The pixel at a tile's first point.
   KOKKOS_INLINE_FUNCTION int first_pixel(int tile) const { return tiles == 1 ? 0 : tile * step() - reach; }

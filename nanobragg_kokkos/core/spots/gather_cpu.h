@@ -12,12 +12,12 @@ namespace nanobragg {
 
 // A pixel of a tile and the sources that it may need from a patch.
 struct Task {
-  Run run;
+  Range range;
   int pixel;  // slow × tile_side + fast
 };
 
 template <Shape shape, Interpolation interpolation>
-struct GatherInTiles {
+struct GatherCpu {
   Array<double> image;
   PatchLight<shape, interpolation> light;
   SpotNotes notes;
@@ -29,7 +29,7 @@ struct GatherInTiles {
     const int n = notes.ends(number) - notes.begin(number);
     std::sort(list, list + n, [&](int a, int b) { return notes.patches(a).order < notes.patches(b).order; });
     double sums[pixels_of_tile] = {};
-    for (int ray = 0; ray < light.rays.n_rays(tile.panel); ++ray) {
+    for (int ray = 0; ray < tile.panel.rays_of_pixel; ++ray) {
       const NeighbourRays tile_rays(light.rays, tile.panel, tile.fast, tile.slow, tile_side, tile_side, ray);
       for (int j = 0; j < n; ++j) add_patch(notes.patches(list[j]), tile, tile_rays, ray, sums);
     }
@@ -44,23 +44,23 @@ struct GatherInTiles {
   void add_patch(const Patch& patch, const Tile& tile, const NeighbourRays& tile_rays, int ray,
                  double (&sums)[pixels_of_tile]) const {
     const Direction& direction = light.term.sources.directions(patch.direction);
-    const NearRun near = light.near_run(patch, tile_rays.unsteadiness);
-    const bool check = light.must_check(patch, near);
+    const WavelengthWindow window = light.wavelength_window(patch, tile_rays.unsteadiness);
+    const bool check = light.must_check(patch, window);
     Task tasks[pixels_of_tile];
     int n_tasks = 0;
-    const int last = std::min(tile.slow + tile_side, patch.slow_end);
-    for (int slow = std::max(tile.slow, patch.slow_begin); slow < last; ++slow) {
-      const Span row = span(patch, slow, tile.fast, tile.fast + tile_side);
-      if (row.begin >= row.end) continue;
+    const int last = std::min(tile.slow + tile_side, patch.slow.end);
+    for (int slow = std::max(tile.slow, patch.slow.begin); slow < last; ++slow) {
+      const Range row = strip_in_row(patch, slow, {tile.fast, tile.fast + tile_side});
+      if (row.empty()) continue;
       float low[tile_side], high[tile_side];
       for (int fast = 0; fast < tile_side; ++fast)
-        near(tile_rays.direction(fast, slow - tile.slow), low[fast], high[fast]);
+        window(tile_rays.direction(fast, slow - tile.slow), low[fast], high[fast]);
       for (int fast = row.begin - tile.fast; fast < row.end - tile.fast; ++fast) {
         if (!(low[fast] <= high[fast])) continue;
-        const Run run = sources_between(low[fast], high[fast], direction, light.term.sources.wavenumber);
+        const Range range = sources_between(low[fast], high[fast], direction, light.term.sources.wavenumber);
         const int pixel = (slow - tile.slow) * tile_side + fast;
-        if (run.begin < run.end && light.rays.active(tile.pixel(pixel % tile_side, pixel / tile_side)))
-          tasks[n_tasks++] = {run, pixel};
+        if (!range.empty() && light.rays.active(tile.pixel(pixel % tile_side, pixel / tile_side)))
+          tasks[n_tasks++] = {range, pixel};
       }
     }
     for (int first = 0; first < n_tasks; first += vector_lanes)
@@ -87,9 +87,9 @@ struct GatherInTiles {
     }
     for (int j = 0; j < n; ++j) {
       const Vec3 index{h[j], k[j], l[j]};
-      const Run run = tasks[j].run;
-      const double sum = check ? light.over_sources(index, patch, run, true)
-                               : light.over_sources_in_lanes(index, patch, run, in_order);
+      const Range range = tasks[j].range;
+      const double sum = check ? light.over_sources(index, patch, range, true)
+                               : light.over_sources_in_lanes(index, patch, range, in_order);
       sums[tasks[j].pixel] += sum * factor[j];
     }
   }

@@ -10,7 +10,7 @@
 namespace nanobragg {
 
 template <Shape shape, Interpolation interpolation>
-struct GatherInTeams {
+struct GatherGpu {
   using Team = typename Kokkos::TeamPolicy<ExecutionSpace>::member_type;
   static constexpr int warps = 4, lanes = 32;
 
@@ -35,7 +35,7 @@ struct GatherInTeams {
   // A pixel that a patch lights, by its number in the patch, and the sources that its only ray may need.
   struct LitPixel {
     int patch, pixel;
-    Run run;
+    Range range;
     bool check;
   };
 
@@ -57,14 +57,15 @@ struct GatherInTeams {
       if (number >= notes.counters().patches) break;
       const Patch& patch = notes.patches(number);
       const DevicePanel& panel = light.rays.panels(patch.panel);
-      const NeighbourRays rays(light.rays, panel, patch.fast_begin, patch.slow_begin, patch.n_fast(), patch.n_slow(),
+      const NeighbourRays rays(light.rays, panel, patch.fast.begin, patch.slow.begin, patch.n_fast(), patch.n_slow(),
                                0);
-      const NearRun near = light.near_run(patch, rays.unsteadiness);
-      const bool check = light.must_check(patch, near);
+      const WavelengthWindow window = light.wavelength_window(patch, rays.unsteadiness);
+      const bool check = light.must_check(patch, window);
       for (int start = 0; start < patch.size(); start += lanes) {
         const int left = patch.size() - start;
-        Kokkos::parallel_for(Kokkos::ThreadVectorRange(team, left < lanes ? left : lanes),
-                             [&](int lane) { find_lit(number, patch, panel, rays, near, check, start + lane, stack); });
+        Kokkos::parallel_for(Kokkos::ThreadVectorRange(team, left < lanes ? left : lanes), [&](int lane) {
+          find_lit(number, patch, panel, rays, window, check, start + lane, stack);
+        });
         if (stack.size >= lanes) calculate(team, lanes, stack);
       }
     }
@@ -72,21 +73,21 @@ struct GatherInTeams {
   }
 
   KOKKOS_INLINE_FUNCTION void find_lit(int number, const Patch& patch, const DevicePanel& panel,
-                                       const NeighbourRays& first_rays, const NearRun& near, bool check, int pixel,
-                                       Stack& stack) const {
+                                       const NeighbourRays& first_rays, const WavelengthWindow& window, bool check,
+                                       int pixel, Stack& stack) const {
     const int slow = pixel / patch.n_fast(), fast = pixel - slow * patch.n_fast();
-    Run run{0, 0};
+    Range range{0, 0};
     bool lit = false;
-    if (nanobragg::near(patch, patch.fast_begin + fast + 0.5f, patch.slow_begin + slow + 0.5f, 0) &&
-        light.rays.active(panel.first_pixel + std::int64_t(patch.slow_begin + slow) * panel.n_fast + patch.fast_begin +
+    if (strip_reaches(patch, patch.fast.begin + fast + 0.5f, patch.slow.begin + slow + 0.5f, 0) &&
+        light.rays.active(panel.first_pixel + std::int64_t(patch.slow.begin + slow) * panel.n_fast + patch.fast.begin +
                           fast)) {
-      run = light.run_of_ray(patch, near, first_rays.direction(fast, slow));
-      lit = run.begin < run.end || light.rays.n_rays(panel) > 1;
+      range = light.sources_of_ray(patch, window, first_rays.direction(fast, slow));
+      lit = !range.empty() || panel.rays_of_pixel > 1;
     }
     if (lit)
-      stack.lit[Kokkos::atomic_fetch_add(&stack.size, 1)] = {number, pixel, run, check};
+      stack.lit[Kokkos::atomic_fetch_add(&stack.size, 1)] = {number, pixel, range, check};
     else
-      notes.light(patch.first_light + pixel) = 0;
+      notes.patch_pixels(patch.first_patch_pixel + pixel) = 0;
   }
 
   // The n topmost of the stack, one a lane.
@@ -95,12 +96,12 @@ struct GatherInTeams {
     Kokkos::parallel_for(Kokkos::ThreadVectorRange(team, n), [&](int lane) {
       const LitPixel lit = stack.lit[rest + lane];
       const Patch& patch = notes.patches(lit.patch);
-      const int slow = patch.slow_begin + lit.pixel / patch.n_fast(),
-                fast = patch.fast_begin + lit.pixel % patch.n_fast();
-      notes.light(patch.first_light + lit.pixel) =
-          light.rays.n_rays(light.rays.panels(patch.panel)) == 1
-              ? light.light_of_ray(patch, fast, slow, 0, lit.run, lit.check)
-              : light.light_of_pixel(patch, fast, slow, [](Run run) { return run; });
+      const int slow = patch.slow.begin + lit.pixel / patch.n_fast(),
+                fast = patch.fast.begin + lit.pixel % patch.n_fast();
+      notes.patch_pixels(patch.first_patch_pixel + lit.pixel) =
+          light.rays.panels(patch.panel).rays_of_pixel == 1
+              ? light.light_of_ray(patch, fast, slow, 0, lit.range, lit.check)
+              : light.light_of_pixel(patch, fast, slow, [](Range range) { return range; });
     });
     Kokkos::single(Kokkos::PerThread(team), [&]() { stack.size = rest; });
   }
@@ -109,8 +110,8 @@ struct GatherInTeams {
   struct Pieces {
     struct Piece {
       std::int64_t order;
-      int fast_begin, fast_end, slow_begin, slow_end;
-      std::int64_t first_light;
+      Range fast, slow;
+      std::int64_t first_patch_pixel;
     };
     Piece found[pixels_of_tile], sorted[pixels_of_tile];
   };
@@ -134,7 +135,7 @@ struct GatherInTeams {
       const int n_here = n - first < pixels_of_tile ? n - first : pixels_of_tile;
       if (rank < n_here) {
         const Patch& p = notes.patches(list[first + rank]);
-        pieces.found[rank] = {p.order, p.fast_begin, p.fast_end, p.slow_begin, p.slow_end, p.first_light};
+        pieces.found[rank] = {p.order, p.fast, p.slow, p.first_patch_pixel};
       }
       team.team_barrier();
       if (rank < n_here) {  // each counts how many come before it
@@ -145,8 +146,8 @@ struct GatherInTeams {
       team.team_barrier();
       for (int j = 0; j < n_here; ++j) {
         const auto& p = pieces.sorted[j];
-        if (fast >= p.fast_begin && fast < p.fast_end && slow >= p.slow_begin && slow < p.slow_end)
-          sum += notes.light(p.first_light + (slow - p.slow_begin) * (p.fast_end - p.fast_begin) + fast - p.fast_begin);
+        if (p.fast.contains(fast) && p.slow.contains(slow))
+          sum += notes.patch_pixels(p.first_patch_pixel + (slow - p.slow.begin) * p.fast.size() + fast - p.fast.begin);
       }
       team.team_barrier();
     }

@@ -43,40 +43,39 @@ struct PatchLight {
   PixelTable rays;
   SpotTerms<shape, interpolation> term;
   DeviceArray<SingleMat3> single_blocks;
-  float extent;                // see NearRun
+  float extent;                // see WavelengthWindow
   DeviceArray<double> powers;  // see exp_by_table
 
-  PatchLight(const Detector& detector, const Sources& sources, const Crystal& crystal,
-             const StructureFactors& structure_factors, const DeviceArray<double>& powers_of_two)
-      : rays(detector.on_device().table),
-        term(sources, crystal, structure_factors),
-        single_blocks(crystal.on_device().single.table),
-        extent(1.00001f * float(crystal.on_device().largest_extent * sources.largest_wavenumber())),
+  PatchLight(const Scene& scene, const DeviceArray<double>& powers_of_two)
+      : rays(scene.detector.on_device().table),
+        term(scene),
+        single_blocks(scene.crystal.on_device().single.table),
+        extent(1.00001f * float(scene.crystal.on_device().largest_extent * scene.sources.largest_wavenumber())),
         powers(powers_of_two) {}
 
-  KOKKOS_INLINE_FUNCTION NearRun near_run(const Patch& patch, float unsteadiness) const {
-    return NearRun(single_blocks(patch.block), term.cells, patch,
-                   to_single(term.sources.directions(patch.direction).incident), extent, unsteadiness);
+  KOKKOS_INLINE_FUNCTION WavelengthWindow wavelength_window(const Patch& patch, float unsteadiness) const {
+    return WavelengthWindow(single_blocks(patch.block), term.cells, patch,
+                            to_single(term.sources.directions(patch.direction).incident), extent, unsteadiness);
   }
 
-  // Whether terms along rays in this run are to be checked one by one, see over_sources.
-  KOKKOS_INLINE_FUNCTION bool must_check(const Patch& patch, const NearRun& near) const {
-    return !gaussian || interpolation != Interpolation::nearest || near.leaves_cell(term.cells) ||
+  // Whether terms along rays in this range are to be checked one by one, see over_sources.
+  KOKKOS_INLINE_FUNCTION bool must_check(const Patch& patch, const WavelengthWindow& window) const {
+    return !gaussian || interpolation != Interpolation::nearest || window.leaves_cell(term.cells) ||
            double(patch.reach) * patch.reach > 0.9 * reach2<shape>();
   }
 
   // What a ray receives from some of the sources.  check: some may be too far from the reflection, or nearer to
   // another.
-  KOKKOS_INLINE_FUNCTION double over_sources(Vec3 index, const Patch& patch, Run run, bool check) const {
+  KOKKOS_INLINE_FUNCTION double over_sources(Vec3 index, const Patch& patch, Range range, bool check) const {
     double sum = 0;
     if (gaussian && !check) {
-      const GaussianOfRay gaussian_of_ray(index, patch, term.cells, term.sources.wavenumber((run.begin + run.end) / 2),
+      const GaussianOfRay gaussian_of_ray(index, patch, term.cells, term.sources.wavenumber(range.middle()),
                                           powers.data());
       const double* f = term.amplitude.at(patch.h, patch.k, patch.l);
       const Direction& direction = term.sources.directions(patch.direction);
       const bool channels_in_order = direction.channels_in_order;
-      if (f && channels_in_order) f += term.sources.channel(direction.begin) - direction.begin;
-      for (int i = run.begin; i < run.end; ++i) {
+      if (f && channels_in_order) f += term.sources.channel(direction.sources.begin) - direction.sources.begin;
+      for (int i = range.begin; i < range.end; ++i) {
         const Wave wave = term.sources.waves(i);
         const double amplitude =
             !f ? term.amplitude.default_amplitude : f[channels_in_order ? i : term.sources.channel(i)];
@@ -84,7 +83,7 @@ struct PatchLight {
       }
       return term.cells.volume() * term.cells.volume() * sum;
     }
-    for (int i = run.begin; i < run.end; ++i) {
+    for (int i = range.begin; i < range.end; ++i) {
       const double x = term.sources.wavenumber(i);
       const Index h(index.x, x), k(index.y, x), l(index.z, x);
       if (h.nearest == patch.h && k.nearest == patch.k && l.nearest == patch.l) sum += term(h, k, l, i);
@@ -93,14 +92,14 @@ struct PatchLight {
   }
 
   // The same for unchecked Gaussians in vector code: as many sums as a vector has lanes, added up in the end.
-  double over_sources_in_lanes(Vec3 index, const Patch& patch, Run run, bool channels_in_order) const {
+  double over_sources_in_lanes(Vec3 index, const Patch& patch, Range range, bool channels_in_order) const {
     const double* const x = term.sources.wavenumber.data();
     const double* const weight = term.sources.weight.data();
     const int* const channel = term.sources.channel.data();
     const double* const f = term.amplitude.at(patch.h, patch.k, patch.l);
-    const GaussianOfRay gaussian_of_ray(index, patch, term.cells, x[(run.begin + run.end) / 2], powers.data());
+    const GaussianOfRay gaussian_of_ray(index, patch, term.cells, x[range.middle()], powers.data());
     double sums[vector_lanes] = {};
-    for (int i = run.begin; i < run.end; i += vector_lanes) {
+    for (int i = range.begin; i < range.end; i += vector_lanes) {
       double amplitude[vector_lanes];
       if (!f)
         for (int j = 0; j < vector_lanes; ++j) amplitude[j] = term.amplitude.default_amplitude;
@@ -109,7 +108,7 @@ struct PatchLight {
       else
         for (int j = 0; j < vector_lanes; ++j) amplitude[j] = f[channel[i + j]];
       for (int j = 0; j < vector_lanes; ++j) {
-        const double share = j < run.end - i ? weight[i + j] : 0;
+        const double share = j < range.end - i ? weight[i + j] : 0;
         sums[j] += share * amplitude[j] * amplitude[j] * gaussian_of_ray(x[i + j]);
       }
     }
@@ -119,32 +118,34 @@ struct PatchLight {
   }
 
   // The light of some sources along one ray of a pixel.
-  KOKKOS_INLINE_FUNCTION double light_of_ray(const Patch& patch, int fast, int slow, int ray_number, Run run,
+  KOKKOS_INLINE_FUNCTION double light_of_ray(const Patch& patch, int fast, int slow, int ray_number, Range range,
                                              bool check) const {
     const Ray ray = rays.ray_of_pixel(rays.panels(patch.panel), fast, slow, ray_number);
     const Direction& direction = term.sources.directions(patch.direction);
-    const double sum = over_sources(term.blocks(patch.block) * (ray.direction - direction.incident), patch, run, check);
+    const double sum =
+        over_sources(term.blocks(patch.block) * (ray.direction - direction.incident), patch, range, check);
     return sum == 0 ? 0 : sum * ray.weight * term.sources.polarization(direction, ray.direction);
   }
 
   // The sources that a ray of a pixel may need.
-  KOKKOS_INLINE_FUNCTION Run run_of_ray(const Patch& patch, const NearRun& near, SingleVec3 direction) const {
+  KOKKOS_INLINE_FUNCTION Range sources_of_ray(const Patch& patch, const WavelengthWindow& window,
+                                              SingleVec3 direction) const {
     float low, high;
-    near(direction, low, high);
+    window(direction, low, high);
     return low <= high ? sources_between(low, high, term.sources.directions(patch.direction), term.sources.wavenumber)
-                       : Run{0, 0};
+                       : Range{0, 0};
   }
 
-  // The light of a pixel.  narrowed: by narrowed(run) of the sources that each ray may need.
+  // The light of a pixel.  narrowed: by narrowed(range) of the sources that each ray may need.
   template <class Narrow>
   KOKKOS_INLINE_FUNCTION double light_of_pixel(const Patch& patch, int fast, int slow, const Narrow& narrowed) const {
     const DevicePanel& panel = rays.panels(patch.panel);
     double sum = 0;
-    for (int ray = 0; ray < rays.n_rays(panel); ++ray) {
+    for (int ray = 0; ray < panel.rays_of_pixel; ++ray) {
       const NeighbourRays single(rays, panel, fast, slow, 1, 1, ray);
-      const NearRun near = near_run(patch, single.unsteadiness);
-      const Run run = narrowed(run_of_ray(patch, near, single.direction(0, 0)));
-      if (run.begin < run.end) sum += light_of_ray(patch, fast, slow, ray, run, must_check(patch, near));
+      const WavelengthWindow window = wavelength_window(patch, single.unsteadiness);
+      const Range range = narrowed(sources_of_ray(patch, window, single.direction(0, 0)));
+      if (!range.empty()) sum += light_of_ray(patch, fast, slow, ray, range, must_check(patch, window));
     }
     return sum;
   }
@@ -152,11 +153,11 @@ struct PatchLight {
   // Some of the light of the pixel in the middle.
   KOKKOS_INLINE_FUNCTION double light_in_the_middle(const Patch& patch) const {
     const DevicePanel& panel = rays.panels(patch.panel);
-    const int fast = (patch.fast_begin + patch.fast_end) / 2, slow = (patch.slow_begin + patch.slow_end) / 2;
+    const int fast = (patch.fast.begin + patch.fast.end) / 2, slow = (patch.slow.begin + patch.slow.end) / 2;
     if (!rays.active(panel.first_pixel + std::int64_t(slow) * panel.n_fast + fast)) return 0;
-    return light_of_pixel(patch, fast, slow, [](Run run) {
-      const int middle = (run.begin + run.end) / 2;
-      return Run{Kokkos::max(run.begin, middle - 3), Kokkos::min(run.end, middle + 4)};
+    return light_of_pixel(patch, fast, slow, [](Range range) {
+      const int middle = range.middle();
+      return Range{Kokkos::max(range.begin, middle - 3), Kokkos::min(range.end, middle + 4)};
     });
   }
 };

@@ -10,6 +10,7 @@
 #include <array>
 #include <cstdint>
 
+#include <nanobragg_kokkos/core/math/range.h>
 #include <nanobragg_kokkos/core/models/crystal_on_device.h>
 #include <nanobragg_kokkos/core/models/detector_on_device.h>
 #include <nanobragg_kokkos/core/models/sources_on_device.h>
@@ -29,28 +30,25 @@ struct Patch {
   std::int64_t order;  // ascends with block, direction, h, k and l
   int block, direction, panel;
   int h, k, l;
-  float reach;  // in units of the shape
-  int fast_begin, fast_end, slow_begin, slow_end;
-  float fast, slow;              // one end of the middle line of the strip
-  float along_fast, along_slow;  // unit vector along it
-  float half_width;              // pixels, half a pixel's diagonal included
-  std::int64_t first_light;      // see SpotNotes::light
+  float reach;                     // in units of the shape
+  Range fast, slow;                // of the panel's columns and rows
+  float line_fast, line_slow;      // one end of the middle line of the strip
+  float along_fast, along_slow;    // unit vector along it
+  float half_width;                // pixels, half a pixel's diagonal included
+  std::int64_t first_patch_pixel;  // see SpotNotes::patch_pixels
 
-  KOKKOS_INLINE_FUNCTION int n_fast() const { return fast_end - fast_begin; }
-  KOKKOS_INLINE_FUNCTION int n_slow() const { return slow_end - slow_begin; }
+  KOKKOS_INLINE_FUNCTION int n_fast() const { return fast.size(); }
+  KOKKOS_INLINE_FUNCTION int n_slow() const { return slow.size(); }
   KOKKOS_INLINE_FUNCTION int size() const { return n_fast() * n_slow(); }
 };
 
-// The pixels [begin, end) of a row of the panel, if not beyond [fast_begin, fast_end), that the strip covers.
-struct Span {
-  int begin, end;
-};
-KOKKOS_INLINE_FUNCTION Span span(const Patch& patch, int slow, int fast_begin, int fast_end) {
-  const int first = Kokkos::max(fast_begin, patch.fast_begin), last = Kokkos::min(fast_end, patch.fast_end);
-  const float up = slow + 0.5f - patch.slow;
+// The pixels of a row of the panel, of those in `fast`, that the strip covers.
+KOKKOS_INLINE_FUNCTION Range strip_in_row(const Patch& patch, int slow, Range fast) {
+  const int first = Kokkos::max(fast.begin, patch.fast.begin), last = Kokkos::min(fast.end, patch.fast.end);
+  const float up = slow + 0.5f - patch.line_slow;
   if (Kokkos::abs(patch.along_slow) < 1e-4f)  // along the row, but for less than a pixel in its length
-    return Kokkos::abs(up * patch.along_fast) <= patch.half_width + 1 ? Span{first, last} : Span{first, first};
-  const float middle = patch.fast + up * patch.along_fast / patch.along_slow - 0.5f;
+    return Kokkos::abs(up * patch.along_fast) <= patch.half_width + 1 ? Range{first, last} : Range{first, first};
+  const float middle = patch.line_fast + up * patch.along_fast / patch.along_slow - 0.5f;
   const float half = patch.half_width / Kokkos::abs(patch.along_slow);
   const float low = Kokkos::min(Kokkos::max(Kokkos::ceil(middle - half), float(first)), float(last));
   const float high = Kokkos::min(Kokkos::max(Kokkos::floor(middle + half) + 1, float(first)), float(last));
@@ -58,17 +56,17 @@ KOKKOS_INLINE_FUNCTION Span span(const Patch& patch, int slow, int fast_begin, i
 }
 
 // Whether the strip comes within `reach` pixels of a point.
-KOKKOS_INLINE_FUNCTION bool near(const Patch& patch, float fast, float slow, float reach) {
-  return Kokkos::abs((fast - patch.fast) * patch.along_slow - (slow - patch.slow) * patch.along_fast) <=
+KOKKOS_INLINE_FUNCTION bool strip_reaches(const Patch& patch, float fast, float slow, float reach) {
+  return Kokkos::abs((fast - patch.line_fast) * patch.along_slow - (slow - patch.line_slow) * patch.along_fast) <=
          patch.half_width + reach;
 }
 
 // Calls visit(tile) for the tiles that a patch touches.
 template <class Visit>
 KOKKOS_INLINE_FUNCTION void for_each_tile(const Patch& patch, const DevicePanel& panel, const Visit& visit) {
-  for (int s = patch.slow_begin / tile_side; s <= (patch.slow_end - 1) / tile_side; ++s)
-    for (int f = patch.fast_begin / tile_side; f <= (patch.fast_end - 1) / tile_side; ++f)
-      if (near(patch, (f + 0.5f) * tile_side, (s + 0.5f) * tile_side, 0.71f * tile_side))
+  for (int s = patch.slow.begin / tile_side; s <= (patch.slow.end - 1) / tile_side; ++s)
+    for (int f = patch.fast.begin / tile_side; f <= (patch.fast.end - 1) / tile_side; ++f)
+      if (strip_reaches(patch, (f + 0.5f) * tile_side, (s + 0.5f) * tile_side, 0.71f * tile_side))
         visit(panel.first_tile + s * panel.tiles_fast + f);
 }
 
@@ -106,7 +104,7 @@ struct PatchSearch {
   template <class Emit>
   KOKKOS_INLINE_FUNCTION void for_each_candidate(std::int64_t row, const Emit& emit) const {
     const Row here(*this, row);
-    const Interval x{wavenumber(here.direction.begin), wavenumber(here.direction.end - 1)};
+    const Interval x{wavenumber(here.direction.sources.begin), wavenumber(here.direction.sources.end - 1)};
 
     // Inside the sphere of radius x.high + rho about -x.high s0, and not inside that of radius x.low - rho about -x.low
     // s0.
@@ -179,7 +177,7 @@ struct PatchSearch {
 
   template <class Emit>
   KOKKOS_INLINE_FUNCTION void for_each_panel(Patch& patch, Vec3 g, const Direction& direction, const Emit& emit) const {
-    Interval x{wavenumber(direction.begin), wavenumber(direction.end - 1)};
+    Interval x{wavenumber(direction.sources.begin), wavenumber(direction.sources.end - 1)};
     const double r2 =
         allowed_reach2(interpolated ? amplitude.largest : amplitude.upper_bound(patch.h, patch.k, patch.l));
     if (r2 < 0) return;
@@ -224,16 +222,16 @@ struct PatchSearch {
   template <class Emit>
   KOKKOS_INLINE_FUNCTION static void for_each_piece(const Patch& whole, const Emit& emit) {
     constexpr int side = 4 * tile_side;
-    if (whole.fast_end - whole.fast_begin <= 2 * side && whole.slow_end - whole.slow_begin <= 2 * side)
+    if (whole.fast.end - whole.fast.begin <= 2 * side && whole.slow.end - whole.slow.begin <= 2 * side)
       return emit(whole);
     Patch piece = whole;
-    for (int slow = whole.slow_begin / side * side; slow < whole.slow_end; slow += side)
-      for (int fast = whole.fast_begin / side * side; fast < whole.fast_end; fast += side) {
-        piece.slow_begin = Kokkos::max(slow, whole.slow_begin),
-        piece.slow_end = Kokkos::min(slow + side, whole.slow_end);
-        piece.fast_begin = Kokkos::max(fast, whole.fast_begin),
-        piece.fast_end = Kokkos::min(fast + side, whole.fast_end);
-        if (near(whole, fast + 0.5f * side, slow + 0.5f * side, 0.71f * side)) emit(piece);
+    for (int slow = whole.slow.begin / side * side; slow < whole.slow.end; slow += side)
+      for (int fast = whole.fast.begin / side * side; fast < whole.fast.end; fast += side) {
+        piece.slow.begin = Kokkos::max(slow, whole.slow.begin),
+        piece.slow.end = Kokkos::min(slow + side, whole.slow.end);
+        piece.fast.begin = Kokkos::max(fast, whole.fast.begin),
+        piece.fast.end = Kokkos::min(fast + side, whole.fast.end);
+        if (strip_reaches(whole, fast + 0.5f * side, slow + 0.5f * side, 0.71f * side)) emit(piece);
       }
   }
 
@@ -242,9 +240,9 @@ struct PatchSearch {
                                            Patch& patch) {
     const double n1 = dot(e1, panel.normal), n2 = dot(e2, panel.normal);
     if (!(panel.close_distance > 0) || Kokkos::max(n1, n2) <= -2 * angle) return false;  // edge-on, or flying away
-    patch.fast_begin = patch.slow_begin = 0;
-    patch.fast_end = panel.n_fast, patch.slow_end = panel.n_slow;
-    patch.fast = patch.slow = patch.along_slow = 0, patch.along_fast = 1, patch.half_width = 1e30f;
+    patch.fast.begin = patch.slow.begin = 0;
+    patch.fast.end = panel.n_fast, patch.slow.end = panel.n_slow;
+    patch.line_fast = patch.line_slow = patch.along_slow = 0, patch.along_fast = 1, patch.half_width = 1e30f;
     const double cosine = Kokkos::min(n1, n2) / longest - angle;  // at least that of the obliquity
     if (cosine < 1e-3) return true;                               // grazing: anywhere on the panel
 
@@ -262,14 +260,14 @@ struct PatchSearch {
     const double fast_low = Kokkos::min(f1, f2) - more_fast, fast_high = Kokkos::max(f1, f2) + more_fast;
     const double slow_low = Kokkos::min(s1, s2) - more_slow, slow_high = Kokkos::max(s1, s2) + more_slow;
     if (fast_high < 0 || slow_high < 0 || fast_low >= panel.n_fast || slow_low >= panel.n_slow) return false;
-    patch.fast_begin = int(Kokkos::max(0.0, Kokkos::floor(fast_low)));
-    patch.slow_begin = int(Kokkos::max(0.0, Kokkos::floor(slow_low)));
-    patch.fast_end = int(Kokkos::min(double(panel.n_fast), Kokkos::floor(fast_high) + 1));
-    patch.slow_end = int(Kokkos::min(double(panel.n_slow), Kokkos::floor(slow_high) + 1));
+    patch.fast.begin = int(Kokkos::max(0.0, Kokkos::floor(fast_low)));
+    patch.slow.begin = int(Kokkos::max(0.0, Kokkos::floor(slow_low)));
+    patch.fast.end = int(Kokkos::min(double(panel.n_fast), Kokkos::floor(fast_high) + 1));
+    patch.slow.end = int(Kokkos::min(double(panel.n_slow), Kokkos::floor(slow_high) + 1));
 
     const double length = Kokkos::sqrt((f2 - f1) * (f2 - f1) + (s2 - s1) * (s2 - s1));
     if (length > 1 && length < 1e4 && Kokkos::abs(f1) < 1e4 && Kokkos::abs(s1) < 1e4) {  // good enough for float
-      patch.fast = float(f1), patch.slow = float(s1);
+      patch.line_fast = float(f1), patch.line_slow = float(s1);
       patch.along_fast = float((f2 - f1) / length), patch.along_slow = float((s2 - s1) / length);
       patch.half_width = float(spread * Kokkos::max(per_metre_fast, per_metre_slow) + 0.75);
     }
@@ -291,15 +289,13 @@ inline double stretch(const Vec3 (&columns)[3]) {
 // The indices that any ray can come near are those of the table or, where others are not dark, all up to
 // backscattering.
 template <Shape shape>
-PatchSearch<shape> patch_search(const Detector& detector, const Sources& sources, const Crystal& crystal,
-                                const StructureFactors& structure_factors, bool interpolated,
-                                const Reach<shape>& reach) {
-  const SourceTable& beam = sources.on_device().table;
-  const AmplitudeTable& amplitude = structure_factors.on_device().table;
-  PatchSearch<shape> search{crystal.on_device().table,
+PatchSearch<shape> patch_search(const Scene& scene, bool interpolated, const Reach<shape>& reach) {
+  const SourceTable& beam = scene.sources.on_device().table;
+  const AmplitudeTable& amplitude = scene.structure_factors.on_device().table;
+  PatchSearch<shape> search{scene.crystal.on_device().table,
                             beam.directions,
                             beam.wavenumber,
-                            detector.on_device().table,
+                            scene.detector.on_device().table,
                             amplitude,
                             reach,
                             interpolated,
@@ -308,16 +304,16 @@ PatchSearch<shape> patch_search(const Detector& detector, const Sources& sources
                             0,
                             0};
   Vec3 axes[3];
-  reciprocal(crystal.cell(), axes);
+  reciprocal(scene.crystal.cell(), axes);
   for (const Vec3& axis : axes) search.to_corner += 0.5 * norm(axis);
-  for (int i = 0; i < 3; ++i) axes[i] = (1.0 / crystal.cells()[i]) * axes[i];
+  for (int i = 0; i < 3; ++i) axes[i] = (1.0 / scene.crystal.cells()[i]) * axes[i];
   search.per_reduced_distance = stretch(axes);
   for (int i = 0; i < 3; ++i) {
     const int around = interpolated ? 2 : 0;
     search.low[i] = amplitude.low[i] - around, search.size[i] = amplitude.size[i] + 2 * around;
     if (amplitude.default_amplitude != 0) {
       const double most =
-          norm(crystal.cell().row[i]) * (2 * sources.largest_wavenumber() + 1.000001 * search.to_corner);
+          norm(scene.crystal.cell().row[i]) * (2 * scene.sources.largest_wavenumber() + 1.000001 * search.to_corner);
       search.low[i] = -int(std::ceil(most)) - 1, search.size[i] = 2 * int(std::ceil(most)) + 3;
     }
   }

@@ -11,11 +11,10 @@ namespace nanobragg {
 namespace {
 
 template <Shape shape, Interpolation interpolation>
-void run(const ExecutionSpace& space, Image& image, const Detector& detector, const Sources& sources,
-         const Crystal& crystal, const StructureFactors& structure_factors) {
+void run(const ExecutionSpace& space, Image& image, const Scene& scene) {
   using Kernel =
-      std::conditional_t<host_is_device, SpotsByTile<shape, interpolation>, SpotsByPixel<shape, interpolation>>;
-  const Kernel kernel(image, detector, sources, crystal, structure_factors);
+      std::conditional_t<host_is_device, PixelDrivenCpu<shape, interpolation>, PixelDrivenGpu<shape, interpolation>>;
+  const Kernel kernel(image, scene);
   // So many blocks of threads at a time that a GPU's multiprocessor has something to do while memory and divisions are
   // waited for; without interpolation nothing is spilled from the loops for it.
   using Bounds = Kokkos::LaunchBounds<pixels_of_tile, interpolation == Interpolation::nearest ? 3 : 2>;
@@ -30,34 +29,28 @@ void run(const ExecutionSpace& space, Image& image, const Detector& detector, co
 
 }  // namespace
 
-void add_spots_pixel_driven(Workspace& workspace, Image& image, const Detector& detector, const Sources& sources,
-                            const Crystal& crystal, const StructureFactors& structure_factors,
-                            Interpolation interpolation) {
+void add_spots_pixel_driven(Workspace& workspace, Image& image, const Scene& scene, Interpolation interpolation) {
   const Calculation calculation(workspace, "nanobragg::spots::add_pixel_driven");
-  check_spots(image, detector, sources, structure_factors);
-  with_shape(crystal.shape(), interpolation, [&](auto shape, auto how) {
-    run<shape(), how()>(calculation.space(), image, detector, sources, crystal, structure_factors);
-  });
+  check_spots(image, scene);
+  with_shape(scene.crystal.shape(), interpolation,
+             [&](auto shape, auto how) { run<shape(), how()>(calculation.space(), image, scene); });
 }
 
-double pixel_driven_work(const Detector& detector, const Sources& sources, const Crystal& crystal,
-                         Interpolation interpolation) {
+double pixel_driven_work(const Scene& scene, Interpolation interpolation) {
   // Measured with one core of a recent x86 processor.
   constexpr double a_ray = 3.3e-9, a_test = 0.28e-9;
   const double a_term = interpolation == Interpolation::tricubic ? 60e-9 : 4.5e-9;
-  double rays = 0;
-  for (const Panel& panel : detector.panels())
-    rays += double(panel.n_fast) * panel.n_slow * (panel.sensor_thickness > 0 ? detector.sampling().sensor_layers : 1);
-  rays *= double(detector.sampling().oversample) * detector.sampling().oversample;
   // The share of terms that a shape reaches is its part of a reflection's cell; several times as many are computed,
   // since pixels are taken together.
   double computed = 1;
-  with_shape(crystal.shape(), Interpolation::nearest, [&](auto shape, auto) {
-    const double radius2 = reach2<shape()>(), cells = crystal.cells()[0] * crystal.cells()[1] * crystal.cells()[2];
-    if (radius2 >= 0) computed = std::min(1.0, 4 * 4.19 * radius2 * std::sqrt(radius2) / cells);
+  with_shape(scene.crystal.shape(), Interpolation::nearest, [&](auto shape, auto) {
+    const auto& cells = scene.crystal.cells();
+    const double radius2 = reach2<shape()>(), volume = cells[0] * cells[1] * cells[2];
+    if (radius2 >= 0) computed = std::min(1.0, 4 * 4.19 * radius2 * std::sqrt(radius2) / volume);
   });
-  return rays * (a_ray * double(sources.n_directions()) +
-                 double(crystal.n_blocks()) * sources.size() * (a_test + computed * a_term));
+  return scene.detector.n_rays() *
+         (a_ray * double(scene.sources.n_directions()) +
+          double(scene.crystal.n_blocks()) * scene.sources.size() * (a_test + computed * a_term));
 }
 
 }  // namespace nanobragg

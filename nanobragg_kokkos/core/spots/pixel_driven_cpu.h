@@ -39,7 +39,7 @@ inline void scatter(const Lanes<double>& diffracted, Vec3 incident, double waven
 }
 
 template <Shape shape, Interpolation interpolation>
-struct SpotsByTile : PixelDrivenTerms<shape, interpolation> {
+struct PixelDrivenCpu : PixelDrivenTerms<shape, interpolation> {
   using Base = PixelDrivenTerms<shape, interpolation>;
   using Base::Base, Base::ends, Base::image, Base::rays, Base::term, Base::single, Base::filter;
   using typename Base::Index;
@@ -57,7 +57,7 @@ struct SpotsByTile : PixelDrivenTerms<shape, interpolation> {
       }
       if (!any_active) continue;
       double sum[lanes] = {};
-      for (int r = 0; r < rays.n_rays(tile.panel); ++r) any |= add_rays(tile, row, r, sum);
+      for (int r = 0; r < tile.panel.rays_of_pixel; ++r) any |= add_rays(tile, row, r, sum);
       if (!any) continue;
       for (int j = 0; j < lanes; ++j)
         if (active[j] && sum[j] != 0) image(tile.pixel(j % tile_side, row + j / tile_side)) += term.scale * sum[j];
@@ -72,9 +72,9 @@ struct SpotsByTile : PixelDrivenTerms<shape, interpolation> {
     bool any = false;
     for (std::size_t i = 0; i < term.sources.directions.extent(0); ++i) {
       const Direction direction = term.sources.directions(i);
-      const bool one_wavelength = direction.end - direction.begin == 1;
-      scatter(diffracted, direction.incident, one_wavelength ? term.sources.wavenumber(direction.begin) : 1, scattering,
-              single_scattering);
+      const bool one_wavelength = direction.sources.size() == 1;
+      scatter(diffracted, direction.incident, one_wavelength ? term.sources.wavenumber(direction.sources.begin) : 1,
+              scattering, single_scattering);
       double from_crystal[lanes] = {};
       if (!add_blocks(scattering, single_scattering, direction, from_crystal)) continue;
       any = true;
@@ -88,7 +88,7 @@ struct SpotsByTile : PixelDrivenTerms<shape, interpolation> {
 
   bool add_blocks(const Lanes<double>& scattering, const Lanes<float>& at, const Direction& direction,
                   double (&sum)[lanes]) const {
-    const int n_blocks = int(term.blocks.extent(0)), begin = direction.begin, end = direction.end;
+    const int n_blocks = int(term.blocks.extent(0)), begin = direction.sources.begin, end = direction.sources.end;
     bool any = false;
     if constexpr (!ends) {
       for (int block = 0; block < n_blocks; ++block) any |= add_block(block, scattering, begin, end, sum);

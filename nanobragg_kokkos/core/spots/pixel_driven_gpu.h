@@ -9,7 +9,7 @@
 namespace nanobragg {
 
 template <Shape shape, Interpolation interpolation>
-struct SpotsByPixel : PixelDrivenTerms<shape, interpolation> {
+struct PixelDrivenGpu : PixelDrivenTerms<shape, interpolation> {
   using Base = PixelDrivenTerms<shape, interpolation>;
   using Base::Base, Base::ends, Base::image, Base::rays, Base::term, Base::single, Base::filter;
   using typename Base::Index;
@@ -23,7 +23,7 @@ struct SpotsByPixel : PixelDrivenTerms<shape, interpolation> {
     const std::int64_t pixel = tile.pixel(fast, slow);
     if (!rays.active(pixel)) return;
     double sum = 0;
-    for (int r = 0; r < rays.n_rays(tile.panel); ++r) {
+    for (int r = 0; r < tile.panel.rays_of_pixel; ++r) {
       const Vec3 diffracted = rays.ray_of_pixel(tile.panel, tile.fast + fast, tile.slow + slow, r).direction;
       for (std::size_t j = 0; j < term.sources.directions.extent(0); ++j) {
         const Direction& direction = term.sources.directions(j);
@@ -41,31 +41,32 @@ struct SpotsByPixel : PixelDrivenTerms<shape, interpolation> {
   KOKKOS_FUNCTION double over_blocks(Vec3 scattering, const Direction& direction) const {
     const int n_blocks = int(term.blocks.extent(0));
     double sum = 0;
-    const bool one_wavelength = direction.end - direction.begin == 1;
+    const bool one_wavelength = direction.sources.size() == 1;
     if constexpr (!ends) {
       if (one_wavelength)  // apart, so that what the source says is read once
-        for (int block = 0; block < n_blocks; ++block) sum += term_at(term.blocks(block) * scattering, direction.begin);
+        for (int block = 0; block < n_blocks; ++block)
+          sum += term_at(term.blocks(block) * scattering, direction.sources.begin);
       else
         for (int block = 0; block < n_blocks; ++block) {
           const Vec3 index = term.blocks(block) * scattering;
-          for (int i = direction.begin; i < direction.end; ++i) sum += term_at(index, i);
+          for (int i = direction.sources.begin; i < direction.sources.end; ++i) sum += term_at(index, i);
         }
     } else if (one_wavelength) {
-      const SingleVec3 at = to_single(term.sources.wavenumber(direction.begin) * scattering);
+      const SingleVec3 at = to_single(term.sources.wavenumber(direction.sources.begin) * scattering);
       for_each_passing(
           0, n_blocks,
           [&](int block) {
             const SingleMat3& rows = single(block);
             return filter.distance2(dot(rows.row[0], at), dot(rows.row[1], at), dot(rows.row[2], at));
           },
-          [&](int block) { sum += term_at(term.blocks(block) * scattering, direction.begin); });
+          [&](int block) { sum += term_at(term.blocks(block) * scattering, direction.sources.begin); });
     } else {
       const SingleVec3 at = to_single(scattering);
       for (int block = 0; block < n_blocks; ++block) {
         const SingleMat3& rows = single(block);
         const float h = dot(rows.row[0], at), k = dot(rows.row[1], at), l = dot(rows.row[2], at);
         for_each_passing(
-            direction.begin, direction.end,
+            direction.sources.begin, direction.sources.end,
             [&](int i) {
               const float x = float(term.sources.wavenumber(i));
               return filter.distance2(h * x, k * x, l * x);

@@ -1,4 +1,4 @@
-// What the two forms of the pixel-driven engine read (spots_by_pixel.h, spots_by_tile.h).
+// What the two forms of the pixel-driven engine read (pixel_driven_cpu.h, pixel_driven_gpu.h).
 #ifndef NANOBRAGG_KOKKOS_CORE_SPOTS_PIXEL_DRIVEN_TERMS_H
 #define NANOBRAGG_KOKKOS_CORE_SPOTS_PIXEL_DRIVEN_TERMS_H
 
@@ -19,13 +19,13 @@ struct PixelDrivenTerms {
   DeviceArray<SingleMat3> single;  // the blocks, for the filter
   ReachFilter filter;
 
-  PixelDrivenTerms(Image& to, const Detector& detector, const Sources& sources, const Crystal& crystal,
-                   const StructureFactors& structure_factors)
+  PixelDrivenTerms(Image& to, const Scene& scene)
       : image(to.on_device().pixels),
-        rays(detector.on_device().table),
-        term(sources, crystal, structure_factors),
-        single(crystal.on_device().single.table),
-        filter(reach2<shape>(), term.cells, crystal.on_device().largest_extent, sources.largest_wavenumber()) {}
+        rays(scene.detector.on_device().table),
+        term(scene),
+        single(scene.crystal.on_device().single.table),
+        filter(reach2<shape>(), term.cells, scene.crystal.on_device().largest_extent,
+               scene.sources.largest_wavenumber()) {}
 };
 
 }  // namespace nanobragg

@@ -78,7 +78,7 @@ class BorrowedNotes {
     room(notes_->candidates, "nanobragg::spots::candidates", counts.candidates);
     room(notes_->patches, "nanobragg::spots::patches", counts.patches);
     room(notes_->list, "nanobragg::spots::list", counts.entries);
-    if (!host_is_device) room(notes_->light, "nanobragg::spots::light", counts.pixels);
+    if (!host_is_device) room(notes_->patch_pixels, "nanobragg::spots::light", counts.pixels);
   }
 
   const Detector& detector_;
@@ -86,17 +86,14 @@ class BorrowedNotes {
 };
 
 template <Shape shape, Interpolation interpolation>
-class Engine {
+class PatchPipeline {
  public:
-  Engine(const Detector& detector, const Sources& sources, const Crystal& crystal,
-         const StructureFactors& structure_factors, double tolerance, const SpotNotes& notes,
-         const Array<double>& image)
+  PatchPipeline(const Scene& scene, double tolerance, const SpotNotes& notes, const Array<double>& image)
       : image_(image),
-        light_(detector, sources, crystal, structure_factors, notes.powers),
+        light_(scene, notes.powers),
         notes_(notes),
-        search_(patch_search<shape>(detector, sources, crystal, structure_factors,
-                                    interpolation == Interpolation::tricubic,
-                                    {notes.brightest, log_loss(detector, crystal, tolerance)})) {}
+        search_(patch_search<shape>(scene, interpolation == Interpolation::tricubic,
+                                    {notes.brightest, log_loss(scene, tolerance)})) {}
 
   std::int64_t n_rows() const { return search_.count(); }
 
@@ -168,7 +165,7 @@ class Engine {
           "nanobragg::spots::places_of_light", at_once(Kokkos::RangePolicy<ExecutionSpace>(0, room)),
           KOKKOS_LAMBDA(const int i, std::int64_t& sum, const bool final) {
             if (i < notes.counters().patches) {
-              if (final) notes.patches(i).first_light = sum;
+              if (final) notes.patches(i).first_patch_pixel = sum;
               sum += notes.patches(i).size();
             }
             if (final && i + 1 == room) notes.counters().pixels = sum;
@@ -184,19 +181,19 @@ class Engine {
 
   void gather() const {
     if constexpr (host_is_device) {
-      const GatherInTiles<shape, interpolation> gather{image_, light_, notes_};
+      const GatherCpu<shape, interpolation> gather{image_, light_, notes_};
       if (notes_.complete())
         Kokkos::parallel_for(
             "nanobragg::spots::gather",
             Kokkos::RangePolicy<ExecutionSpace, Kokkos::Schedule<Kokkos::Dynamic>>(0, notes_.counters().lit_tiles),
             gather);
     } else {
-      GatherInTeams<shape, interpolation>{image_, light_, notes_}.run();
+      GatherGpu<shape, interpolation>{image_, light_, notes_}.run();
     }
   }
 
   // Of the patches of every stride-th row; see reflection_driven_work.
-  double work(const Detector& detector, const Sources& sources, int stride) const {
+  double work(const Scene& scene, int stride) const {
     // Measured with one core of a recent x86 processor.
     constexpr double a_row = 30e-9, a_patch = 350e-9, a_ray = 23e-9;
     constexpr double a_wavelength = interpolation == Interpolation::tricubic ? 6e-9 : 0.1e-9;
@@ -208,33 +205,30 @@ class Engine {
         KOKKOS_LAMBDA(const std::int64_t i, double& patches_here, double& pixels_here) {
           if (i >= notes.counters().candidates) return;
           search.for_each_patch(notes.candidates(i), [&](const Patch& p) {
-            const double fast = p.fast_end - p.fast_begin, slow = p.slow_end - p.slow_begin;
+            const double fast = p.fast.end - p.fast.begin, slow = p.slow.end - p.slow.begin;
             patches_here += 1;
             pixels_here += Kokkos::min(fast * slow, 2.0 * p.half_width * (fast + slow));
           });
         },
         patches, pixels);
-    double rays = double(detector.sampling().oversample) * detector.sampling().oversample;
-    for (const Panel& panel : detector.panels())
-      if (panel.sensor_thickness > 0) {
-        rays *= detector.sampling().sensor_layers;
-        break;
-      }
-    const double wavelengths = double(sources.size()) / double(sources.n_directions());
+    double rays = 1;  // of a pixel
+    for (const Panel& panel : scene.detector.panels())
+      rays = std::max(rays, double(scene.detector.sampling().rays_of_pixel(panel)));
+    const double wavelengths = double(scene.sources.size()) / double(scene.sources.n_directions());
     // Where nearly everything is lit, the patches would need more memory than the image.
     const double bytes = stride * (patches * sizeof(Patch) + (host_is_device ? 0 : pixels * sizeof(double)));
-    if (bytes > (host_is_device ? 8.0 : 32.0) * double(detector.n_pixels()) + 64e6)
+    if (bytes > (host_is_device ? 8.0 : 32.0) * double(scene.detector.n_pixels()) + 64e6)
       return std::numeric_limits<double>::infinity();
     return double(search.count()) * a_row +
            stride * (patches * a_patch + pixels * rays * (a_ray + a_wavelength * wavelengths));
   }
 
  private:
-  static double log_loss(const Detector& detector, const Crystal& crystal, double tolerance) {
+  static double log_loss(const Scene& scene, double tolerance) {
     double volume = 1;
-    for (double n : crystal.cells()) volume *= n;
-    return std::log(double(crystal.n_blocks()) * volume * volume * detector.on_device().table.largest_weight /
-                    tolerance);
+    for (double n : scene.crystal.cells()) volume *= n;
+    return std::log(double(scene.crystal.n_blocks()) * volume * volume *
+                    scene.detector.on_device().table.largest_weight / tolerance);
   }
 
   PatchSearch<shape> with_full_reach() const {
@@ -250,14 +244,12 @@ class Engine {
 };
 
 template <Shape shape, Interpolation interpolation>
-void run(Image& image, const Detector& detector, const Sources& sources, const Crystal& crystal,
-         const StructureFactors& structure_factors, double tolerance) {
-  BorrowedNotes borrowed(detector);
+void run(Image& image, const Scene& scene, double tolerance) {
+  BorrowedNotes borrowed(scene.detector);
   SpotNotes::Counters found;
   do {
     const SpotNotes& notes = borrowed.fresh();
-    const Engine<shape, interpolation> engine(detector, sources, crystal, structure_factors, tolerance, notes,
-                                              image.on_device().pixels);
+    const PatchPipeline<shape, interpolation> engine(scene, tolerance, notes, image.on_device().pixels);
     engine.find_candidates(1);
     engine.find_brightest();
     engine.find_patches();
@@ -279,35 +271,32 @@ double checked(std::optional<double> tolerance, Shape shape) {
 
 }  // namespace
 
-void add_spots_reflection_driven(Workspace& workspace, Image& image, const Detector& detector, const Sources& sources,
-                                 const Crystal& crystal, const StructureFactors& structure_factors,
-                                 Interpolation interpolation, std::optional<double> tolerance) {
+void add_spots_reflection_driven(Workspace& workspace, Image& image, const Scene& scene, Interpolation interpolation,
+                                 std::optional<double> tolerance) {
   const Calculation calculation(workspace, "nanobragg::spots::add_reflection_driven");
-  check_spots(image, detector, sources, structure_factors);
-  const double allowed = checked(tolerance, crystal.shape());
-  with_shape(crystal.shape(), interpolation, [&](auto shape, auto how) {
-    run<shape(), how()>(image, detector, sources, crystal, structure_factors, allowed);
-  });
+  check_spots(image, scene);
+  const double allowed = checked(tolerance, scene.crystal.shape());
+  with_shape(scene.crystal.shape(), interpolation,
+             [&](auto shape, auto how) { run<shape(), how()>(image, scene, allowed); });
 }
 
-double reflection_driven_work(Workspace& workspace, const Detector& detector, const Sources& sources,
-                              const Crystal& crystal, const StructureFactors& structure_factors,
-                              Interpolation interpolation, std::optional<double> tolerance) {
+double reflection_driven_work(Workspace& workspace, const Scene& scene, Interpolation interpolation,
+                              std::optional<double> tolerance) {
   const Calculation calculation(workspace, "nanobragg::spots::reflection_driven_work");
-  if (!tolerance && (crystal.shape() == Shape::square || crystal.shape() == Shape::round))
+  if (!tolerance && (scene.crystal.shape() == Shape::square || scene.crystal.shape() == Shape::round))
     return std::numeric_limits<double>::infinity();
-  const double allowed = checked(tolerance, crystal.shape());
+  const double allowed = checked(tolerance, scene.crystal.shape());
   double result = 0;
-  with_shape(crystal.shape(), interpolation, [&](auto shape, auto how) {
-    BorrowedNotes borrowed(detector);
+  with_shape(scene.crystal.shape(), interpolation, [&](auto shape, auto how) {
+    BorrowedNotes borrowed(scene.detector);
     SpotNotes::Counters found;
     do {
-      const Engine<shape(), how()> engine(detector, sources, crystal, structure_factors, allowed, borrowed.fresh(), {});
+      const PatchPipeline<shape(), how()> engine(scene, allowed, borrowed.fresh(), {});
       // Rows are chosen such that neither h nor k are always even.
       const int stride = int(std::clamp<std::int64_t>(engine.n_rows() / 16384, 1, 1000)) | 1;
       engine.find_candidates(stride);
       engine.find_brightest();
-      result = engine.work(detector, sources, stride);
+      result = engine.work(scene, stride);
       found = value_on_host(ExecutionSpace(), borrowed.notes().counters);
     } while (borrowed.grown(found));
   });

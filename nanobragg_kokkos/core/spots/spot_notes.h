@@ -20,7 +20,7 @@ struct SpotNotes {
   Array<int> list;  // numbers of patches, those of a tile together, in any order
   Array<int> ends;  // of each tile's part of the list; it starts where that of the tile before ends
   Array<int> lit_tiles;
-  Array<double> light;         // that each pixel of each patch receives; on a GPU only
+  Array<double> patch_pixels;  // that each pixel of each patch receives; on a GPU only
   DeviceArray<double> powers;  // see exp_by_table
   Kokkos::View<Counters, DeviceSpace> counters;
   Kokkos::View<double, DeviceSpace> brightest;
@@ -29,7 +29,7 @@ struct SpotNotes {
   KOKKOS_INLINE_FUNCTION bool has_room(const Counters& found) const {
     return found.candidates <= std::int64_t(candidates.extent(0)) && found.patches <= std::int64_t(patches.extent(0)) &&
            found.entries <= std::int64_t(list.extent(0)) &&
-           (host_is_device || found.pixels <= std::int64_t(light.extent(0)));
+           (host_is_device || found.pixels <= std::int64_t(patch_pixels.extent(0)));
   }
   KOKKOS_INLINE_FUNCTION bool complete() const { return has_room(counters()); }
 };

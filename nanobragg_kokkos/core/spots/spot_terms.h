@@ -21,12 +21,12 @@ struct SpotTerms {
   AmplitudeTable amplitude;
   double scale;  // from the sum of terms, weighted by the rays, to photons
 
-  SpotTerms(const Sources& s, const Crystal& crystal, const StructureFactors& structure_factors)
-      : sources(s.on_device().table),
-        blocks(crystal.on_device().table),
-        cells{crystal.cells()[0], crystal.cells()[1], crystal.cells()[2]},
-        amplitude(structure_factors.on_device().table),
-        scale(thomson_cross_section * s.fluence() * crystal.scale() / double(blocks.extent(0))) {}
+  explicit SpotTerms(const Scene& scene)
+      : sources(scene.sources.on_device().table),
+        blocks(scene.crystal.on_device().table),
+        cells{scene.crystal.cells()[0], scene.crystal.cells()[1], scene.crystal.cells()[2]},
+        amplitude(scene.structure_factors.on_device().table),
+        scale(thomson_cross_section * scene.sources.fluence() * scene.crystal.scale() / double(blocks.extent(0))) {}
 
   // A fractional Miller index, that at wavenumber 1 times the wavenumber, taken apart into the nearest reflection and
   // the rest.

@@ -5,12 +5,12 @@
 
 namespace nanobragg {
 
-void check_spots(const Image& image, const Detector& detector, const Sources& sources,
-                 const StructureFactors& structure_factors) {
-  if (image.size() != detector.n_pixels()) throw std::invalid_argument("the image does not have the detector's pixels");
-  if (sources.n_channels() > structure_factors.n_channels())
-    throw std::invalid_argument("a source uses channel " + std::to_string(sources.n_channels() - 1) +
-                                " but there are only " + std::to_string(structure_factors.n_channels()) +
+void check_spots(const Image& image, const Scene& scene) {
+  if (image.size() != scene.detector.n_pixels())
+    throw std::invalid_argument("the image does not have the detector's pixels");
+  if (scene.sources.n_channels() > scene.structure_factors.n_channels())
+    throw std::invalid_argument("a source uses channel " + std::to_string(scene.sources.n_channels() - 1) +
+                                " but there are only " + std::to_string(scene.structure_factors.n_channels()) +
                                 " channels of structure factors");
 }
 

@@ -8,11 +8,8 @@
 
 #include <optional>
 
-#include <nanobragg_kokkos/core/models/crystal.h>
-#include <nanobragg_kokkos/core/models/detector.h>
 #include <nanobragg_kokkos/core/models/image.h>
-#include <nanobragg_kokkos/core/models/sources.h>
-#include <nanobragg_kokkos/core/models/structure_factors.h>
+#include <nanobragg_kokkos/core/models/scene.h>
 
 namespace nanobragg {
 
@@ -21,14 +18,11 @@ enum class Interpolation { nearest, tricubic };
 
 // What both engines ask for.  Throws std::invalid_argument if the image does not have the detector's pixels, or a
 // source asks for a channel that the structure factors do not have.
-void check_spots(const Image& image, const Detector& detector, const Sources& sources,
-                 const StructureFactors& structure_factors);
+void check_spots(const Image& image, const Scene& scene);
 
 // Adds the spots of the crystal to the image, pixel by pixel: every pixel asks every sub-pixel, sensor layer, source,
 // rotation step and mosaic block what it contributes.  Exact for every shape; the yardstick for anything faster.
-void add_spots_pixel_driven(Workspace& workspace, Image& image, const Detector& detector, const Sources& sources,
-                            const Crystal& crystal, const StructureFactors& structure_factors,
-                            Interpolation interpolation);
+void add_spots_pixel_driven(Workspace& workspace, Image& image, const Scene& scene, Interpolation interpolation);
 
 // The same, reflection by reflection: each block and reflection looks up the pixels that it can reach, so that the work
 // grows with what is lit and not with the number of pixels.
@@ -36,18 +30,15 @@ void add_spots_pixel_driven(Workspace& workspace, Image& image, const Detector& 
 // it the engine is exact, that is to 3e-13 of the brightest pixel, for shapes that end (gauss_argchk, tophat) or die
 // out fast (gauss). Throws std::invalid_argument for other shapes without a tolerance, a tolerance that cannot be, and
 // more than 2^31 - 1 patches of pixels.
-void add_spots_reflection_driven(Workspace& workspace, Image& image, const Detector& detector, const Sources& sources,
-                                 const Crystal& crystal, const StructureFactors& structure_factors,
-                                 Interpolation interpolation, std::optional<double> tolerance = {});
+void add_spots_reflection_driven(Workspace& workspace, Image& image, const Scene& scene, Interpolation interpolation,
+                                 std::optional<double> tolerance = {});
 
 // What the engines would have to do, in seconds of one CPU core or thereabouts: only the ratio counts.  The
 // reflections' share is found by looking for the patches of a few blocks.  Infinite for what the reflection-driven
 // engine does not do.
-double pixel_driven_work(const Detector& detector, const Sources& sources, const Crystal& crystal,
-                         Interpolation interpolation);
-double reflection_driven_work(Workspace& workspace, const Detector& detector, const Sources& sources,
-                              const Crystal& crystal, const StructureFactors& structure_factors,
-                              Interpolation interpolation, std::optional<double> tolerance = {});
+double pixel_driven_work(const Scene& scene, Interpolation interpolation);
+double reflection_driven_work(Workspace& workspace, const Scene& scene, Interpolation interpolation,
+                              std::optional<double> tolerance = {});
 
 }  // namespace nanobragg
 #endif

@@ -41,14 +41,14 @@ struct NeighbourRays {
   }
 };
 
-class NearRun {
+class WavelengthWindow {
  public:
   // extent: the length of the block's rows times cells, all taken together, times the largest wavenumber x, or more.
   // Errors, with e = 2^-24 and P for the rows times cells, in units of the reduced distance: directions are off by 8 e
   // for a steady ray, differences of directions by 10 e, p by 14 e |P| more at the most, and the vertex along p by 6 e
   // |T|, |T| being at most 2 |P| x + the reach.  That is below 48 e |P| x.
-  KOKKOS_INLINE_FUNCTION NearRun(const SingleMat3& block, const Cells& cells, const Patch& patch, SingleVec3 incident,
-                                 float extent, float unsteadiness)
+  KOKKOS_INLINE_FUNCTION WavelengthWindow(const SingleMat3& block, const Cells& cells, const Patch& patch,
+                                          SingleVec3 incident, float extent, float unsteadiness)
       : a_(float(cells.a) * block.row[0]),
         b_(float(cells.b) * block.row[1]),
         c_(float(cells.c) * block.row[2]),
@@ -82,32 +82,20 @@ class NearRun {
   float margin_, limit2_;
 };
 
-// Sources of a direction.
-struct Run {
-  int begin, end;
-};
-
-// Those with wavenumbers from low to high, and perhaps a neighbour at either end.
-KOKKOS_INLINE_FUNCTION Run sources_between(float low, float high, const Direction& direction,
-                                           const DeviceArray<double>& wavenumber) {
+// The sources of a direction with wavenumbers from low to high, and perhaps a neighbour at either end.
+KOKKOS_INLINE_FUNCTION Range sources_between(float low, float high, const Direction& direction,
+                                             const DeviceArray<double>& wavenumber) {
+  const Range all = direction.sources;
   if (direction.per_wavenumber > 0) {
-    const int n = direction.end - direction.begin;
-    const float start = float(wavenumber(direction.begin)), per = float(direction.per_wavenumber), uneven = 0.125f;
+    const float n = float(all.size()), start = float(wavenumber(all.begin)), per = float(direction.per_wavenumber),
+                uneven = 0.125f;
     const float first = Kokkos::ceil((low - start) * per - uneven),
                 last = Kokkos::floor((high - start) * per + uneven) + 1;
-    return {direction.begin + int(Kokkos::min(Kokkos::max(first, 0.0f), float(n))),
-            direction.begin + int(Kokkos::min(Kokkos::max(last, 0.0f), float(n)))};
+    return {all.begin + int(Kokkos::min(Kokkos::max(first, 0.0f), n)),
+            all.begin + int(Kokkos::min(Kokkos::max(last, 0.0f), n))};
   }
   const auto first_at_or_above = [&](double x) {
-    int begin = direction.begin, end = direction.end;
-    while (begin < end) {
-      const int middle = (begin + end) / 2;
-      if (wavenumber(middle) < x)
-        begin = middle + 1;
-      else
-        end = middle;
-    }
-    return begin;
+    return first_where(all, [&](int i) { return !(wavenumber(i) < x); });
   };
   return {first_at_or_above(low), first_at_or_above(high)};
 }

@@ -30,7 +30,7 @@ DevicePanel panel_at(Vec3 origin, Vec3 fast, double pixel) {
 }  // namespace
 
 // A ray at a wavelength, and a reach that just takes in the reflection nearest to it, or another one.
-TEST(a_near_run_holds_every_wavelength_within_the_reach) {
+TEST(a_wavelength_window_holds_every_wavelength_within_the_reach) {
   Draw draw;
   int tight = 0;
   for (int i = 0; i < 20000; ++i) {
@@ -60,10 +60,10 @@ TEST(a_near_run_holds_every_wavelength_within_the_reach) {
         std::sqrt(reduced_distance2(index.x - patch.h, index.y - patch.k, index.z - patch.l, cells));
     patch.reach = std::nextafter(float(distance), 1e30f);
     const NeighbourRays neighbours(rays, panel, 100, 50, 16, 16, 0);
-    const NearRun near(single, cells, patch, to_single(incident), 1.00001f * float(std::sqrt(extent2) * x),
-                       neighbours.unsteadiness);
+    const WavelengthWindow window(single, cells, patch, to_single(incident), 1.00001f * float(std::sqrt(extent2) * x),
+                                  neighbours.unsteadiness);
     float low, high;
-    near(neighbours.direction(fast, slow), low, high);
+    window(neighbours.direction(fast, slow), low, high);
     CHECK(double(low) <= x && x <= double(high));
     tight += high - low < 0.1 * x;
   }
