@@ -50,7 +50,7 @@ TEST(spots_are_complete_where_room_must_be_made_and_the_device_is_busy) {
     Workspace fresh;  // room for few patches
     Image image(fresh, detector.n_pixels());
     if (busy) set_late(fresh.on_device().space(), value);
-    add_spots_reflection_driven(fresh, image, detector, sources, crystal, structure_factors, Interpolation::nearest);
+    add_spots_reflection_driven(fresh, image, {detector, sources, crystal, structure_factors}, Interpolation::nearest);
     const auto pixels = image.on_host(fresh);
     photons[busy] = std::accumulate(pixels.get(), pixels.get() + image.size(), 0.0);
   }

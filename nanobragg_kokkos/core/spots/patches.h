@@ -13,6 +13,7 @@
 #include <nanobragg_kokkos/core/math/range.h>
 #include <nanobragg_kokkos/core/models/crystal_on_device.h>
 #include <nanobragg_kokkos/core/models/detector_on_device.h>
+#include <nanobragg_kokkos/core/models/scene.h>
 #include <nanobragg_kokkos/core/models/sources_on_device.h>
 #include <nanobragg_kokkos/core/models/structure_factors_on_device.h>
 #include <nanobragg_kokkos/core/spots/reach.h>
