@@ -14,6 +14,9 @@ from dxtbx.model.experiment_list import ExperimentListFactory
 from libtbx.utils import Sorry
 
 from nanobragg_kokkos.files import nxmx
+from nanobragg_kokkos.util.reading import reading
+
+EXPECTED = "an image that dxtbx reads"
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,12 +82,10 @@ class ImageReader:
             Sorry: it cannot be read.
         """
         imageset, k = self._places[index]
-        try:
+        with reading(imageset.get_path(k), EXPECTED):
             panels = [flumpy.to_numpy(panel) for panel in imageset.get_raw_data(k)]
             trusted = [flumpy.to_numpy(mask) for mask in imageset.get_mask(k)]
             fixed = _fixed_masks(imageset)
-        except Exception as error:
-            raise _unreadable(imageset.get_path(k), error) from error
         detector, beam = imageset.get_detector(k), imageset.get_beam(k)
         masks, overloads = [], []
         for i, panel in enumerate(detector):
@@ -99,15 +100,10 @@ class ImageReader:
 
 
 def _imagesets(path: str) -> list[ImageSet]:
-    if not os.path.isfile(path):
-        raise Sorry(f"{path}: there is no such file")
-    try:
+    with reading(path, EXPECTED, path):
         if path.endswith((".expt", ".json")):
             return ExperimentListFactory.from_json_file(path).imagesets()
         found = ExperimentListFactory.from_filenames([path]).imagesets()
-    # dxtbx, HDF5 and the JSON reader raise whatever a broken file makes them stumble over.
-    except Exception as error:
-        raise _unreadable(path, error) from error
     if not found:
         raise Sorry(f"{path}: expected an image of a kind that dxtbx reads")
     return found
@@ -126,8 +122,3 @@ def _fixed_masks(imageset: ImageSet) -> list[np.ndarray] | None:
     reader = imageset.get_format_class().get_instance(imageset.get_path(0))
     masks = reader.get_static_mask()
     return None if masks is None else [flumpy.to_numpy(mask) for mask in masks]
-
-
-def _unreadable(path: str, error: Exception) -> Sorry:
-    said = " ".join(str(error).split())
-    return Sorry(f"{path}: expected an image that dxtbx reads, but reading it failed ({type(error).__name__}: {said})")

@@ -13,22 +13,22 @@ oversample = 1
   .help = "Sub-pixels along each side of a pixel."
 engine = *auto pixel reflection
   .type = choice
-  .help = "How the Bragg spots are computed: pixel by pixel, for every crystal.shape, or reflection by reflection, for"
-          "gauss, gauss_argchk and tophat, and with a tolerance for square and round. auto: whichever has less to do."
-          "The photons are the same, to the tolerance."
+  .help = "Engine that computes the Bragg spots. pixel: pixel by pixel, for every crystal.shape. reflection: reflection"
+          "by reflection, for gauss, gauss_argchk and tophat, and with a tolerance for square and round. auto: the one"
+          "that has less to do. The photons are the same, to the tolerance."
 tolerance = None
   .type = float
-  .help = "What the reflection-driven engine may leave out of any pixel, 1e-15 to 0.1, as a share of the brightest"
-          "pixel of the spots: an upper bound. None: 3e-13, and not for square and round. The pixel-driven engine"
-          "leaves out nothing."
+  .help = "Upper bound of what the reflection-driven engine leaves out of any pixel, 1e-15 to 0.1, as a share of the"
+          "brightest pixel of the spots. None: 3e-13, and that engine computes neither square nor round. The"
+          "pixel-driven engine leaves out nothing."
 noise = True
   .type = bool
-  .help = "Draw the photons of every pixel from the Poisson distribution. False: expected photons, rounded, and no"
-          "other random numbers either, but for noise that a parameter of detector_response asks for."
+  .help = "Draw the photons of each pixel from Poisson's distribution. False: expected photons, rounded, without other"
+          "random numbers either, except for noise that a parameter of detector_response asks for."
 attenuation = True
   .type = bool
-  .help = "Count what the detector's sensor absorbs, at the depth where it does. False: every photon counts, at the"
-          "surface."
+  .help = "Count the photons that the sensor absorbs, at the depth where it absorbs them. False: every photon counts,"
+          "at the surface."
 """
 
 RULES = {

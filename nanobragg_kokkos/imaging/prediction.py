@@ -10,7 +10,7 @@ with the symbols of docs/physics.md, the volume V of crystal in the beam, and th
 and by the size of the domains (λ²/2 sin²θ times the width in reciprocal space). It follows from the formula there by
 integrating over directions and wavelengths; a domain of a given shape gives its share of the integral. Left out are
 the finite number of domains, divergence, and neighbouring reflections. Simulated spots agree to 3 %
-(tests/test_prediction.py).
+(tests/imaging/test_prediction.py).
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from dxtbx.model import Beam, Detector, Goniometer, Scan
 from dxtbx.model import Crystal as CrystalModel
 from scipy.spatial.transform import Rotation
 
+from nanobragg_kokkos.models.beam.pulses import Pulse
 from nanobragg_kokkos.models.detector.geometry import pixel_frame
 
 ELECTRON_RADIUS_A = 2.8179403262e-5
@@ -78,19 +79,17 @@ class Imperfection:
 
 
 @dataclass(frozen=True, eq=False)
-class Light:
-    """The pulse of an image.
+class ScanImage:
+    """An image of a rotation series.
 
     Args:
-        beam: dxtbx model.
-        energies_eV, weights: (n,) arrays of its spectrum; the weights sum to 1.
-        fluence: photons/mm², all energies together; NaN: unknown.
+        goniometer, scan: dxtbx models of the series.
+        image: its number, counted from 0.
     """
 
-    beam: Beam
-    energies_eV: np.ndarray
-    weights: np.ndarray
-    fluence: float = math.nan
+    goniometer: Goniometer
+    scan: Scan
+    image: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,67 +120,121 @@ class Spots:
         return len(self.panels)
 
     def select(self, chosen: np.ndarray) -> Spots:
-        """Some of them, by a bool array or by indices."""
+        """Returns some of the spots, chosen by a bool array (n) or by indices."""
         return Spots(*(getattr(self, name)[chosen] for name in self.__dataclass_fields__))
 
 
 def predict(
     crystals: Sequence[CrystalModel],
-    light: Light,
+    pulse: Pulse,
     detector: Detector,
     d_min: float,
     imperfection: Imperfection = Imperfection(),
     amplitudes: miller.array | None = None,
     volume_mm3: float = math.nan,
-    rotation: tuple[Goniometer, Scan, int] | None = None,
+    fluence: float = math.nan,
+    scan_image: ScanImage | None = None,
 ) -> Spots:
-    """The reflections of some crystals that an image shows.
+    """Returns the reflections of some crystals that an image shows.
 
     Args:
         crystals: dxtbx models.
-        light: the pulse.
+        pulse: the beam.
         detector: dxtbx model.
         d_min: resolution, angstrom.
         imperfection: what makes reflections wide.
-        amplitudes: of the structure factors; None: unknown.
-        volume_mm3: of each crystal in the beam.
-        rotation: for an image of a scan: its models, and the image's number, counted from 0.
+        amplitudes: structure factor amplitudes (electrons); None: unknown.
+        volume_mm3: volume of each crystal in the beam; NaN: unknown.
+        fluence: photons/mm² of the pulse, all energies together; NaN: unknown.
+        scan_image: which image of which rotation series; None: a still.
     """
     found = []
     for number, crystal in enumerate(crystals):
-        indices, squares = _reflections(crystal, d_min, amplitudes)
-        spots = _of_crystal(crystal, light, detector, imperfection, indices, squares, volume_mm3, rotation)
-        found.append((*spots[:4], np.full(len(spots[0]), number), *spots[4:]))
-    columns = [np.concatenate(parts) for parts in zip(*found)]
-    spots = Spots(*columns)
+        excited = _excited(crystal, pulse, imperfection, _reflections(crystal, d_min, amplitudes), scan_image)
+        photons = excited.photons * fluence * volume_mm3
+        found.append(_spots(number, excited, photons, detector))
+    spots = Spots(*(np.concatenate([getattr(one, name) for one in found]) for name in Spots.__dataclass_fields__))
     known = np.isfinite(spots.photons).all() and len(spots)
     return spots.select(np.argsort(-(spots.photons if known else spots.excitation), kind="stable"))
 
 
-def _reflections(crystal: CrystalModel, d_min: float, amplitudes: miller.array | None) -> tuple[np.ndarray, np.ndarray]:
-    """Miller indices (n, 3) of the whole sphere, and F² (n), NaN if unknown."""
+@dataclass(frozen=True, eq=False)
+class _Reflections:
+    """Reflections of a crystal: Miller indices (n, 3), and F² (n), NaN if unknown."""
+
+    indices: np.ndarray
+    squares: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class _Excited:
+    """Reflections that an image shows, on a detector or not; arrays of n.
+
+    Attributes:
+        indices: (n, 3) Miller indices.
+        directions: (n, 3) unit vectors from the sample.
+        wavelengths: at which they shine, angstrom.
+        d: resolution, angstrom.
+        photons: for a fluence of 1 photon/mm² and a crystal of 1 mm³; NaN where amplitudes are unknown.
+        excitation: the density of the spectrum for them, in units of the largest.
+    """
+
+    indices: np.ndarray
+    directions: np.ndarray
+    wavelengths: np.ndarray
+    d: np.ndarray
+    photons: np.ndarray
+    excitation: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class _Hits:
+    """Where rays hit a detector; arrays of n.
+
+    Attributes:
+        rays: which ray.
+        panels, fast, slow: where, pixels.
+        absorbed: share of the photons that the panel's sensor absorbs.
+    """
+
+    rays: np.ndarray
+    panels: np.ndarray
+    fast: np.ndarray
+    slow: np.ndarray
+    absorbed: np.ndarray
+
+
+def _reflections(crystal: CrystalModel, d_min: float, amplitudes: miller.array | None) -> _Reflections:
+    """Returns all reflections of the whole sphere."""
     if amplitudes is not None:
         array = amplitudes.select(amplitudes.d_spacings().data() >= d_min)
         if not array.anomalous_flag():
             array = array.generate_bijvoet_mates()
         array = array.expand_to_p1()
-        return _as_numpy(array.indices()), flumpy.to_numpy(array.data()) ** 2
+        return _Reflections(_as_numpy(array.indices()), flumpy.to_numpy(array.data()) ** 2)
     symmetry = cctbx_crystal.symmetry(unit_cell=crystal.get_unit_cell(), space_group=crystal.get_space_group())
     unique = miller.build_set(symmetry, anomalous_flag=True, d_min=d_min)
     indices = _as_numpy(unique.expand_to_p1().indices())
-    return indices, np.full(len(indices), math.nan)
+    return _Reflections(indices, np.full(len(indices), math.nan))
 
 
 def _as_numpy(indices: flex.miller_index) -> np.ndarray:
     return flumpy.to_numpy(indices.as_vec3_double()).astype(np.int32)
 
 
-def _of_crystal(crystal, light, detector, imperfection, indices, squares, volume_mm3, rotation) -> tuple:
-    to_source = np.array(light.beam.get_sample_to_source_direction())
-    forward = -to_source
-    lengths = factor_ev_angstrom / light.energies_eV
+def _excited(
+    crystal: CrystalModel,
+    pulse: Pulse,
+    imperfection: Imperfection,
+    reflections: _Reflections,
+    scan_image: ScanImage | None,
+) -> _Excited:
+    """Returns the reflections of a crystal that an image shows, wherever they go."""
+    indices, shares = reflections.indices, pulse.shares
+    forward = -np.array(pulse.beam.get_sample_to_source_direction())
+    lengths = factor_ev_angstrom / pulse.energies_eV
     setting = np.reshape(crystal.get_A(), (3, 3))
-    turns = [np.identity(3)] if rotation is None else _turns(*rotation, imperfection)
+    turns = [np.identity(3)] if scan_image is None else _turns(scan_image, imperfection)
 
     # Sums over the steps of a rotation: of what is excited, of that times wavelength, and times direction.
     excited, wavelength, direction = np.zeros(len(indices)), np.zeros(len(indices)), np.zeros((len(indices), 3))
@@ -199,7 +252,7 @@ def _of_crystal(crystal, light, detector, imperfection, indices, squares, volume
         near = ahead & (exact > lengths.min() - REACH * spread) & (exact < lengths.max() + REACH * spread)
         (chosen,) = np.nonzero(near & (square > 0))
         away = (lengths[None] - exact[chosen, None]) / spread[chosen, None]
-        density = np.where(np.abs(away) < REACH, np.exp(-0.5 * away**2), 0) * light.weights
+        density = np.where(np.abs(away) < REACH, np.exp(-0.5 * away**2), 0) * shares
         density /= math.sqrt(2 * math.pi) * spread[chosen, None]
         total = density.sum(axis=1)
         chosen, density, total = chosen[total > 0], density[total > 0], total[total > 0]
@@ -210,25 +263,43 @@ def _of_crystal(crystal, light, detector, imperfection, indices, squares, volume
         wavelength[chosen] += total * mean / len(turns)
         direction[chosen] += total[:, None] * s1
         half = 0.5 * mean * np.sqrt(square[chosen])
-        brought[chosen] += total * mean**4 / (2 * half**2) * _polarization(light.beam, s1) / len(turns)
+        brought[chosen] += total * mean**4 / (2 * half**2) * _polarization(pulse.beam, s1) / len(turns)
 
     (lit,) = np.nonzero(excited)
     direction = direction[lit] / np.linalg.norm(direction[lit], axis=1, keepdims=True)
     # photons/mm² to photons/angstrom², mm³ to angstrom³
-    scale = ELECTRON_RADIUS_A**2 * light.fluence * 1e-14 * volume_mm3 * 1e21 / crystal.get_unit_cell().volume() ** 2
-    photons = scale * INTEGRALS[imperfection.shape] * squares[lit] * brought[lit]
-    d = 1 / np.linalg.norm(indices[lit] @ setting.T, axis=1)
-    which, panels, fast, slow, absorbed = _hits(detector, direction)
-    peak = excited.max() if len(lit) else 1.0
-    return (
-        panels, fast, slow, indices[lit][which],
-        (wavelength[lit] / excited[lit])[which], d[which], photons[which] * absorbed, (excited[lit] / peak)[which],
-    )  # fmt: skip
+    scale = ELECTRON_RADIUS_A**2 * 1e-14 * 1e21 / crystal.get_unit_cell().volume() ** 2
+    return _Excited(
+        indices=indices[lit],
+        directions=direction,
+        wavelengths=wavelength[lit] / excited[lit],
+        d=1 / np.linalg.norm(indices[lit] @ setting.T, axis=1),
+        photons=scale * INTEGRALS[imperfection.shape] * reflections.squares[lit] * brought[lit],
+        excitation=excited[lit] / (excited.max() if len(lit) else 1.0),
+    )
 
 
-def _turns(goniometer: Goniometer, scan: Scan, image: int, imperfection: Imperfection) -> list[np.ndarray]:
-    """How a crystal is turned at some angles of an image."""
-    start, width = scan.get_oscillation()
+def _spots(crystal: int, excited: _Excited, photons: np.ndarray, detector: Detector) -> Spots:
+    """Returns those of a crystal's reflections, which bring so many photons (n), that hit a detector."""
+    hits = _hits(detector, excited.directions)
+    rays = hits.rays
+    return Spots(
+        panels=hits.panels,
+        fast=hits.fast,
+        slow=hits.slow,
+        miller_indices=excited.indices[rays],
+        crystals=np.full(len(rays), crystal),
+        wavelengths=excited.wavelengths[rays],
+        d=excited.d[rays],
+        photons=photons[rays] * hits.absorbed,
+        excitation=excited.excitation[rays],
+    )
+
+
+def _turns(scan_image: ScanImage, imperfection: Imperfection) -> list[np.ndarray]:
+    """Returns matrices (3, 3) that turn a crystal as at some angles of an image."""
+    goniometer, image = scan_image.goniometer, scan_image.image
+    start, width = scan_image.scan.get_oscillation()
     steps = min(MOST_STEPS, max(1, math.ceil(abs(math.radians(width)) / max(0.5 * imperfection.tilt, 1e-4))))
     fixed = np.reshape(goniometer.get_fixed_rotation(), (3, 3))
     setting = np.reshape(goniometer.get_setting_rotation(), (3, 3))
@@ -249,8 +320,8 @@ def _polarization(beam: Beam, directions: np.ndarray) -> np.ndarray:
     return f * (1 - (directions @ electric) ** 2) + (1 - f) * (1 - (directions @ normal) ** 2)
 
 
-def _hits(detector: Detector, directions: np.ndarray) -> tuple[np.ndarray, ...]:
-    """Which rays hit which panel and where (pixels), and the share of photons that its sensor absorbs."""
+def _hits(detector: Detector, directions: np.ndarray) -> _Hits:
+    """Returns where rays of directions (n, 3) hit a detector."""
     hits = []
     for number, panel in enumerate(detector):
         along = directions @ np.linalg.inv(pixel_frame(panel)).T
@@ -269,7 +340,7 @@ def _hits(detector: Detector, directions: np.ndarray) -> tuple[np.ndarray, ...]:
         cosine = np.abs(directions[which] @ np.array(panel.get_normal()))
         # A sensor of next to no thickness stands for one that counts at its surface.
         absorbed = -np.expm1(-depth / cosine) if depth > 1e-3 else np.ones(len(which))
-        hits.append((which, np.full(len(which), number), fast, slow, absorbed))
+        hits.append(_Hits(which, np.full(len(which), number), fast, slow, absorbed))
     if not hits:
-        return (np.zeros(0, int), np.zeros(0, int), *np.zeros((3, 0)))
-    return tuple(np.concatenate(parts) for parts in zip(*hits))
+        return _Hits(np.zeros(0, int), np.zeros(0, int), *np.zeros((3, 0)))
+    return _Hits(*(np.concatenate([getattr(one, name) for one in hits]) for name in _Hits.__dataclass_fields__))

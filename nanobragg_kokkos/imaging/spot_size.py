@@ -9,7 +9,8 @@ import numpy as np
 from cctbx import factor_ev_angstrom
 from dxtbx.model import Detector
 
-from nanobragg_kokkos.imaging.prediction import Imperfection, Light
+from nanobragg_kokkos.imaging.prediction import Imperfection
+from nanobragg_kokkos.models.beam.pulses import Pulse
 
 # Full width at half maximum of a Gaussian, in standard deviations.
 FWHM = 2 * math.sqrt(2 * math.log(2))
@@ -31,8 +32,8 @@ class SpotSize:
     along: float
 
 
-def spot_size(imperfection: Imperfection, light: Light, detector: Detector, d: float) -> SpotSize:
-    """The size of spots at a resolution (angstrom), on a flat detector that the beam hits at a right angle.
+def spot_size(imperfection: Imperfection, pulse: Pulse, detector: Detector, d: float) -> SpotSize:
+    """Returns the size of spots at a resolution (angstrom), on a flat detector that the beam hits at a right angle.
 
     Size of the domains: λ · (width of a reflection) as an angle. Mosaicity turns a reflection by δ, across the radius
     by 2 sin θ · δ, along it by 2 δ as far as the spectrum has the wavelengths for it, δ < tan θ · Δλ/λ.
@@ -40,31 +41,31 @@ def spot_size(imperfection: Imperfection, light: Light, detector: Detector, d: f
     Raises:
         ValueError: the wavelength does not reach this resolution, or not on a detector that is hit from the front.
     """
-    lengths = factor_ev_angstrom / light.energies_eV
-    wavelength = float(light.weights @ lengths)
+    lengths = factor_ev_angstrom / pulse.energies_eV
+    wavelength = float(pulse.shares @ lengths)
     sine = wavelength / (2 * d)
     if not sine < math.sin(math.radians(44.5)):
         raise ValueError(f"d={d:g}: expected a resolution that a detector in front of the sample can see")
     theta = math.asin(sine)
-    band = math.sqrt(max(0.0, float(light.weights @ (lengths - wavelength) ** 2)))
+    band = math.sqrt(max(0.0, float(pulse.shares @ (lengths - wavelength) ** 2)))
     spectral = math.tan(theta) * band / wavelength
     tilt = imperfection.tilt
     shared = tilt * spectral / math.hypot(tilt, spectral) if tilt and spectral else 0.0
-    to_source = np.array(light.beam.get_sample_to_source_direction())
+    to_source = np.array(pulse.beam.get_sample_to_source_direction())
     origins = [panel.get_origin() for panel in detector]
     pixels = float(np.median(np.abs(origins @ to_source)) / min(detector[0].get_pixel_size()))
     distance = pixels / math.cos(2 * theta)
     one = wavelength * imperfection.width
     return SpotSize(
-        d,
-        one * distance,
-        math.hypot(one, FWHM * 2 * sine * tilt) * distance,
-        math.hypot(one, FWHM * 2 * shared) * distance / math.cos(2 * theta),
+        d=d,
+        one_domain=one * distance,
+        across=math.hypot(one, FWHM * 2 * sine * tilt) * distance,
+        along=math.hypot(one, FWHM * 2 * shared) * distance / math.cos(2 * theta),
     )
 
 
 def ripple(fwhm: float, step: float) -> float:
-    """By what share the sum of samples of a Gaussian, a step apart, depends on where it lies: 2 exp(-2 π² (σ/step)²).
+    """Returns by what share the sum of a Gaussian's samples depends on where it lies: 2 exp(-2 π² (σ/step)²).
 
     It is the first term of Poisson's summation formula; at most 1 is returned.
     """
@@ -72,7 +73,7 @@ def ripple(fwhm: float, step: float) -> float:
 
 
 def wavelength_spread(imperfection: Imperfection, wavelength: float, d: float) -> float:
-    """Standard deviation (angstrom) of the wavelengths at which a reflection of resolution d (angstrom) shines."""
+    """Returns the standard deviation (angstrom) of the wavelengths at which a reflection of resolution d (angstrom) shines."""
     sine = min(1.0, wavelength / (2 * d))
     theta = math.asin(sine)
     mosaic = wavelength / math.tan(theta) * imperfection.tilt

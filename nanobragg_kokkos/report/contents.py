@@ -119,17 +119,17 @@ def report(run: Run, n_images: int, min_photons: float, pngs: bool) -> Report:
 
 def _look(run: Run, n_images: int, min_photons: float) -> _Look:
     images = [run.there[round(k)] for k in np.linspace(0, len(run.there) - 1, min(n_images, len(run.there)))]
-    light, detector = run.light(0), run.truth[0].detector
-    d_min = detector.get_max_resolution(light.beam.get_s0())
+    pulse, detector = run.pulse(0), run.truth[0].detector
+    d_min = detector.get_max_resolution(pulse.beam.get_s0())
     sizes = []
     for d in (8 * d_min, 4 * d_min, 2 * d_min, 1.4 * d_min, 1.02 * d_min):
         try:
-            sizes.append(spot_size(run.imperfection, light, detector, d))
+            sizes.append(spot_size(run.imperfection, pulse, detector, d))
         except ValueError:
             break
     middle = sizes[min(3, len(sizes) - 1)]
     radius = int(np.clip(math.ceil(max(middle.across, middle.along)) + 1, *RADII))
-    look = _Look(run, images, d_min, min_photons, Shells(detector, light.beam), sizes, radius)
+    look = _Look(run, images, d_min, min_photons, Shells(detector, pulse.beam), sizes, radius)
     for image in images:
         frame = run.frames[image]
         spots = run.spots(image, d_min)
@@ -147,7 +147,7 @@ def _warnings(look: _Look) -> list[str]:
     params = run.parameters.extract() if run.parameters is not None else None
     found = warnings.of_failures(sorted(run.frames.missing), run.n_images) + warnings.of_images(look.found)
     found += warnings.of_models(
-        run.imperfection, run.light(0), run.truth[0].detector, look.sizes, getattr(params, "oversample", 1)
+        run.imperfection, run.pulse(0), run.truth[0].detector, look.sizes, getattr(params, "oversample", 1)
     )
     if params is None:
         found.append(
@@ -158,11 +158,11 @@ def _warnings(look: _Look) -> list[str]:
 
 def _facts(look: _Look) -> list[tuple[str, str]]:
     run = look.run
-    detector, light = run.truth[0].detector, run.light(0)
+    detector, pulse = run.truth[0].detector, run.pulse(0)
     pixels = sum(fast * slow for fast, slow in (panel.get_image_size() for panel in detector))
     crystal = run.all_crystals[0]
     cell = " ".join(f"{x:.4g}" for x in crystal.get_unit_cell().parameters())
-    mean = float(light.energies_eV @ light.weights)
+    mean = float(pulse.energies_eV @ pulse.shares)
     photons = run.photons
     number = f"{photons.min():.3g}" if photons.min() == photons.max() else f"{photons.min():.2g} to {photons.max():.2g}"
     found = [
@@ -255,7 +255,7 @@ def _count_plots(look: _Look) -> Iterator[tuple[Figure, str, str]]:
 
 def _model_plots(look: _Look) -> Iterator[tuple[Figure, str, str]]:
     run = look.run
-    yield figures.spectra([run.light(image) for image in look.images]), "spectra", "Spectra of the images looked at."
+    yield figures.spectra([run.pulse(image) for image in look.images]), "spectra", "Spectra of the images looked at."
     yield (
         figures.orientations(run.all_crystals),
         "orientations",

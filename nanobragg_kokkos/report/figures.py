@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter
 
 from nanobragg_kokkos.files.reader import StoredImage
-from nanobragg_kokkos.imaging.prediction import Light
+from nanobragg_kokkos.models.beam.pulses import Pulse
 from nanobragg_kokkos.report.statistics import MOST_COUNTS, Measured, Shells, Statistics
 
 BLUE, ORANGE, RED, GREEN, GREY = "#286ebe", "#e15f00", "#c80028", "#2a8a4a", "#8a94a0"
@@ -57,21 +57,21 @@ def as_png(figure: Figure) -> bytes:
     return stream.getvalue()
 
 
-def spectra(lights: Sequence[Light]) -> Figure:
+def spectra(pulses: Sequence[Pulse]) -> Figure:
     """The spectrum of each of some images, as photons by eV (of 1 photon, if their number is unknown)."""
     with rc_context(STYLE):
         figure = Figure(figsize=(6, 3.6))
         axes = figure.add_subplot()
-        for number, light in enumerate(lights):
-            style = {"color": BLUE, "alpha": max(0.25, 1 / len(lights)), "lw": 1.6}
-            if len(light.energies_eV) == 1:
-                axes.axvline(light.energies_eV[0], **style)
+        for number, pulse in enumerate(pulses):
+            style = {"color": BLUE, "alpha": max(0.25, 1 / len(pulses)), "lw": 1.6}
+            if len(pulse.energies_eV) == 1:
+                axes.axvline(pulse.energies_eV[0], **style)
                 continue
-            order = np.argsort(light.energies_eV)
-            energies, weights = light.energies_eV[order], light.weights[order]
+            order = np.argsort(pulse.energies_eV)
+            energies, weights = pulse.energies_eV[order], pulse.shares[order]
             axes.plot(energies, weights / np.gradient(energies), **style)
         axes.set_xlabel("photon energy, eV")
-        if all(len(light.energies_eV) == 1 for light in lights):
+        if all(len(pulse.energies_eV) == 1 for pulse in pulses):
             axes.set_yticks([])
         else:
             axes.set_ylabel("share of the photons per eV")

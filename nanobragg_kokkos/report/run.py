@@ -21,10 +21,11 @@ from iotbx.reflection_file_reader import any_reflection_file
 from libtbx.utils import Sorry
 
 from nanobragg_kokkos.files.reader import ImageReader
-from nanobragg_kokkos.imaging.prediction import Imperfection, Light, Spots, predict
+from nanobragg_kokkos.imaging.prediction import Imperfection, ScanImage, Spots, predict
 from nanobragg_kokkos.job import parameters
 from nanobragg_kokkos.job.file_names import Files
 from nanobragg_kokkos.job.summary import headline, rows
+from nanobragg_kokkos.models.beam.pulses import Pulse
 from nanobragg_kokkos.models.detector.from_parameters import detector_response
 from nanobragg_kokkos.models.sample.specimen import illuminated_volume_mm3
 from nanobragg_kokkos.util.reading import reading
@@ -75,17 +76,19 @@ class Run:
         """The true crystals of all images."""
         return [crystal for crystal, _ in self._crystals_and_images]
 
-    def light(self, image: int) -> Light:
+    def pulse(self, image: int) -> Pulse:
         """The pulse of an image, counted from 0."""
         beam = next(
             (e.beam for e in self.truth if e.scan is not None or image in e.imageset.indices()), self.truth[0].beam
         )
-        wavelengths, weights, photons, area = self._pulses
+        wavelengths, weights, _, _ = self._pulses
         row = image if wavelengths.ndim == 2 else ...
         energies = factor_ev_angstrom / wavelengths[row]
-        share = weights[image if weights.ndim == 2 else ...]
-        number = photons[image] if len(photons) > 1 else photons[0]
-        return Light(beam, energies, share / share.sum(), number / area)
+        return Pulse(beam, energies, weights[image if weights.ndim == 2 else ...], float(self.photons[image]))
+
+    def fluence(self, image: int) -> float:
+        """Returns the photons/mm² of an image's pulse; NaN where the file does not say."""
+        return float(self.photons[image]) / self._pulses[3]
 
     @cached_property
     def photons(self) -> np.ndarray:
@@ -152,16 +155,17 @@ class Run:
     def spots(self, image: int, d_min: float) -> Spots:
         """What an image shows, counted from 0, to a resolution in angstrom."""
         experiment = self.truth[0]
-        rotation = None if experiment.scan is None else (experiment.goniometer, experiment.scan, image)
+        scan_image = None if experiment.scan is None else ScanImage(experiment.goniometer, experiment.scan, image)
         return predict(
             self.crystals(image),
-            self.light(image),
+            self.pulse(image),
             experiment.detector,
             d_min,
             self.imperfection,
             self.amplitudes,
             self.volume_mm3,
-            rotation,
+            self.fluence(image),
+            scan_image,
         )
 
     def _truth(self) -> ExperimentList:

@@ -17,8 +17,9 @@ from libtbx.utils import Sorry
 from nanobragg_kokkos.files.picture import Marks, draw
 from nanobragg_kokkos.files.picture_layout import lay_out, region_to_resolution, whole_region
 from nanobragg_kokkos.files.reader import ImageReader, StoredImage
-from nanobragg_kokkos.imaging.prediction import Imperfection, Light, Spots, predict
+from nanobragg_kokkos.imaging.prediction import Imperfection, ScanImage, Spots, predict
 from nanobragg_kokkos.job import parameters
+from nanobragg_kokkos.models.beam.pulses import Pulse
 from nanobragg_kokkos.report.run import MASTER_END, Run
 from nanobragg_kokkos.util import command
 from nanobragg_kokkos.util.progress import counted
@@ -198,10 +199,12 @@ def _predicted(path: str, image: int, frame: StoredImage) -> Spots:
     crystals = [e.crystal for e in experiments if e.crystal and (len(experiments) == 1 or _is_of(e, image))]
     if not crystals:
         raise Sorry(f"truth={path}: expected a crystal of image {image + 1}")
-    light = Light(frame.beam, np.array([factor_ev_angstrom / frame.beam.get_wavelength()]), np.ones(1))
+    pulse = Pulse(frame.beam, np.array([factor_ev_angstrom / frame.beam.get_wavelength()]), np.ones(1))
     first = experiments[0]
-    rotation = None if first.scan is None or first.goniometer is None else (first.goniometer, first.scan, image)
-    return predict(crystals, light, frame.detector, d_min, Imperfection(), rotation=rotation)
+    scan_image = (
+        None if first.scan is None or first.goniometer is None else ScanImage(first.goniometer, first.scan, image)
+    )
+    return predict(crystals, pulse, frame.detector, d_min, Imperfection(), scan_image=scan_image)
 
 
 def _models(path: str) -> ExperimentList:

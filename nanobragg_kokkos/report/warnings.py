@@ -9,8 +9,9 @@ import numpy as np
 from cctbx import factor_ev_angstrom
 from dxtbx.model import Detector
 
-from nanobragg_kokkos.imaging.prediction import Imperfection, Light
+from nanobragg_kokkos.imaging.prediction import Imperfection
 from nanobragg_kokkos.imaging.spot_size import FWHM, SpotSize, ripple, wavelength_spread
+from nanobragg_kokkos.models.beam.pulses import Pulse
 from nanobragg_kokkos.report.statistics import Statistics
 from nanobragg_kokkos.util.progress import counted
 
@@ -52,7 +53,7 @@ def of_images(looked_at: Sequence[Statistics]) -> list[str]:
 
 
 def of_models(
-    imperfection: Imperfection, light: Light, detector: Detector, sizes: Sequence[SpotSize], oversample: int
+    imperfection: Imperfection, pulse: Pulse, detector: Detector, sizes: Sequence[SpotSize], oversample: int
 ) -> list[str]:
     """Spots that are sampled too coarsely, or that are larger than the gaps between panels."""
     found = []
@@ -65,10 +66,10 @@ def of_models(
             f"and with oversample={oversample} its brightness depends by up to {100 * error:.0f} % on where it lies. "
             f"oversample={enough} is enough."
         )
-    if len(light.energies_eV) > 1:
-        lengths = np.sort(factor_ev_angstrom / light.energies_eV)
+    if len(pulse.energies_eV) > 1:
+        lengths = np.sort(factor_ev_angstrom / pulse.energies_eV)
         step, best = float(np.diff(lengths).max()), min(size.d for size in sizes)
-        spread = wavelength_spread(imperfection, float(light.weights @ (factor_ev_angstrom / light.energies_eV)), best)
+        spread = wavelength_spread(imperfection, float(pulse.shares @ (factor_ev_angstrom / pulse.energies_eV)), best)
         error = ripple(spread * FWHM, step)
         if error > MOST_RIPPLE:
             found.append(

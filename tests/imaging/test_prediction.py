@@ -13,7 +13,8 @@ from helpers.small_models import random_amplitudes, rotation_matrix, small_beam
 from scitbx import matrix
 
 from nanobragg_kokkos import Crystal, Rotation, Simulation, Sources, StructureFactors
-from nanobragg_kokkos.imaging.prediction import Imperfection, Light, predict
+from nanobragg_kokkos.imaging.prediction import Imperfection, ScanImage, predict
+from nanobragg_kokkos.models.beam.pulses import Pulse
 from nanobragg_kokkos.models.sample.random_orientations import mosaic_blocks
 
 PIXELS, PIXEL_MM, DISTANCE_MM = 1000, 0.1, 90.0
@@ -34,10 +35,10 @@ def crystal_model() -> CrystalModel:
     return CrystalModel(*real, space_group_symbol="P 21 21 21")
 
 
-def light(width_eV: float, channels: int) -> Light:
+def pulse_of_width(width_eV: float, channels: int) -> Pulse:
     energies = factor_ev_angstrom / 1.2 + np.linspace(-1.5, 1.5, channels) * width_eV
     weights = np.exp(-4 * np.log(2) * ((energies - energies.mean()) / width_eV) ** 2)
-    return Light(BEAM, energies, weights / weights.sum(), FLUENCE)
+    return Pulse(BEAM, energies, weights)
 
 
 def isolated(spots, image):
@@ -63,14 +64,14 @@ def isolated(spots, image):
 @pytest.mark.parametrize("shape", ["gauss_argchk", "tophat"])
 def test_photons_and_places_of_a_still(shape):
     imperfection = Imperfection(domain_A=1200, mosaic_spread_deg=0.1, shape=shape)
-    pulse = light(60, 121)
+    pulse = pulse_of_width(60, 121)
     blocks = mosaic_blocks(BLOCKS, imperfection.mosaic_spread_deg, np.random.default_rng(1))
     crystal = Crystal(crystal_model(), (30, 24, 20), shape, mosaic_blocks=blocks, volume_mm3=VOLUME_MM3)
     spectrum = Spectrum(flumpy.from_numpy(pulse.energies_eV), flumpy.from_numpy(pulse.weights))
     simulation = Simulation(detector(), Sources.from_beam(BEAM, spectrum), fluence=FLUENCE, oversample=2)
     amplitudes = random_amplitudes()
     simulation.add_spots(crystal, StructureFactors(amplitudes), "reflection")
-    spots = predict([crystal_model()], pulse, detector(), 2.2, imperfection, amplitudes, VOLUME_MM3)
+    spots = predict([crystal_model()], pulse, detector(), 2.2, imperfection, amplitudes, VOLUME_MM3, FLUENCE)
     counted, expected, shifts = isolated(spots, simulation.image[0])
     assert len(counted) >= 15
     # The blocks are a sample of the distribution.
@@ -83,7 +84,7 @@ def test_photons_and_places_of_a_still(shape):
 def test_photons_of_a_rotation():
     imperfection = Imperfection(domain_A=1200, mosaic_spread_deg=0.0, shape="gauss_argchk")
     width, steps = 0.5, 400
-    pulse = light(1, 1)
+    pulse = pulse_of_width(1, 1)
     crystal = Crystal(
         crystal_model(),
         (30, 24, 20),
@@ -94,8 +95,8 @@ def test_photons_of_a_rotation():
     simulation = Simulation(detector(), Sources.from_beam(BEAM), fluence=FLUENCE, oversample=2)
     amplitudes = random_amplitudes()
     simulation.add_spots(crystal, StructureFactors(amplitudes), "reflection")
-    rotation = Goniometer((1, 0, 0)), Scan((1, 10), (0, width)), 3
-    spots = predict([crystal_model()], pulse, detector(), 2.2, imperfection, amplitudes, VOLUME_MM3, rotation)
+    of_series = ScanImage(Goniometer((1, 0, 0)), Scan((1, 10), (0, width)), 3)
+    spots = predict([crystal_model()], pulse, detector(), 2.2, imperfection, amplitudes, VOLUME_MM3, FLUENCE, of_series)
     counted, expected, shifts = isolated(spots, simulation.image[0])
     assert len(counted) >= 15
     assert counted.sum() == pytest.approx(expected.sum(), rel=0.03)
@@ -103,8 +104,16 @@ def test_photons_of_a_rotation():
 
 
 def test_excitation_needs_no_amplitudes():
-    pulse = light(60, 121)
-    known = predict([crystal_model()], pulse, detector(), 2.2, amplitudes=random_amplitudes(), volume_mm3=VOLUME_MM3)
+    pulse = pulse_of_width(60, 121)
+    known = predict(
+        [crystal_model()],
+        pulse,
+        detector(),
+        2.2,
+        amplitudes=random_amplitudes(),
+        volume_mm3=VOLUME_MM3,
+        fluence=FLUENCE,
+    )
     unknown = predict([crystal_model()], pulse, detector(), 2.2)
     assert np.isnan(unknown.photons).all() and np.isfinite(known.photons).all()
     assert (np.diff(unknown.excitation) <= 0).all() and (np.diff(known.photons) <= 0).all()

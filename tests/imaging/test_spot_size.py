@@ -12,8 +12,9 @@ from dxtbx.model.detector import DetectorFactory
 from helpers.small_models import rotation_matrix, small_beam
 
 from nanobragg_kokkos import Crystal, Simulation, Sources, StructureFactors
-from nanobragg_kokkos.imaging.prediction import Imperfection, Light
+from nanobragg_kokkos.imaging.prediction import Imperfection
 from nanobragg_kokkos.imaging.spot_size import FWHM, ripple, spot_size
+from nanobragg_kokkos.models.beam.pulses import Pulse
 
 WAVELENGTH = 1.2
 D = 6.0
@@ -39,8 +40,8 @@ def test_size_of_one_domain(shape):
     image = simulation.image[0]
     row = image[round(np.average(np.arange(pixels), weights=image.sum(axis=1)))]
     measured = np.count_nonzero(row > 0.5 * row.max())
-    light = Light(beam, np.array([factor_ev_angstrom / WAVELENGTH]), np.ones(1))
-    size = spot_size(Imperfection(1200, 0, shape), light, detector, D)
+    pulse = Pulse(beam, np.array([factor_ev_angstrom / WAVELENGTH]), np.ones(1))
+    size = spot_size(Imperfection(1200, 0, shape), pulse, detector, D)
     assert size.one_domain == pytest.approx(measured, abs=1)
     assert size.across == size.one_domain
 

@@ -184,7 +184,7 @@ REFUSED = {
     ),
     "energy": (["spectrum.shape=file", "spectrum.file={spectra}", "mean_energy=9500"], "beam.mean_energy=9500: "),
     "both": (["structure_factors.file={earlier}/shot_truth.mtz", "anomalous_channels=3"], "anomalous_channels=3: "),
-    "start": (["scan.start_deg=40"], "scan.start_deg=40: expected scan.width_deg with it"),
+    "start": (["scan.start_deg=40"], "scan.start_deg=40 requires scan.width_deg"),
     "behind": (["detector.offset_mm=-500"], "detector.offset_mm=-500: expected one that leaves the detector"),
 }
 

@@ -39,20 +39,23 @@ WRONG_ARGUMENTS = {
     "channels_without_width": ("spectrum.channel_width=0", "spectrum.channel_width=0.0: expected more than 0 eV"),
     "energies_below_0": ("spectrum.channel_width=5000", "expected a spectrum above 0 eV"),
     "unknown_spectrum": ("spectrum.shape=flat", "Not a possible choice for spectrum.shape: flat"),
-    "spectrum_from_nowhere": ("spectrum.shape=file", "spectrum.shape=file: expected spectrum.file with it"),
-    "spectrum_for_nothing": ("spectrum.file=a.txt", "spectrum.file=a.txt: expected spectrum.shape=file with it"),
+    "spectrum_from_nowhere": ("spectrum.shape=file", "spectrum.shape=file requires spectrum.file"),
+    "spectrum_for_nothing": ("spectrum.file=a.txt", "spectrum.file=a.txt requires spectrum.shape=file"),
     "missing_spectrum": ("spectrum.shape=file spectrum.file=a.txt", "spectrum.file=a.txt: there is no such file"),
-    "sase_of_any_length": ("spectrum.shape=sase", "expected spectrum.sase.pulse_length_fs or spectrum.sase.spike"),
+    "sase_of_any_length": (
+        "spectrum.shape=sase",
+        "spectrum.shape=sase requires one of spectrum.sase.pulse_length_fs and",
+    ),
     "sase_of_two_lengths": (
         "spectrum.shape=sase pulse_length_fs=10 spike_width_eV=1",
-        "spectrum.shape=sase: expected spectrum.sase.pulse_length_fs or spectrum.sase.spike_width_eV with it",
+        "spectrum.shape=sase requires one of spectrum.sase.pulse_length_fs and spectrum.sase.spike_width_eV",
     ),
     "sase_in_a_moment": (
         "spectrum.shape=sase pulse_length_fs=0",
         "spectrum.sase.pulse_length_fs=0.0: expected 0.1 to 1000 fs",
     ),
     "spikes_of_no_width": ("spike_width_eV=-1", "spectrum.sase.spike_width_eV=-1.0: expected 0.001 to 100 eV"),
-    "spikes_on_a_gaussian": ("spike_width_eV=1", "spike_width_eV=1: expected spectrum.shape=sase with it"),
+    "spikes_on_a_gaussian": ("spike_width_eV=1", "spike_width_eV=1 requires spectrum.shape=sase"),
     "negative_jitter": ("energy_jitter_eV=-1", "spectrum.energy_jitter_eV=-1.0: expected 0 eV or more"),
     "jitter_to_nothing": ("energy_jitter_eV=2000", "spectrum.energy_jitter_eV=2000: expected less than"),
     "jitter_in_percent": ("pulse_energy_jitter=10", "spectrum.pulse_energy_jitter=10.0: expected 0 to 1"),
@@ -72,7 +75,7 @@ WRONG_ARGUMENTS = {
     "no_axis": ("scan.axis=0,0,0", "scan.axis=0.0 0.0 0.0: expected three numbers, not all 0"),
     "flat_axis": ("scan.axis=1,0", "scan.axis=1.0 0.0: expected three numbers, not all 0"),
     "no_steps": ("scan.width_deg=1 scan.steps=0", "scan.steps=0: expected Auto or a whole number"),
-    "steps_of_a_still": ("scan.steps=5", "scan.steps=5: expected scan.width_deg with it"),
+    "steps_of_a_still": ("scan.steps=5", "scan.steps=5 requires scan.width_deg"),
     "small_domains": ("crystal.Deff_A=0", "crystal.Deff_A=0.0: expected more than 0 angstrom"),
     "large_domains": ("crystal.Deff_A=1e6", "expected mosaic domains no larger than the crystal"),
     "no_crystal": ("crystal.length_um=0", "crystal.length_um=0.0: expected more than 0 micrometres"),
@@ -95,11 +98,11 @@ WRONG_ARGUMENTS = {
     "unknown_spread": ("psf.shape=lorentz", "Not a possible choice for psf.shape: lorentz"),
     "spread_of_no_width": ("psf.shape=fiber psf.fwhm_mm=0", "psf.fwhm_mm=0.0: expected None or more than 0 mm"),
     "spread_of_any_width": ("psf.shape=fiber psf.fwhm_mm=inf", "psf.fwhm_mm=inf: expected None or more than 0 mm"),
-    "width_of_no_spread": ("psf.fwhm_mm=0.1", "psf.fwhm_mm=0.1: expected psf.shape=gauss or psf.shape=fiber with it"),
-    "radius_of_no_spread": ("psf.radius_pixels=5", "psf.radius_pixels=5: expected psf.shape=gauss or psf.shape=fiber"),
+    "width_of_no_spread": ("psf.fwhm_mm=0.1", "psf.fwhm_mm=0.1 requires psf.shape=gauss or psf.shape=fiber"),
+    "radius_of_no_spread": ("psf.radius_pixels=5", "psf.radius_pixels=5 requires psf.shape=gauss or psf.shape=fiber"),
     "spread_without_width": (
         "psf.shape=gauss detector_response.preset=eiger",
-        "psf.shape=gauss: expected psf.fwhm_mm with it, as detector_response.preset=eiger has none",
+        "psf.shape=gauss requires psf.fwhm_mm, as detector_response.preset=eiger has none",
     ),
     "no_radius": ("psf.shape=fiber psf.radius_pixels=0", "psf.radius_pixels=0: expected None or 1 to 500 pixels"),
     "spread_everywhere": ("psf.shape=fiber psf.fwhm_mm=1e5", "psf.fwhm_mm=100000: expected at most 22 mm with pixels"),
@@ -237,7 +240,9 @@ def test_help_can_be_cut_off(run_python):
 def test_distance_of_a_detector_from_a_file_is_refused(capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     arguments = ["detector.reference=some.expt", "detector.distance_mm=100"]
-    assert_refused(arguments, "use detector.offset_mm", capsys, tmp_path)
+    assert_refused(
+        arguments, "detector.distance_mm and detector.reference exclude each other; move the detector", capsys, tmp_path
+    )
 
 
 @pytest.mark.parametrize("directory", ["file", "file/below", "/proc/here"])

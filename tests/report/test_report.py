@@ -199,7 +199,7 @@ def test_run_of_which_little_is_known(tmp_path):
     turned = [Crystal(crystal) for crystal in crystals]
     for crystal in turned:
         crystal.rotate_around_origin((1, 0, 0), 11.25, deg=True)
-    still = predict(turned, found.light(2), detector, 3.0)
+    still = predict(turned, found.pulse(2), detector, 3.0)
     shared = {tuple(hkl): k for k, hkl in enumerate(still.miller_indices) if still.crystals[k] == 0}
     pairs = [
         (k, shared[tuple(hkl)])

@@ -12,24 +12,24 @@ from nanobragg_kokkos.util.value_rules import from_0, or_none, whole
 # Goes into crystal { } of models/sample/parameters.py.
 TEXT = """
   pdb
-    .help = "The model that structure factors are calculated from."
+    .help = "Atomic model from which structure factors are calculated."
   {
     file = None
       .type = path
-      .help = "Coordinates, PDB or mmCIF format, compressed (.gz) or not. None: rubredoxin, PDB entry 1BRF, which comes"
-              "with cctbx."
+      .help = "Coordinates: PDB or mmCIF, compressed (.gz) or not. None: rubredoxin, PDB entry 1BRF, which comes with"
+              "cctbx."
   }
   structure_factors
     .help = "Amplitudes from a file, in place of a model."
   {
     file = None
       .type = path
-      .help = "MTZ, or CIF of structure factors, compressed (.gz) or not: amplitudes, intensities (French & Wilson), or"
-              "complex structure factors, whose absolute values count. They are taken as they are, at all energies;"
-              "reflections that are not there scatter nothing."
+      .help = "Reflections: MTZ or CIF, the CIF compressed (.gz) or not. The file holds amplitudes, intensities (turned"
+              "into amplitudes after French & Wilson) or complex structure factors (whose absolute values count). They"
+              "are used unchanged at all energies; missing reflections scatter nothing."
     label = None
       .type = str
-      .help = "Label of a column of the data. None: the file has one set of data only."
+      .help = "Label of a column of the data. None: the file has only one set of data."
   }
   unit_cell = None
     .type = unit_cell
@@ -78,8 +78,8 @@ def validate(params: libtbx.phil.scope_extract) -> None:
     if crystal.structure_factors.file is None:
         if crystal.structure_factors.label is not None:
             raise Sorry(
-                f"crystal.structure_factors.label={crystal.structure_factors.label}: expected "
-                "crystal.structure_factors.file with it"
+                f"crystal.structure_factors.label={crystal.structure_factors.label} requires "
+                "crystal.structure_factors.file"
             )
         return
     for name, value in (
@@ -90,6 +90,6 @@ def validate(params: libtbx.phil.scope_extract) -> None:
     ):
         if value is not None:
             raise Sorry(
-                f"{name}={value}: expected None with crystal.structure_factors.file, "
-                "whose amplitudes are taken as they are"
+                f"{name} and crystal.structure_factors.file exclude each other, "
+                "as the amplitudes of the file are used unchanged"
             )

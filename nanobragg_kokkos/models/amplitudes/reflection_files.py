@@ -97,7 +97,7 @@ def _chosen(name: str, arrays: Sequence[miller.array], label: str | None) -> mil
         raise Sorry(f"{name}: expected amplitudes, intensities or complex structure factors, but the file has none")
     if label is None:
         if len(candidates) > 1:
-            raise Sorry(f"{name}: expected {LABEL} with it, as the file has several sets of data: {labels}")
+            raise Sorry(f"{name} requires {LABEL}, as the file has several sets of data: {labels}")
         return candidates[0]
     wanted = label.strip().lower()
     for words in (_words, _short_words):

@@ -20,46 +20,46 @@ beam
 {
   mean_energy = None
     .type = float
-    .help = "Mean photon energy, eV. None: 9500, or with spectrum.shape=file the mean of its spectra, which stay where"
-            "they are. Anomalous scattering and absorption are looked up for it."
+    .help = "Mean photon energy, eV. None: 9500, or the mean of the spectra of spectrum.file, which are never shifted."
+            "It decides anomalous scattering and absorption."
   total_flux = 1e11
     .type = float
-    .help = "Photons of a pulse, all energies together."
+    .help = "Photons in a pulse, all energies together."
   size_mm = 0.01
     .type = float
     .help = "Side of the beam's square cross-section, mm."
 }
 spectrum
-  .help = "The energies of a pulse around beam.mean_energy."
+  .help = "Spectrum of a pulse around beam.mean_energy."
 {
   shape = *gaussian tophat file sase
     .type = choice
-    .help = "gaussian, tophat: the same for all images. file: that of spectrum.file. sase: random spikes under a"
-            "Gaussian, different in each image, as of a free-electron laser that starts up from noise."
+    .help = "gaussian, tophat: the same for all images. file: read spectrum.file. sase: random spikes under a Gaussian,"
+            "different in each image, as a free-electron laser that starts from noise produces them."
   nchannels = 100
     .type = int
     .help = "Number of energies. 1: a monochromatic beam. With shape=file, the file decides."
   channel_width = 1
     .type = float
-    .help = "From one energy to the next, eV. With shape=file, the file decides."
+    .help = "Distance between energies, eV. With shape=file, the file decides."
   fwhm = 40
     .type = float
-    .help = "Full width at half maximum, eV: of the Gaussian, of the rectangle (tophat), or of the mean of many pulses"
-            "(sase)."
+    .help = "Full width at half maximum, eV. It is the width of the Gaussian, of the rectangle (tophat), or of the mean"
+            "of many pulses (sase)."
   file = None
     .type = path
-    .help = "With shape=file: columns of numbers, energy (eV) and weight, and more weights for more images; or an NXmx"
-            "file, or any other that dxtbx finds spectra in, one an image. Images beyond the last spectrum begin again"
-            "with the first. Weights are relative: each pulse has beam.total_flux photons."
+    .help = "Spectra for shape=file. Text: a column of energies (eV), and a column of weights for each spectrum. Or an"
+            "NXmx file, or another file in which dxtbx finds a spectrum for each image. After the last spectrum, images"
+            "take the first again. Weights are relative: each pulse has beam.total_flux photons."
   energy_jitter_eV = 0
     .type = float
     .help = "Standard deviation of the photon energy from pulse to pulse, eV: all energies of a pulse move together."
   pulse_energy_jitter = None
     .type = float
     .help = "Relative standard deviation of the number of photons from pulse to pulse, 0 to 1; its distribution is a"
-            "Gamma distribution. None: no jitter, and with shape=sase what follows from the spikes."
+            "Gamma distribution. None: no jitter; with shape=sase, the spikes decide."
   sase
-    .help = "With shape=sase: one of these two, which are the same, as a pulse of 1 fs has spikes of 1.825 eV."
+    .help = "Give one of the two with shape=sase. They are equivalent: a pulse of 1 fs has spikes of 1.825 eV."
   {
     pulse_length_fs = None
       .type = float
@@ -104,16 +104,16 @@ def validate(params: libtbx.phil.scope_extract) -> None:
     given = params.spectrum
     if (given.shape == "file") != (given.file is not None):
         if given.file is None:
-            raise Sorry("spectrum.shape=file: expected spectrum.file with it")
-        raise Sorry(f"spectrum.file={given.file}: expected spectrum.shape=file with it")
+            raise Sorry("spectrum.shape=file requires spectrum.file")
+        raise Sorry(f"spectrum.file={given.file} requires spectrum.shape=file")
     widths = {name: getattr(given.sase, name) for name in ("pulse_length_fs", "spike_width_eV")}
     if given.shape == "sase" and list(widths.values()).count(None) != 1:
         raise Sorry(
-            "spectrum.shape=sase: expected spectrum.sase.pulse_length_fs or spectrum.sase.spike_width_eV with it"
+            "spectrum.shape=sase requires one of spectrum.sase.pulse_length_fs and spectrum.sase.spike_width_eV"
         )
     for name, width in widths.items():
         if given.shape != "sase" and width is not None:
-            raise Sorry(f"spectrum.sase.{name}={width:g}: expected spectrum.shape=sase with it")
+            raise Sorry(f"spectrum.sase.{name}={width:g} requires spectrum.shape=sase")
     mean = MEAN_EV if params.beam.mean_energy is None else params.beam.mean_energy
     if given.shape != "file":
         lowest = mean - 0.5 * (given.nchannels - 1) * given.channel_width

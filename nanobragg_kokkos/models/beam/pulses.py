@@ -27,25 +27,31 @@ class Pulse:
     """The beam of one image.
 
     Args:
-        beam: dxtbx model, of the pulse's mean wavelength.
-        energies_eV, weights: of its spectrum, relative (dxtbx 3.11 cannot pickle its own).
-        photons: all energies together.
+        beam: dxtbx model with the pulse's mean wavelength.
+        energies_eV: (n,) energies of its spectrum (arrays, as dxtbx 3.11 cannot pickle its Spectrum).
+        weights: (n,) their relative weights.
+        photons: number of photons, all energies together; NaN: unknown.
     """
 
     beam: Beam
     energies_eV: np.ndarray
     weights: np.ndarray
-    photons: float
+    photons: float = math.nan
+
+    @property
+    def shares(self) -> np.ndarray:
+        """Shares (n,) of the energies in the photons; they sum to 1."""
+        return self.weights / self.weights.sum()
 
     @property
     def spectrum(self) -> SpectrumModel:
-        """As dxtbx has it."""
+        """The spectrum as a dxtbx model."""
         energies, weights = (np.ascontiguousarray(values, float) for values in (self.energies_eV, self.weights))
         return SpectrumModel(flumpy.from_numpy(energies), flumpy.from_numpy(weights))
 
     @property
     def sources(self) -> Sources:
-        """The plane waves that fall on the crystals."""
+        """The plane waves that fall on the crystals, one for each energy."""
         return Sources.from_beam(self.beam, self.spectrum)
 
 

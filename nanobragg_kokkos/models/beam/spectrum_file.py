@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable
 
 import h5py
@@ -12,6 +11,7 @@ from dxtbx.model.experiment_list import ExperimentListFactory
 from libtbx.utils import Sorry
 
 from nanobragg_kokkos.models.beam.pulses import Spectrum
+from nanobragg_kokkos.util.reading import reading
 
 ANGSTROM = {"angstrom": 1.0, "angstroms": 1.0, "a": 1.0, "nm": 10.0, "m": 1e10}
 
@@ -32,21 +32,13 @@ def read_spectra(path: str) -> list[Spectrum]:
             100 keV, negative weights or none above 0.
     """
     name = f"spectrum.file={path}"
-    if not os.path.isfile(path):
-        raise Sorry(f"{name}: there is no such file")
-    try:
+    with reading(name, "columns of numbers (eV, weights), or images that come with spectra", path):
         if h5py.is_hdf5(path):
             spectra, kind = _of_nxbeam(path) or _of_images(path), "image"
         elif path.endswith((".expt", ".json")):
             spectra, kind = _of_images(path), "image"
         else:
             spectra, kind = _of_text(path), "spectrum"
-    # HDF5, dxtbx and NumPy raise whatever a broken file makes them stumble over.
-    except Exception as error:
-        raise Sorry(
-            f"{name}: expected columns of numbers (eV, weights), or images that come with spectra, but reading it "
-            f"failed ({type(error).__name__}: {' '.join(str(error).split())})"
-        ) from error
     if not spectra:
         raise Sorry(f"{name}: expected images that come with spectra, but there is none")
     for k, spectrum in enumerate(spectra):

@@ -116,13 +116,13 @@ def _shifted(found: Detector, params: libtbx.phil.scope_extract) -> Detector:
         name = f"detector.beam_center_mm={numbers(given.beam_center_mm)}"
         if len(found) > 1:
             raise Sorry(
-                f"{name}: expected None with a detector of {len(found)} panels, which has no first pixel to count "
-                "from; use detector.beam_center_shift_mm"
+                f"{name} requires a detector of one panel, but this one has {len(found)}; use "
+                "detector.beam_center_shift_mm"
             )
         try:
             fast, slow = found[0].get_ray_intersection((0.0, 0.0, -1.0))
         except RuntimeError as error:
-            raise Sorry(f"{name}: expected None with a detector whose plane the beam does not meet") from error
+            raise Sorry(f"{name} requires a detector whose plane the beam meets") from error
         return geometry.shifted(found, (given.beam_center_mm[0] - fast, given.beam_center_mm[1] - slow))
     if given.beam_center_shift_mm is not None:
         return geometry.shifted(found, given.beam_center_shift_mm)

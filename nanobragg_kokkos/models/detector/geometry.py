@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import math
-import os
 from collections.abc import Sequence
 
 import numpy as np
@@ -14,6 +13,7 @@ from libtbx.utils import Sorry
 
 from nanobragg_kokkos.models.beam_along_z import frame_rotation, rotated_detector
 from nanobragg_kokkos.models.detector.masks import add_masks
+from nanobragg_kokkos.util.reading import reading
 
 # 8 GiB of expected photons; more than any detector has.
 MOST_PIXELS = 2**30
@@ -29,28 +29,21 @@ def from_file(path: str) -> Detector:
     Raises:
         Sorry: the file is not there, cannot be read, or holds no detector with a beam, or one that cannot be.
     """
-    if not os.path.isfile(path):
-        raise Sorry(f"detector.reference={path}: there is no such file")
-    try:
+    name = f"detector.reference={path}"
+    with reading(name, "a dxtbx model file (.expt) or an image that dxtbx reads", path):
         if path.endswith((".expt", ".json")):
             experiments = ExperimentListFactory.from_json_file(path, check_format=False)
         else:
             experiments = ExperimentListFactory.from_filenames([path])
-    # dxtbx, HDF5 and the JSON reader raise whatever a broken file makes them stumble over.
-    except Exception as error:
-        raise Sorry(
-            f"detector.reference={path}: expected a dxtbx model file (.expt) or an image that dxtbx reads, but reading "
-            f"it failed ({type(error).__name__}: {' '.join(str(error).split())})"
-        ) from error
     complete = [experiment for experiment in experiments if experiment.detector and experiment.beam]
     if not complete:
-        raise Sorry(f"detector.reference={path}: expected a file with a model of a detector and of its beam")
+        raise Sorry(f"{name}: expected a file with a model of a detector and of its beam")
     detector, beam = complete[0].detector, complete[0].beam
     fault = _fault(detector, beam)
     if fault:
-        raise Sorry(f"detector.reference={path}: {fault}")
+        raise Sorry(f"{name}: {fault}")
     detector = rotated_detector(detector, frame_rotation(beam))
-    add_masks(detector, complete[0].imageset, f"detector.reference={path}")
+    add_masks(detector, complete[0].imageset, name)
     for panel in detector:
         low, high = panel.get_trusted_range()
         panel.set_trusted_range((-1.0, high if high > max(low, 0.0) else float(np.iinfo(np.int32).max - 1)))

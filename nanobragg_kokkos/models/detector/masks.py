@@ -13,6 +13,8 @@ from libtbx import easy_pickle
 from libtbx.utils import Sorry
 from scitbx.array_family import flex
 
+from nanobragg_kokkos.util.reading import reading
+
 
 def add_masks(detector: Detector, imageset: Any, name: str) -> None:
     """Adds what an imageset's mask excludes to the untrusted rectangles: that of its images, or of a file of its own.
@@ -66,11 +68,8 @@ def _masks(mask: Any, name: str) -> list[np.ndarray]:
         return []
     if not os.path.isfile(mask.filename):
         raise Sorry(f"{name}: expected its mask in {mask.filename}, but there is no such file")
-    try:
+    with reading(name, f"its mask in {mask.filename}"):
         loaded = easy_pickle.load(mask.filename)
-    # A damaged pickle raises whatever it makes Python stumble over.
-    except Exception as error:
-        raise Sorry(f"{name}: expected its mask in {mask.filename}, but reading it failed ({error})") from error
     tiles = loaded if isinstance(loaded, (tuple, list)) else [loaded]
     if not all(isinstance(tile, flex.bool) for tile in tiles):
         raise Sorry(f"{name}: expected its mask in {mask.filename}, but it holds something else")

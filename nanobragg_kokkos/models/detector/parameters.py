@@ -26,23 +26,23 @@ TEXT = """
 detector {
   name = *rayonix_mx340 jungfrau_16m jungfrau_4m eiger_16m eiger_4m pilatus3_6m pilatus3_2m cspad
     .type = choice
-    .help = "Simulate a detector of this kind, perpendicular to the beam, which goes through its middle."
-            "docs/detectors.md has their numbers of pixels, gaps and sensors."
+    .help = "Detector, perpendicular to the beam, which meets its middle. docs/detectors.md lists pixels, gaps and"
+            "sensors."
   reference = None
     .type = path
-    .help = "A dxtbx model file (.expt) or an image: simulate its detector, with its beam centre and masks. None: that"
-            "of detector.name."
+    .help = "Detector of a dxtbx model file (.expt) or of an image. Its beam centre and its masks are kept. None: the"
+            "detector of detector.name."
   distance_mm = None
     .type = float
-    .help = "From the sample to the detector of detector.name, mm. None: what is usual for it, 141.7 for the Rayonix."
-            "For a detector from a file, see offset_mm."
+    .help = "Distance from the sample to the detector, mm. None: the usual one of detector.name, 141.7 for the Rayonix."
+            "To move the detector of a file, use offset_mm."
   offset_mm = 0
     .type = float
     .help = "Added to the distance from the sample, along the beam, mm."
   beam_center_mm = None
     .type = floats
     .help = "Where the beam meets a detector of one panel: fast, slow, from the outer corner of its first pixel, mm."
-            "None: in the middle, or where the file has it."
+            "None: in the middle, or where the file says."
   beam_center_shift_mm = None
     .type = floats
     .help = "The beam meets the detector farther along fast, slow by this, mm: the detector is shifted the other way,"
@@ -53,26 +53,27 @@ detector {
             "else as many as make each at most half a pixel thick."
 }
 psf
-  .help = "The detector's point-spread function: light from a pixel that a photon hits reaches those around it."
+  .help = "Point-spread function of the detector: light spreads from the pixel that a photon hits to those around."
 {
   shape = *none gauss fiber
     .type = choice
-    .help = "none: it stays in its pixel. gauss: a Gaussian. fiber: that of a taper of glass fibres, with long tails."
+    .help = "none: light stays in its pixel. gauss: a Gaussian. fiber: the spread of a taper of glass"
+            "fibres, with long tails."
   fwhm_mm = None
     .type = float
-    .help = "Full width at half maximum, mm. None: that of the preset; for the Rayonix 0.08, else there is none."
+    .help = "Full width at half maximum, mm. None: the value of the preset, 0.08 for the Rayonix; others have none."
   radius_pixels = None
     .type = int
-    .help = "Follow the shape so far, 1 to 500 pixels; beyond, light goes evenly over the panel. None: 10, or twice the"
-            "width if that is more."
+    .help = "Radius to which the shape is followed, 1 to 500 pixels; light beyond is spread evenly over the panel."
+            "None: 10, or twice the width if that is more."
 }
 detector_response
   .help = "From photons to counts, in this order: flicker, Poisson noise, calibration_noise, psf, quantum_gain,"
-          "readout_noise, adc_offset. None: what the preset says. 0 leaves a noise or the offset out."
+          "readout_noise, adc_offset. None: the value of the preset. 0 leaves a noise or the offset out."
 {
   preset = *auto none rayonix jungfrau pilatus eiger cspad
     .type = choice
-    .help = "The kind of detector. auto: that of detector.name; none with detector.reference. none: photons are"
+    .help = "Kind of detector. auto: the kind of detector.name; none with detector.reference. none: photons are"
             "counted, and nothing else happens to them."
   flicker = None
     .type = float
@@ -85,20 +86,20 @@ detector_response
     .help = "Seed of the pixels' sensitivity: which detector of its kind. None: 0."
   quantum_gain = None
     .type = float
-    .help = "Counts (analog-digital units, ADU) of a photon."
+    .help = "Counts (analog-digital units, ADU) per photon."
   readout_noise = None
     .type = float
-    .help = "Standard deviation of what is read out of a pixel, ADU."
+    .help = "Standard deviation of the read-out noise of a pixel, ADU."
   adc_offset = None
     .type = float
     .help = "Counts without any photon, ADU."
   saturation = None
     .type = int
-    .help = "Highest count that is trusted; what is brighter reads one more. None: the highest that the detector's"
+    .help = "Highest count that is trusted; brighter pixels read one more. None: the highest that the detector's"
             "trusted range, the preset and data_type allow."
   data_type = *auto int32 uint16
     .type = choice
-    .help = "Type of the images' pixels. auto: that of the preset, if it can hold the saturation."
+    .help = "Type of the pixels. auto: the type of the preset, if it can hold the saturation."
 }
 """
 
@@ -144,27 +145,21 @@ def validate(params: libtbx.phil.scope_extract) -> None:
     if given.reference is not None:
         if given.distance_mm is not None:
             raise Sorry(
-                f"detector.distance_mm={given.distance_mm:g}: expected None with detector.reference, which has a "
-                "distance of its own; use detector.offset_mm"
+                "detector.distance_mm and detector.reference exclude each other; move the detector of a file with "
+                "detector.offset_mm"
             )
         if given.name != "rayonix_mx340":
-            raise Sorry(
-                f"detector.name={given.name}: expected no detector.reference with it, which names a detector, too"
-            )
+            raise Sorry("detector.name and detector.reference exclude each other")
     if given.beam_center_mm is not None and given.beam_center_shift_mm is not None:
-        raise Sorry(
-            f"detector.beam_center_shift_mm={numbers(given.beam_center_shift_mm)}: expected None with "
-            "detector.beam_center_mm, which says where the beam goes"
-        )
+        raise Sorry("detector.beam_center_mm and detector.beam_center_shift_mm exclude each other")
     response, psf = params.detector_response, params.psf
     if psf_shape(params) is None:
         for name in ("fwhm_mm", "radius_pixels"):
             if not left_open(getattr(psf, name)):
-                raise Sorry(f"psf.{name}={getattr(psf, name):g}: expected psf.shape=gauss or psf.shape=fiber with it")
+                raise Sorry(f"psf.{name}={getattr(psf, name):g} requires psf.shape=gauss or psf.shape=fiber")
     elif left_open(psf.fwhm_mm) and preset(params).psf_fwhm_mm is None:
         raise Sorry(
-            f"psf.shape={psf.shape}: expected psf.fwhm_mm with it, as detector_response.preset={preset_name(params)} "
-            "has none"
+            f"psf.shape={psf.shape} requires psf.fwhm_mm, as detector_response.preset={preset_name(params)} has none"
         )
     highest = HIGHEST_SATURATION[data_type(params)]
     if not left_open(response.saturation) and response.saturation > highest:

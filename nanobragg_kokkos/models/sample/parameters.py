@@ -35,10 +35,10 @@ crystal {
     + """
   length_um = 3
     .type = float
-    .help = "Edge of the crystal, a cube, in micrometres. Spots are as strong as what the beam covers of it."
+    .help = "Edge of the crystal, a cube, in micrometres. Spots grow with the volume that the beam illuminates."
   count = 1
     .type = int
-    .help = "Number of crystals in each image, each of length_um and in an orientation of its own."
+    .help = "Number of crystals in each image. All have the edge length_um; each has an orientation of its own."
   cell_variation = 0
     .type = floats
     .help = "Relative standard deviation of the axes' lengths from crystal to crystal, 0 to 0.1: one number, or three"
@@ -46,52 +46,52 @@ crystal {
   orientation {
     file = None
       .type = path
-      .help = "A dxtbx model file (.expt): image after image takes its crystals, orientations and cells, from the first"
-              "on, and after the last the first again. None: random orientations."
+      .help = "Orientations and cells: a dxtbx model file (.expt). Image after image takes the next of its crystals,"
+              "and after the last the first again. None: random orientations."
   }
   Deff_A = 2000
     .type = float
-    .help = "Edge of a mosaic domain, angstrom: decides how many unit cells diffract together, hence the size of"
-            "the spots."
+    .help = "Edge of a mosaic domain, angstrom. It decides how many unit cells diffract together, hence the size of the"
+            "spots."
   n_cells = None
     .type = ints
-    .help = "Unit cells of a mosaic domain along a, b and c. None: as Deff_A has it."
+    .help = "Unit cells of a mosaic domain along a, b and c. None: Deff_A decides."
   shape = square round gauss *gauss_argchk tophat
     .type = choice
     .help = "Shape of a mosaic domain, hence profile of the spots. gauss_argchk: gauss without its far tails."
   symmetrize = False
     .type = bool
-    .help = "Have domains turned by all rotations of the point group, in equal shares, so that spots have the crystal's"
-            "symmetry, which else the domain's edges spoil, in trigonal and hexagonal crystals at least (simtbx:"
-            "symmetrize_Flatt). Takes as many times as long as there are different ones, 3 for a hexagonal crystal."
+    .help = "Turn domains by all rotations of the point group, in equal shares, so that spots have the symmetry of the"
+            "crystal. Otherwise the edges of the domain break it, in trigonal and hexagonal crystals at least (simtbx:"
+            "symmetrize_Flatt). Takes longer by the number of different rotations, 3 for a hexagonal crystal."
   mosaic_domains = 25
     .type = int
-    .help = "Number of domains with an orientation of their own."
+    .help = "Number of mosaic domains, each with an orientation of its own."
   mosaic_spread_deg = 0.05
     .type = floats
-    .help = "Standard deviation of the domains' orientations, degrees: one number, or three for turns about the"
-            "crystal's axes a, c* x a and c*. Three equal numbers are as good as one: each turn is about a random axis,"
-            "and three numbers stretch its components."
+    .help = "Standard deviation of domain orientations, degrees. One number, or three for turns about the crystal's"
+            "axes a, c* x a and c*. Three equal numbers are as good as one: each turn is about a random axis, and three"
+            "numbers stretch its components."
 }
 scan
-  .help = "A rotation series of the first image's crystals in place of stills."
+  .help = "A rotation series of the crystals of the first image in place of stills."
 {
   width_deg = None
     .type = float
-    .help = "Rotation in an image, degrees; for the other way round, turn the axis. None or 0: stills."
+    .help = "Rotation in an image, degrees. To rotate the other way, reverse the axis. None or 0: stills."
   start_deg = 0
     .type = float
-    .help = "Where the first image begins, degrees; 0 is the orientation of the crystal model."
+    .help = "Angle at which the first image begins, degrees; 0 is the orientation of the crystal model."
   axis = 1 0 0
     .type = floats
     .help = "Rotate about this vector, right-handed; the beam comes from +z, and y points up."
   steps = Auto
     .type = int
-    .help = "Orientations that are simulated within an image, at even distances. Auto: as many as reflections need that"
-            "one mosaic domain has at one energy; fewer will often do, as many domains and energies smooth the sum."
+    .help = "Number of orientations simulated within an image, at even distances. Auto: as many as the reflections of"
+            "one mosaic domain at one energy need; fewer often do, as many domains and energies smooth the sum."
 }
 background
-  .help = "What scatters besides the crystal, over the whole cross-section of the beam. 0: not there."
+  .help = "Amorphous material that scatters over the whole cross-section of the beam. 0: none."
 {
   water_mm = 0.01
     .type = float
@@ -155,9 +155,9 @@ def validate(params: libtbx.phil.scope_extract) -> None:
         )
     scan = params.scan
     if not scan.width_deg and scan.steps is not libtbx.Auto:
-        raise Sorry(f"scan.steps={scan.steps}: expected scan.width_deg with it")
+        raise Sorry(f"scan.steps={scan.steps} requires scan.width_deg")
     if not scan.width_deg and scan.start_deg != 0:
-        raise Sorry(f"scan.start_deg={scan.start_deg:g}: expected scan.width_deg with it")
+        raise Sorry(f"scan.start_deg={scan.start_deg:g} requires scan.width_deg")
 
 
 def warnings(params: libtbx.phil.scope_extract, symmetry: cctbx_crystal.symmetry) -> list[str]:
@@ -166,6 +166,6 @@ def warnings(params: libtbx.phil.scope_extract, symmetry: cctbx_crystal.symmetry
     if crystal.n_cells is not None or crystal.Deff_A > LEAST_DOMAIN * longest:
         return []
     return [
-        f"Warning: crystal.Deff_A={crystal.Deff_A:g} is less than the unit cell, {longest:g} angstrom: domains have one "
-        "along that edge"
+        f"Warning: crystal.Deff_A={crystal.Deff_A:g} is less than the unit cell, {longest:g} angstrom: domains have "
+        "one along that edge"
     ]

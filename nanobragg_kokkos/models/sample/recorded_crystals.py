@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-
 import numpy as np
 from cctbx import crystal as cctbx_crystal
 from dxtbx.model import Crystal as CrystalModel
@@ -12,6 +10,7 @@ from dxtbx.model.experiment_list import ExperimentListFactory
 from libtbx.utils import Sorry
 
 from nanobragg_kokkos.models.beam_along_z import frame_rotation
+from nanobragg_kokkos.util.reading import reading
 
 # How far lengths (relative) and angles (degrees) may be from those of the crystal that is simulated.
 LENGTHS, ANGLES_DEG = 0.05, 3.0
@@ -30,17 +29,9 @@ def read_crystals(path: str, symmetry: cctbx_crystal.symmetry) -> list[CrystalMo
         Sorry: the file is not there, cannot be read, holds no crystal, or one that is unlike.
     """
     name = f"crystal.orientation.file={path}"
-    if not os.path.isfile(path):
-        raise Sorry(f"{name}: there is no such file")
-    try:
+    with reading(name, "a dxtbx model file (.expt)", path):
         experiments = ExperimentListFactory.from_json_file(path, check_format=False)
         found = [_upright(experiment) for experiment in experiments if experiment.crystal is not None]
-    # dxtbx and the JSON reader raise whatever a broken file makes them stumble over.
-    except Exception as error:
-        raise Sorry(
-            f"{name}: expected a dxtbx model file (.expt), but reading it failed "
-            f"({type(error).__name__}: {' '.join(str(error).split())})"
-        ) from error
     if not found:
         raise Sorry(f"{name}: expected a file with a model of a crystal")
     group = symmetry.space_group()
