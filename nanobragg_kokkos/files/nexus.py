@@ -99,7 +99,7 @@ class _Patient(io.RawIOBase):
 
 
 def group(parent: h5py.Group, name: str, nx_class: str, **attributes: str) -> h5py.Group:
-    """A new group of a NeXus class."""
+    """Returns a new group of a NeXus class."""
     made = parent.create_group(name)
     made.attrs["NX_class"] = nx_class
     made.attrs.update(attributes)
@@ -107,12 +107,12 @@ def group(parent: h5py.Group, name: str, nx_class: str, **attributes: str) -> h5
 
 
 def field(parent: h5py.Group, name: str, value: Any) -> h5py.Dataset:
-    """A new dataset, without the time stamp that HDF5 would give it."""
+    """Returns a new dataset, without the time stamp that HDF5 would give it."""
     return parent.create_dataset(name, data=value, track_times=False)
 
 
 def quantity(parent: h5py.Group, name: str, value: Any, units: str, **attributes: Any) -> h5py.Dataset:
-    """Real numbers with a unit."""
+    """Returns a new dataset of real numbers with a unit."""
     dataset = field(parent, name, np.asarray(value, np.float64))
     dataset.attrs["units"] = units
     dataset.attrs.update(attributes)
@@ -144,12 +144,12 @@ def axis(
 
 
 def compressor() -> str:
-    """bitshuffle-LZ4; gzip, which every HDF5 library has, where that filter is not installed."""
+    """Returns the name of the compression: bitshuffle-LZ4, or gzip, which every HDF5 has, where it is not installed."""
     return "bitshuffle-LZ4" if h5py.h5z.filter_avail(hdf5plugin.BSHUF_ID) else "gzip"
 
 
 def compression() -> dict[str, Any]:
-    """How arrays are compressed, for create_dataset."""
+    """Returns the arguments of create_dataset that compress an array."""
     if compressor() == "bitshuffle-LZ4":
         return dict(hdf5plugin.Bitshuffle())
     return {"compression": "gzip", "compression_opts": 1, "shuffle": True}

@@ -79,12 +79,12 @@ def write_image_to(stream: BinaryIO, panels: Sequence[np.ndarray]) -> None:
 
 
 def stored_shape(shapes: Sequence[tuple[int, int]]) -> tuple[int, int]:
-    """(slow, fast) of an image as it is stored, of panels of such shapes."""
+    """Returns the shape (slow, fast) in which an image of panels of these shapes is stored."""
     return _stack(shapes)[1]
 
 
 def images_of(path: str | os.PathLike) -> tuple[int, list[int]]:
-    """How many images a data file or master has room for, and which of them, counted from 0, are missing.
+    """Returns the number of images that a data file or master has room for, and the missing ones, counted from 0.
 
     Raises:
         OSError: the file cannot be read, or is none of images.
@@ -98,7 +98,7 @@ def images_of(path: str | os.PathLike) -> tuple[int, list[int]]:
 
 
 def read_image(path: str | os.PathLike, image: int) -> np.ndarray:
-    """An image of a data file or master, counted from 0, as it is stored: all panels one below the other.
+    """Returns an image (slow, fast) of a data file or master, counted from 0: all panels one below the other.
 
     Raises:
         OSError: it cannot be read.
@@ -111,13 +111,13 @@ def read_image(path: str | os.PathLike, image: int) -> np.ndarray:
 
 
 def as_panels(stored: np.ndarray, shapes: Sequence[tuple[int, int]]) -> list[np.ndarray]:
-    """The panels, of shapes (slow, fast), of an image as it is stored."""
+    """Returns the panels, of shapes (slow, fast), of an image as it is stored."""
     rows, _ = _stack(shapes)
     return [stored[row : row + slow, :fast] for row, (slow, fast) in zip(rows, shapes)]
 
 
 def stacked(panels: Sequence[np.ndarray]) -> np.ndarray:
-    """An image as it is stored, of the panels that image_file takes.
+    """Returns an image (slow, fast) as it is stored, made of the panels that image_file takes.
 
     Raises:
         ValueError: arrays of another kind.
@@ -269,7 +269,7 @@ def write_master(
 
 
 def _as_pixels(panels: Sequence[np.ndarray]) -> list[np.ndarray]:
-    """The panels in the type that they are stored as."""
+    """Returns the panels in the type that they are stored as."""
     panels = [np.asarray(panel) for panel in panels]
     if not panels:
         raise ValueError("panels: expected at least one array.")
@@ -286,13 +286,13 @@ def _as_pixels(panels: Sequence[np.ndarray]) -> list[np.ndarray]:
 
 
 def _stack(shapes: Sequence[tuple[int, int]]) -> tuple[list[int], tuple[int, int]]:
-    """First row of every panel in the stored array, and that array's shape."""
+    """Returns the first row of every panel in the stored array, and that array's shape."""
     slow = np.cumsum([0] + [s for s, _ in shapes])
     return [int(row) for row in slow[:-1]], (int(slow[-1]), max(int(f) for _, f in shapes))
 
 
 def _stacked(panels: Sequence[np.ndarray], rows: Sequence[int], shape: tuple[int, int]) -> np.ndarray:
-    """All panels in one array of a shape, each from its row on."""
+    """Returns all panels in one array of a shape, each from its row on."""
     if _one_below_the_other(panels):
         return np.lib.stride_tricks.as_strided(panels[0], shape, writeable=False)
     stack = np.full(shape, MASKED[panels[0].dtype], panels[0].dtype)
@@ -302,7 +302,7 @@ def _stacked(panels: Sequence[np.ndarray], rows: Sequence[int], shape: tuple[int
 
 
 def _one_below_the_other(panels: Sequence[np.ndarray]) -> bool:
-    """Whether the panels are, in this order, all rows of one array."""
+    """Returns whether the panels are, in this order, all rows of one array."""
     first = panels[0]
     if not all(panel.flags.c_contiguous and panel.shape[1] == first.shape[1] for panel in panels):
         return False
@@ -313,7 +313,7 @@ def _one_below_the_other(panels: Sequence[np.ndarray]) -> bool:
 
 
 def _chunk(panels: Sequence[np.ndarray], slow: int, fast: int) -> tuple[int, int]:
-    """A panel each where all are equally high and of moderate size, else even bands of rows."""
+    """Returns the shape (slow, fast) of a chunk: a panel, where all are equally high, or an even band of rows."""
     heights = {panel.shape[0] for panel in panels}
     height = heights.pop() if len(heights) == 1 else slow
     bands = -(-height * fast // PIXELS_A_CHUNK)
@@ -330,7 +330,7 @@ def _one_an_image(name: str, value: Any, kind: type | tuple[type, ...], n_images
 def _files_with_images(
     data_files: Sequence[str], n_images: int, images_per_file: int, missing: Sequence[int]
 ) -> list[str]:
-    """Those that are to be there."""
+    """Returns the data files that must exist: those with at least one image."""
     expected = np.ones(n_images, bool)
     expected[list(missing)] = False
     files = sorted({int(k) // images_per_file for k in np.flatnonzero(expected)})
@@ -340,7 +340,7 @@ def _files_with_images(
 
 
 def _type_of_pixels(data_files: Sequence[str], shape: tuple[int, int]) -> np.dtype:
-    """Of the images in all data files, which are to be there and to have that shape."""
+    """Returns the type of the images in all data files, which must exist and have this shape."""
     for name in data_files:
         if not os.path.isfile(name):
             raise Sorry(f"data_files: {name} does not exist.")
@@ -365,7 +365,7 @@ def _write_links(
     shape: tuple[int, int],
     dtype: np.dtype,
 ) -> None:
-    """The virtual dataset over all images, at h5py's low level: only there its time stamp can be left out."""
+    """Writes the virtual dataset over all images, at h5py's low level: only there its time stamp can be left out."""
     properties = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
     properties.set_obj_track_times(False)
     properties.set_fill_value(np.array(MASKED[dtype], dtype))

@@ -48,7 +48,7 @@ def write_beam(
 
 
 def _spectrum_arrays(spectra: Sequence[Spectrum]) -> tuple[np.ndarray, np.ndarray]:
-    """Wavelengths (angstrom) and weights: (channels,) if common to all images, else (images, channels)."""
+    """Returns wavelengths (angstrom) and weights: (channels,) if common to all images, else (images, channels)."""
     tables = {}
     for spectrum in spectra:
         if id(spectrum) not in tables:
@@ -66,7 +66,7 @@ def _spectrum_arrays(spectra: Sequence[Spectrum]) -> tuple[np.ndarray, np.ndarra
 
 
 def _stokes(beam: Beam, rotation: np.ndarray) -> tuple[float, float, float, float]:
-    """Stokes parameters of unit intensity; the first axis is McStas' x."""
+    """Returns the Stokes parameters of unit intensity; the first axis is McStas' x."""
     normal = nexus.IMGCIF_TO_MCSTAS @ rotation @ np.array(beam.get_polarization_normal())
     electric = np.cross(normal, (0.0, 0.0, 1.0))
     angle = 2 * math.atan2(electric[1], electric[0])

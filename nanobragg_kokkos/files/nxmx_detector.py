@@ -33,7 +33,7 @@ NO_THICKNESS_MM = 1e-6
 
 
 def check_readable(detector: Detector) -> None:
-    """Raise Sorry for a detector that would not come back from the file as it is."""
+    """Refuses a detector that would not come back from the file as it is (Sorry)."""
     for panel in detector:
         if isinstance(panel.get_px_mm_strategy(), (OffsetPxMmStrategy, OffsetParallaxCorrectedPxMmStrategy)):
             raise Sorry("detector: NXmx has no place for the pixel-wise offsets of a panel.")
@@ -46,7 +46,7 @@ def check_readable(detector: Detector) -> None:
 
 
 def as_stored(detector: Detector, wavelength: float) -> Detector:
-    """The detector as dxtbx reads it back from the file: one sensor and one range of counts for all panels.
+    """Returns the detector as dxtbx reads it back from the file: one sensor and one range of counts for all panels.
 
     Args:
         wavelength: at which dxtbx will look the sensor's absorption up (angstrom).
@@ -142,7 +142,7 @@ def _length_and_direction(vector: np.ndarray) -> tuple[float, np.ndarray]:
 
 
 def _frame(node: DetectorNode) -> np.ndarray:
-    """The (4, 4) matrix from a group's own coordinates to the laboratory's (McStas, mm)."""
+    """Returns the (4, 4) matrix from a group's own coordinates to the laboratory's (McStas, mm)."""
     fast, slow = np.array(node.get_fast_axis()), np.array(node.get_slow_axis())
     matrix = np.identity(4)
     rotation = np.column_stack((fast, slow, np.cross(fast, slow)))
@@ -167,7 +167,7 @@ def _write_beam_centre(group: h5py.Group, panel: Panel) -> None:
 
 
 def _count_limits(detector: Detector) -> tuple[int, int | None]:
-    """The lowest valid and the first saturated value of all panels; (0, None) where a panel has no range."""
+    """Returns the lowest valid and the first saturated value of all panels; (0, None) where a panel has no range."""
     ranges = np.array([panel.get_trusted_range() for panel in detector])
     if np.any(ranges[:, 0] >= ranges[:, 1]):
         return 0, None
@@ -180,7 +180,7 @@ def _count_limits(detector: Detector) -> tuple[int, int | None]:
 
 
 def _sensor(detector: Detector, wavelength: float) -> tuple[str, float]:
-    """Material and thickness (mm) from which dxtbx makes the parallax correction that the detector has.
+    """Returns the material and thickness (mm) from which dxtbx makes the parallax correction that the detector has.
 
     dxtbx looks the attenuation coefficient up again, and for few materials; a sensor that it cannot know (a
     phosphor, say) is replaced by the layer of a known one with the same mean depth at normal incidence.
@@ -213,7 +213,7 @@ def _panel_sensor(panel: Panel, wavelength: float) -> tuple[str, float]:
 
 
 def _mean_depth(mu: float, thickness_mm: float) -> float:
-    """Depth (mm) at normal incidence that dxtbx's parallax correction uses."""
+    """Returns the depth (mm) at normal incidence that dxtbx's parallax correction uses."""
     return 1 / mu - (thickness_mm + 1 / mu) * math.exp(-mu * thickness_mm)
 
 
@@ -244,7 +244,7 @@ def write_mask(group: h5py.Group, detector: Detector, masks: Sequence[np.ndarray
 
 
 def _as_masks(masks: Sequence[np.ndarray], shapes: Sequence[tuple[int, int]]) -> list[np.ndarray]:
-    """The masks as arrays; ValueError unless they are bool and of these shapes (slow, fast)."""
+    """Returns the masks as arrays, which must be bool and of these shapes (slow, fast); ValueError otherwise."""
     masks = [np.asarray(mask) for mask in masks]
     if len(masks) != len(shapes):
         raise ValueError(f"masks: expected one for each of {len(shapes)} panels, got {len(masks)}.")

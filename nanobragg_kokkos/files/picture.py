@@ -82,7 +82,7 @@ def draw(
     limits: tuple[float, float] | None = None,
     mark_radius: float | None = None,
 ) -> bytes:
-    """A PNG.
+    """Returns the contents of a PNG file of the picture.
 
     Args:
         layout: what is where.
@@ -154,7 +154,7 @@ def _short(shapes: Sequence[tuple[int, int]]) -> str:
 
 
 def _grey_range(values: np.ndarray) -> tuple[float, float]:
-    """The values shown as white and as black: the background, however uneven, is to be light, a spot dark."""
+    """Returns the values shown as white and as black: the background, however uneven, is to be light, a spot dark."""
     valid = values[np.isfinite(values)]
     if not valid.size:
         return 0.0, 1.0
@@ -170,7 +170,7 @@ def _grey_range(values: np.ndarray) -> tuple[float, float]:
 
 
 def _tile_medians(values: np.ndarray) -> np.ndarray:
-    """Medians of tiles that are larger than spots, which they hardly feel."""
+    """Returns the medians of tiles that are larger than spots, which hardly change them."""
     height, width = (n // TILE for n in values.shape)
     tiles = values[: height * TILE, : width * TILE].reshape(height, TILE, width, TILE)
     tiles = tiles.swapaxes(1, 2).reshape(-1, TILE * TILE)
@@ -178,7 +178,7 @@ def _tile_medians(values: np.ndarray) -> np.ndarray:
 
 
 def _rings(resolution: np.ndarray) -> list[float]:
-    """Up to four resolutions, evenly spaced in 1/d, of two digits (three where two do not tell them apart)."""
+    """Returns up to four resolutions, evenly spaced in 1/d, of two digits (three where two do not tell them apart)."""
     farthest, nearest = 1 / np.nanmin(resolution), 1 / np.nanmax(resolution)
     # Just short of the corner, so that the last ring is long enough to be seen.
     span = (farthest - nearest) / 4.6
@@ -191,7 +191,7 @@ def _rings(resolution: np.ndarray) -> list[float]:
 
 
 def _circle(axes, layout: Layout, marks: Marks, radius: float, line: float) -> None:
-    """Circles of a radius in pixels around the marks that are in the picture."""
+    """Draws circles of a radius (pixels) around the marks that are in the picture."""
     columns, rows = layout.values.shape[::-1]
     x0, y0, x1, y1 = layout.region
     for panel in np.unique(marks.panels):
@@ -208,7 +208,7 @@ def _circle(axes, layout: Layout, marks: Marks, radius: float, line: float) -> N
 
 
 def _frame(axes, title: str, points: float) -> None:
-    """The title, and the place in pixels."""
+    """Draws the title, and the axes in pixels."""
     axes.set_title(title, fontsize=1.1 * points, loc="left", pad=0.5 * points, parse_math=False)
     axes.tick_params(labelsize=0.9 * points, length=0.3 * points, width=0.06 * points)
     axes.locator_params(nbins=6, prune="both")
@@ -219,7 +219,7 @@ def _frame(axes, title: str, points: float) -> None:
 
 
 def _scale(bar: Colorbar, low: float, black: float, points: float) -> None:
-    """Says which counts are white and black."""
+    """Labels the colour bar with the counts that are white and black."""
     ticks = MaxNLocator(nbins=6).tick_values(low, black)
     ticks = ticks[(ticks >= low) & (ticks <= black)]
     bar.set_ticks(ticks - low, labels=[f"{tick:g}" for tick in ticks])
@@ -229,7 +229,7 @@ def _scale(bar: Colorbar, low: float, black: float, points: float) -> None:
 
 
 def _palette() -> Image.Image:
-    """Greys, and lines of every strength over them: a file several times smaller than in full colour."""
+    """Returns greys, and lines of every strength over them: a file several times smaller than in full colour."""
     greys = np.linspace(0, 255, N_GREYS)[:, None].repeat(3, axis=1)
     lines = [
         a * np.array(colour) + (1 - a) * greys[::8]

@@ -40,17 +40,17 @@ class Layout:
     _step: float
 
     def place(self, panel: int, fast: np.ndarray, slow: np.ndarray) -> np.ndarray:
-        """Columns and rows (n, 2) of positions on a panel, pixels; fractions count from an element's edge."""
+        """Returns columns and rows (n, 2) of positions on a panel, pixels; fractions count from an element's edge."""
         frame = pixel_frame(self._detector[panel])
         lab = np.stack((fast, slow, np.ones_like(fast)), axis=-1) @ frame.T
         return (lab @ self._axes.T - self._first) / self._step
 
     def contains(self, places: np.ndarray) -> np.ndarray:
-        """Which of some columns and rows (n, 2) are in the picture."""
+        """Returns which of some columns and rows (n, 2) are in the picture."""
         return ((places >= 0) & (places < self.values.shape[::-1])).all(axis=-1)
 
     def count(self, panels: np.ndarray, fast: np.ndarray, slow: np.ndarray) -> int:
-        """How many of some positions on panels are in the picture."""
+        """Returns the number of positions on panels that are in the picture."""
         chosen = [panels == panel for panel in np.unique(panels)]
         return sum(int(self.contains(self.place(int(panels[c][0]), fast[c], slow[c])).sum()) for c in chosen)
 
@@ -64,7 +64,7 @@ def lay_out(
     overloads: Sequence[np.ndarray] | None = None,
     region: tuple[float, float, float, float] | None = None,
 ) -> Layout:
-    """The grid of a picture of about `size` elements along its longer side.
+    """Returns the grid of a picture of about `size` elements along its longer side.
 
     Args:
         panels: one array (slow, fast) for each panel; negative and non-finite values are not measured.
@@ -112,7 +112,7 @@ def lay_out(
 
 
 def whole_region(detector: Detector, beam: Beam) -> tuple[float, float]:
-    """Width and height of all panels as they are laid out, pixels."""
+    """Returns the width and height of all panels as they are laid out, pixels."""
     corners = np.array([_corners(panel) for panel in detector]) @ _picture_axes(detector, beam).T
     pixel = min(min(panel.get_pixel_size()) for panel in detector)
     width, height = (corners.max(axis=(0, 1)) - corners.min(axis=(0, 1))) / pixel
@@ -120,7 +120,7 @@ def whole_region(detector: Detector, beam: Beam) -> tuple[float, float]:
 
 
 def region_to_resolution(detector: Detector, beam: Beam, d_min: float) -> tuple[float, float, float, float] | None:
-    """The square around the circle of a resolution (angstrom), in pixels; None if no panel is within it."""
+    """Returns the square around the circle of a resolution (angstrom), in pixels; None if no panel is within it."""
     axes = _picture_axes(detector, beam)
     pixel = min(min(panel.get_pixel_size()) for panel in detector)
     corners = np.array([_corners(panel) for panel in detector])
@@ -143,7 +143,7 @@ def region_to_resolution(detector: Detector, beam: Beam, d_min: float) -> tuple[
 
 
 def _picture_axes(detector: Detector, beam: Beam) -> np.ndarray:
-    """Two unit vectors in the laboratory: to the picture's right and downwards."""
+    """Returns two unit vectors in the laboratory: to the picture's right and downwards."""
     if len(detector) == 1:
         return np.array((detector[0].get_fast_axis(), detector[0].get_slow_axis()))
     to_source = np.array(beam.get_sample_to_source_direction())
@@ -159,7 +159,7 @@ def _corners(panel: Panel) -> np.ndarray:
 
 
 def _block_maximum(panel: np.ndarray, mask: np.ndarray | None, block: int) -> np.ndarray:
-    """Maximum of the valid pixels of each block; NaN where it has none."""
+    """Returns the maximum of the valid pixels of each block; NaN where it has none."""
     good = np.isfinite(panel) & (panel >= 0)
     good = good if mask is None else good & mask
     values = _in_blocks(np.where(good, panel, -1).astype(np.float32), block, -1).max(axis=(1, 3))
@@ -167,7 +167,7 @@ def _block_maximum(panel: np.ndarray, mask: np.ndarray | None, block: int) -> np
 
 
 def _in_blocks(values: np.ndarray, block: int, padding: float) -> np.ndarray:
-    """As (blocks, block, blocks, block), with some more at the far edges if need be."""
+    """Returns the values as an array (blocks, block, blocks, block), padded at the far edges if need be."""
     slow, fast = (-(-n // block) for n in values.shape)
     widths = [(0, n * block - size) for n, size in zip((slow, fast), values.shape)]
     return np.pad(values, widths, constant_values=padding).reshape(slow, block, fast, block)

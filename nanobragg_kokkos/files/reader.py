@@ -21,7 +21,7 @@ EXPECTED = "an image that dxtbx reads"
 
 @dataclass(frozen=True, eq=False)
 class StoredImage:
-    """An image as it was stored.
+    """An image as a file holds it.
 
     Attributes:
         panels: (slow, fast) counts of each panel.
@@ -37,7 +37,7 @@ class StoredImage:
     beam: Beam
 
     def measures(self, panels: np.ndarray, fast: np.ndarray, slow: np.ndarray) -> np.ndarray:
-        """Which of some positions on panels (pixels; within them) are on pixels that were measured, bool (n)."""
+        """Returns whether positions on panels (pixels; within them) are on measured pixels, bool (n)."""
         found = [self.masks[p][int(y), int(x)] for p, x, y in zip(panels, fast, slow)]
         return np.array(found, bool)
 
@@ -48,7 +48,8 @@ class ImageReader:
     Args:
         paths: image files, or dxtbx model files (.expt) that name them.
 
-    missing: images, counted from 0, that a job could not make: no pixel of them was measured.
+    Attributes:
+        missing: images, counted from 0, that a job could not make: no pixel of them was measured.
 
     Raises:
         Sorry: one is missing, cannot be read, or holds no image.
@@ -76,7 +77,7 @@ class ImageReader:
         return len(self._places)
 
     def __getitem__(self, index: int) -> StoredImage:
-        """An image, counted from 0.
+        """Returns an image, counted from 0.
 
         Raises:
             Sorry: it cannot be read.
@@ -110,7 +111,7 @@ def _imagesets(path: str) -> list[ImageSet]:
 
 
 def _failed(path: str) -> set[int]:
-    """Images, counted from 0, that a file of this program notes as missing."""
+    """Returns the images, counted from 0, that a file of this program notes as missing."""
     try:
         return set(nxmx.images_of(path)[1])
     except OSError:
@@ -118,7 +119,7 @@ def _failed(path: str) -> set[int]:
 
 
 def _fixed_masks(imageset: ImageSet) -> list[np.ndarray] | None:
-    """What the file says of pixels that are never measured."""
+    """Returns the masks of pixels that are never measured, a bool array (slow, fast) for each panel; None: no masks."""
     reader = imageset.get_format_class().get_instance(imageset.get_path(0))
     masks = reader.get_static_mask()
     return None if masks is None else [flumpy.to_numpy(mask) for mask in masks]

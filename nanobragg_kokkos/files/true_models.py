@@ -146,7 +146,7 @@ def write_amplitudes(path: str | os.PathLike, amplitudes: miller.array, waveleng
 
 
 def _turned(model, rotation: np.ndarray):
-    """A dxtbx beam, crystal or goniometer, turned about the origin; the model itself if there is no turn."""
+    """Returns a dxtbx beam, crystal or goniometer, turned about the origin; the model itself if there is no turn."""
     vector = Rotation.from_matrix(rotation).as_rotvec()
     angle = float(np.linalg.norm(vector))
     if angle == 0:
@@ -166,7 +166,7 @@ def _with_mosaicity(crystal: Crystal, mosaic_spread_deg: float | None, domain_si
 
 
 def _identifier(index: int, crystal: Crystal) -> str:
-    """An identifier that differs between experiments, also of different jobs, and is always the same."""
+    """Returns an identifier that differs between experiments, also of different jobs, and is always the same."""
     vectors = " ".join(f"{x:.9g}" for x in crystal.get_A())
     return str(uuid.uuid5(uuid.NAMESPACE_OID, f"nanobragg_kokkos {index} {vectors}"))
 

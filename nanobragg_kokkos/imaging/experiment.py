@@ -36,9 +36,9 @@ class Experiment:
         saturation: the highest count that is trusted, ADU.
         data_type: of the counts.
         oversample: sub-pixels along each side of a pixel.
-        pulses: of an image (counted from 0) and a seed, the pulse.
+        pulses: the beam of each image.
         beam_size_mm: side of the beam's square cross-section.
-        specimen: of an image and a seed, the crystals.
+        specimen: the crystals of each image.
         scattering: the structure factors of the crystals, which share them.
         backgrounds: what scatters besides the crystal.
         seed: of all random numbers.
@@ -61,7 +61,7 @@ class Experiment:
     goniometer: Goniometer | None = None
 
     def exposure(self, image: int) -> Exposure:
-        """What an image is of, counted from 0."""
+        """Returns the pulse and the crystals of an image, counted from 0."""
         return Exposure(self.pulses.pulse(image, self.seed), self.specimen.crystals(image, self.seed))
 
     @property
@@ -70,25 +70,25 @@ class Experiment:
         return self.scattering.amplitudes
 
     def without_amplitudes(self) -> Experiment:
-        """For processes that share another's amplitudes."""
+        """Returns a copy without amplitudes, for processes that share those of another."""
         return replace(self, scattering=self.scattering.without_amplitudes())
 
     def sources(self, pulse: Pulse) -> Sources:
-        """The plane waves of a pulse, each of which sees the structure factors of the nearest energy that there are."""
+        """Returns the plane waves of a pulse, each in the structure-factor channel of the nearest energy."""
         return pulse.sources.in_channels(self.scattering.channel_energies_eV)
 
     def fluence(self, pulse: Pulse) -> float:
-        """Photons/mm² of a pulse."""
+        """Returns the fluence of a pulse, photons/mm²."""
         return pulse.photons / self.beam_size_mm**2
 
     @property
     def masks(self) -> list[np.ndarray] | None:
-        """Which pixels lie in none of the detector's untrusted rectangles, an array (slow, fast) a panel; None: all."""
+        """Pixels outside of all untrusted rectangles, a bool array (slow, fast) for each panel; None: all pixels."""
         masks = [flumpy.to_numpy(panel.get_untrusted_rectangle_mask()) for panel in self.detector]
         return None if all(mask.all() for mask in masks) else masks
 
     def simulation(self, pulse: Pulse) -> Simulation:
-        """A dark image of this experiment."""
+        """Returns a simulation of this experiment's detector and beam, whose image is dark."""
         return Simulation(
             self.detector,
             self.sources(pulse),
@@ -99,5 +99,5 @@ class Experiment:
         )
 
     def readout(self, simulation: Simulation) -> Readout:
-        """Makes counts of what a simulation of this experiment holds."""
+        """Returns the readout of a simulation of this experiment, which makes counts of its photons."""
         return Readout(simulation, self.response, saturation=self.saturation, dtype=self.data_type, mask=self.masks)

@@ -33,7 +33,7 @@ class ImageSimulator:
         self._readout = experiment.readout(self._simulation)
 
     def engine_line(self) -> str:
-        """Says which engine computes the spots of the first image, and why."""
+        """Returns a line that says which engine computes the spots of the first image, and why."""
         engine, reason = self.engine, "as asked for"
         crystal = self.experiment.exposure(0).crystals[0]
         if engine == "auto":
@@ -46,7 +46,7 @@ class ImageSimulator:
         return f"Spots: {engine} engine, {reason}"
 
     def start(self, index: int) -> Counts:
-        """Starts an image, counted from 0; the next one may be asked for before its counts are taken."""
+        """Simulates an image, counted from 0, and returns its counts, which may still be on their way to the host."""
         exposure = self.experiment.exposure(index)
         image = self._simulation
         if exposure.pulse is not self._pulse:

@@ -313,7 +313,7 @@ def _about(axis: np.ndarray, angle: float) -> np.ndarray:
 
 
 def _polarization(beam: Beam, directions: np.ndarray) -> np.ndarray:
-    """The factor P for unit vectors (n, 3): what a dipole sends there, for both polarizations of the beam."""
+    """Returns the factor P (n,) of a dipole in directions (n, 3), for both polarizations of the beam."""
     normal = np.array(beam.get_polarization_normal())
     electric = np.cross(normal, beam.get_sample_to_source_direction())
     f = beam.get_polarization_fraction()

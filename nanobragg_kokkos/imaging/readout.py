@@ -22,7 +22,7 @@ class Counts:
         self._shapes = shapes
 
     def panels(self) -> tuple[np.ndarray, ...]:
-        """One read-only array (slow, fast) a panel, all of them views of one buffer, one panel after the other.
+        """Returns a read-only array (slow, fast) for each panel, all of them views of one buffer, one after the other.
 
         Waits until they are there.  The buffer is used for another image once nobody refers to the arrays or to this.
         """
@@ -95,7 +95,7 @@ class Readout:
         )
 
     def start(self, seed: int, image: int) -> Counts:
-        """The counts of what the simulation holds now.
+        """Starts to make counts of the photons that the simulation holds now, and returns them.
 
         When this returns, the simulation may be changed; the counts may still be on their way. The way has room for
         two images: a third one waits for the first.

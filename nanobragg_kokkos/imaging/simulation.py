@@ -153,7 +153,7 @@ class Simulation:
     def choose_engine(
         self, crystal: Crystal, structure_factors: StructureFactors | AmplitudeBox, tolerance: float | None = None
     ) -> EngineChoice:
-        """The engine that has less to do for a crystal, by an estimate from the models; for tolerance see add_spots."""
+        """Returns the engine that has less to do for a crystal, estimated from the models; tolerance: see add_spots."""
         pixel, reflection = ext.engine_work(
             workspace=self._workspace,
             detector=self._detector,
@@ -259,7 +259,7 @@ class Simulation:
 
 
 def flat_mask(mask: Sequence[np.ndarray], shapes: Sequence[tuple[int, int]]) -> flex.bool:
-    """The masks of all panels, bool arrays of these shapes (slow, fast), one after the other.
+    """Returns the masks of all panels, bool arrays of these shapes (slow, fast), one after the other.
 
     Raises:
         ValueError: arrays of another kind.

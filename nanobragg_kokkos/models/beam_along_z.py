@@ -13,7 +13,7 @@ from scipy.spatial.transform import Rotation
 
 
 def frame_rotation(beam: Beam | Sequence[Beam]) -> np.ndarray:
-    """The rotation from the experiment's frame to that of its files, where the beam comes from (0, 0, 1).
+    """Returns the rotation from the experiment's frame to that of its files, where the beam comes from (0, 0, 1).
 
     A (3, 3) matrix: the smallest rotation that does so, the identity for dxtbx's default beam.
 
@@ -33,7 +33,7 @@ def frame_rotation(beam: Beam | Sequence[Beam]) -> np.ndarray:
 
 
 def rotated_detector(detector: Detector, rotation: np.ndarray) -> Detector:
-    """A copy of the detector, turned about the origin as a whole by the (3, 3) matrix `rotation`."""
+    """Returns a copy of the detector, turned about the origin as a whole by the (3, 3) matrix `rotation`."""
     detector = copy.deepcopy(detector)
     if not np.array_equal(rotation, np.identity(3)):
         # Panel.rotate_around_origin would leave the groups where they are.

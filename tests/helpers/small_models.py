@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 from cctbx import crystal as cctbx_crystal
 from cctbx import miller
 from cctbx.array_family import flex
-from dxtbx.model import Beam
+from dxtbx.model import Beam, Detector, Experiment, ExperimentList
 from dxtbx.model import Crystal as DxtbxCrystal
 from dxtbx.model.detector import DetectorFactory
 from scitbx import matrix
@@ -60,3 +62,9 @@ def rotation_matrix(axis, angle_deg: float) -> np.ndarray:
     k = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]])
     angle = np.radians(angle_deg)
     return np.eye(3) + np.sin(angle) * k + (1 - np.cos(angle)) * (k @ k)
+
+
+def saved(path: Path, detector: Detector, beam: Beam) -> str:
+    """Writes a dxtbx model file (.expt) of a detector and its beam; returns its name."""
+    ExperimentList([Experiment(detector=detector, beam=beam)]).as_file(str(path))
+    return str(path)

@@ -24,7 +24,7 @@ class MeasuredTable:
     """f' and f'' of an element at ascending energies (eV), linear in between.
 
     Args:
-        path: of the file they come from.
+        path: the file that they come from.
         energies_eV: (n,) ascending.
         factors: (n,) complex, f' + i f''.
     """
@@ -87,7 +87,7 @@ class AnomalousScattering:
 
 
 def read_table(path: str, name: str) -> MeasuredTable:
-    """Three columns of numbers: energy (eV, ascending), f' and f'' (electrons); lines that begin with # do not count.
+    """Reads a file of three columns: energy (eV, ascending), f' and f'' (electrons); # begins a comment line.
 
     Args:
         name: of the parameter, for messages.
@@ -121,7 +121,7 @@ def channel_energies(
     mean_energy: float,
     n_channels: int | None = None,
 ) -> np.ndarray:
-    """The energies (eV, ascending) at which the structure factors of a crystal with these elements are needed.
+    """Returns the energies (eV, ascending) at which the structure factors of a crystal with these elements are needed.
 
     Args:
         energies_eV: of the beam.

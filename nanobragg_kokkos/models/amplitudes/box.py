@@ -33,7 +33,7 @@ class BoxLayout:
 
     @classmethod
     def of(cls, unit_cell: uctbx.unit_cell, d_min: float, n_channels: int) -> BoxLayout:
-        """For all reflections of a crystal to a resolution (angstrom)."""
+        """Returns the layout for all reflections of a crystal to a resolution (angstrom)."""
         highest = unit_cell.max_miller_indices(d_min * (1 - 1e-9))
         return cls(tuple(-i for i in highest), tuple(2 * i + 1 for i in highest), n_channels)
 
@@ -47,11 +47,11 @@ class BoxLayout:
 
     @property
     def memory_size(self) -> int:
-        """Double precision numbers that it takes: the amplitudes, and half of one for each reflection's strongest."""
+        """Size in double precision numbers: the amplitudes, and half a number for each reflection's strongest."""
         return self.n_amplitudes + PADDING + (self.n_reflections + 1) // 2
 
     def places(self, indices: np.ndarray) -> np.ndarray:
-        """Where reflections, Miller indices (n, 3), lie among all."""
+        """Returns the places (n,) of reflections, Miller indices (n, 3), among all."""
         h, k, l = (indices - self.low).T
         return (h * self.size[1] + k) * self.size[2] + l
 
@@ -73,12 +73,12 @@ class AmplitudeBox:
 
     @property
     def amplitudes(self) -> np.ndarray:
-        """(reflections, channels), in the order of the layout."""
+        """Amplitudes (reflections, channels), in the order of the layout."""
         return self.memory[: self.layout.n_amplitudes].reshape(self.layout.n_reflections, self.layout.n_channels)
 
     @property
     def strongest(self) -> np.ndarray:
-        """float32 (reflections,): no less than the amplitude of each in any channel."""
+        """Bounds (reflections,), float32: no less than the amplitude of each reflection in any channel."""
         return self.memory[self.layout.n_amplitudes + PADDING :].view(np.float32)[: self.layout.n_reflections]
 
     def put(self, places: np.ndarray, amplitudes: np.ndarray) -> None:

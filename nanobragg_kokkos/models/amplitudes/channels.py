@@ -48,18 +48,18 @@ class AmplitudeChannels:
             raise ValueError("partial structure factors must be those of the same reflections as the constant ones")
 
     def at(self, factors: np.ndarray) -> miller.array:
-        """The amplitudes with given f' + i f'' (elements,)."""
+        """Returns the amplitudes with given f' + i f'' (elements,)."""
         values = np.abs(self._combined(slice(None), np.reshape(factors, (1, -1)))[:, 0])
         found = self.constant.customized_copy(data=flumpy.from_numpy(values), sigmas=None)
         return found.set_observation_type_xray_amplitude()
 
     def channel(self, number: int) -> miller.array:
-        """The amplitudes in a channel."""
+        """Returns the amplitudes in a channel."""
         return self.at(self.factors[number])
 
     @property
     def layout(self) -> BoxLayout:
-        """How all channels lie in memory on the P1 lattice."""
+        """Layout of all channels in memory, on the P1 lattice."""
         return BoxLayout.of(self.constant.unit_cell(), self.constant.d_min(), len(self.energies_eV))
 
     def fill(self, memory: np.ndarray) -> None:
@@ -83,13 +83,13 @@ class AmplitudeChannels:
         box.put(direct_beam, np.zeros((1, len(self.energies_eV))))
 
     def box(self) -> AmplitudeBox:
-        """All channels on the P1 lattice, in memory of this process."""
+        """Returns all channels on the P1 lattice, in memory of this process."""
         memory = np.zeros(self.layout.memory_size)
         self.fill(memory)
         return AmplitudeBox(self.layout, memory)
 
     def _combined(self, reflections: slice, factors: np.ndarray) -> np.ndarray:
-        """Structure factors (reflections, n) with factors (n, elements)."""
+        """Returns structure factors (reflections, n) with factors (n, elements)."""
         constant = flumpy.to_numpy(self.constant.data())[reflections, None]
         if not self.partial:
             return np.repeat(constant, len(factors), axis=1)

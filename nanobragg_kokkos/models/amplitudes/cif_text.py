@@ -28,7 +28,7 @@ CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 
 
 def is_cif(text: str) -> bool:
-    """Whether a text begins as CIF texts do, with a block of data after some comments."""
+    """Returns whether a text begins as CIF texts do, with a block of data after some comments."""
     return re.match(r"(?:\s+|#[^\n]*\n)*data_", text, re.IGNORECASE) is not None
 
 

@@ -33,7 +33,7 @@ class CrystalScattering:
     messages: tuple[str, ...] = ()
 
     def without_amplitudes(self) -> CrystalScattering:
-        """For processes that share another's amplitudes: both kinds of amplitudes are None."""
+        """Returns a copy without amplitudes, for processes that share those of another."""
         return replace(self, amplitudes=None, channels=None)
 
 
@@ -46,7 +46,7 @@ def calculated_channels(
     b_sol: float = protein.B_SOL,
     algorithm: str = "fft",
 ) -> AmplitudeChannels:
-    """The amplitudes of a structure at some energies (eV, ascending).
+    """Returns the amplitudes of a structure at some energies (eV, ascending).
 
     With one energy, f' and f'' go into the one transform that there is; with several, each element has one of its own.
 

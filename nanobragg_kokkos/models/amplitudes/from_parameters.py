@@ -71,7 +71,7 @@ def _calculated(
 def _factors_at(
     table: anomalous.AnomalousScattering, elements: list[str], energies_eV: np.ndarray, energy: float
 ) -> np.ndarray:
-    """F' + i f'' at an energy of the elements that have any at some energies."""
+    """Returns f' + i f'' at an energy, of the elements that have any at some energies."""
     return np.array(
         [table.factors(element, [energy])[0] for element in elements if table.factors(element, energies_eV).any()]
     )
@@ -100,7 +100,7 @@ def _measured(params: libtbx.phil.scope_extract, d_min: float, mean_energy: floa
 
 
 def _measured_tables(pairs: list[str] | None, elements: list[str]) -> dict[str, anomalous.MeasuredTable]:
-    """The tables of crystal.anomalous_tables, by element."""
+    """Returns the tables of crystal.anomalous_tables, by element."""
     tables = {}
     for pair in pairs or ():
         name = f"crystal.anomalous_tables={pair}"

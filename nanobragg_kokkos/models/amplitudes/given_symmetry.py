@@ -16,7 +16,7 @@ def chosen(
     unit_cell: uctbx.unit_cell | None,
     space_group: sgtbx.space_group_info | None,
 ) -> crystal.symmetry:
-    """What is given, or else what the file says, each of which has to be there.
+    """Returns the given unit cell and space group, or those of the file; either must exist.
 
     Args:
         file: the parameter that names it, and its name.
@@ -43,7 +43,7 @@ def contradictions(
     unit_cell: uctbx.unit_cell | None,
     space_group: sgtbx.space_group_info | None,
 ) -> tuple[str, ...]:
-    """A line for each thing that is given and unlike what the file says."""
+    """Returns a line for each given value that differs from that of the file."""
     found = []
     cell, group = of_file.unit_cell(), of_file.space_group_info()
     if unit_cell and cell and not unit_cell.is_similar_to(cell, LENGTHS, ANGLES_DEG):
@@ -54,5 +54,5 @@ def contradictions(
 
 
 def numbers(cell: uctbx.unit_cell) -> str:
-    """Its six parameters, as text."""
+    """Returns the six parameters of a unit cell as text."""
     return " ".join(f"{value:g}" for value in cell.parameters())

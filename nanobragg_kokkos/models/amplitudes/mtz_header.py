@@ -19,7 +19,7 @@ NUMBERS = {"NCOL": 3, "CELL": 6, "SYMINF": 2, "NDIF": 1}
 
 
 def check(contents: bytes) -> None:
-    """Looks at the size of the data, and at the records that say what is in a file.
+    """Checks the size of the data, and the records that describe it.
 
     Raises:
         ValueError: with what was expected.

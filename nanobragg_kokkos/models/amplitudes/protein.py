@@ -35,7 +35,7 @@ ANGSTROM3_AN_ATOM = 5.0
 
 
 def default_coordinates() -> str:
-    """The PDB file that is simulated if none is given.
+    """Returns the PDB file that is simulated if none is given.
 
     Raises:
         Sorry: this installation of cctbx comes without it.
@@ -54,7 +54,7 @@ def read_coordinates(
     space_group: sgtbx.space_group_info | None = None,
     warn: Callable[[str], None] = lambda line: None,
 ) -> xray.structure:
-    """The atoms of a PDB or mmCIF file, which may be compressed (.gz), and the symmetry of their crystal.
+    """Returns the atoms of a PDB or mmCIF file, which may be compressed (.gz), and the symmetry of their crystal.
 
     Args:
         unit_cell, space_group: take the place of what the file says.
@@ -78,7 +78,7 @@ def read_coordinates(
 
 
 def with_mean_b(structure: xray.structure, b_iso: float) -> xray.structure:
-    """The structure with all B factors shifted, of anisotropic atoms too, such that their mean is b_iso (angstrom^2).
+    """Returns the structure with all B factors shifted, anisotropic ones too, so that their mean is b_iso (angstrom^2).
 
     All amplitudes of the atoms are multiplied by exp(-shift / (4 d^2)), as with the overall B factor of a Wilson plot.
 
@@ -98,12 +98,12 @@ def with_mean_b(structure: xray.structure, b_iso: float) -> xray.structure:
 
 
 def elements(structure: xray.structure) -> list[str]:
-    """The symbols of the elements in a structure, in the order of the alphabet."""
+    """Returns the symbols of the elements in a structure, in the order of the alphabet."""
     return sorted({scatterer.element_symbol() for scatterer in structure.scatterers()})
 
 
 def reflections(symmetry: crystal.symmetry, d_min: float) -> miller.set:
-    """All reflections to a resolution (angstrom), with Bijvoet mates."""
+    """Returns all reflections to a resolution (angstrom), with Bijvoet mates."""
     return miller.build_set(symmetry, anomalous_flag=True, d_min=d_min)
 
 
@@ -115,7 +115,7 @@ def structure_factors(
     b_sol: float = B_SOL,
     algorithm: str = "fft",
 ) -> miller.array:
-    """Structure factors (electrons, complex) of a crystal with its solvent.
+    """Returns structure factors (electrons, complex) of a crystal with its solvent.
 
     The atoms count with the form factors of Waasmaier & Kirfel (1995, Acta Cryst. A51, 416-431); the solvent between
     them is flat, of density k_sol and smeared by b_sol.
@@ -150,7 +150,7 @@ def structure_factors(
 def partial_structure_factors(
     structure: xray.structure, reflections: miller.set, element: str, algorithm: str = "fft"
 ) -> miller.array:
-    """Structure factors (complex) of the atoms of one element if each scattered like one electron in one point.
+    """Returns structure factors (complex) of the atoms of one element if each scattered like one electron in one point.
 
     They count with their occupancies and B factors. f' + i f'' times this is their anomalous part.
     """
@@ -171,7 +171,7 @@ def amplitudes(
     k_sol: float = K_SOL,
     b_sol: float = B_SOL,
 ) -> miller.array:
-    """Structure factor amplitudes (electrons) of all reflections to a resolution at one wavelength, with Bijvoet mates.
+    """Returns the amplitudes (electrons) of all reflections to a resolution at one wavelength, with Bijvoet mates.
 
     Args:
         structure: atoms and symmetry; not changed.
@@ -195,14 +195,14 @@ def _transformed(structure: xray.structure, reflections: miller.set, algorithm: 
 
 
 def _least_u(scatterer: xray.scatterer, unit_cell: uctbx.unit_cell) -> float:
-    """The mean square displacement (angstrom^2) of an atom in the direction in which it is least."""
+    """Returns the mean square displacement (angstrom^2) of an atom in the direction in which it is least."""
     if scatterer.flags.use_u_aniso():
         return min(adptbx.eigenvalues(adptbx.u_star_as_u_cart(unit_cell, scatterer.u_star)))
     return scatterer.u_iso
 
 
 def _records(path: str) -> iotbx.pdb.pdb_input_mixin:
-    """What a PDB or mmCIF file says."""
+    """Returns the contents of a PDB or mmCIF file."""
     with smart_open.for_reading(path, mode="rb") as file:
         contents = file.read()
     text = contents.decode("utf-8", "replace")

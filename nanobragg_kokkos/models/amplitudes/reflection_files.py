@@ -44,7 +44,7 @@ def read_amplitudes(
     unit_cell: uctbx.unit_cell | None = None,
     space_group: sgtbx.space_group_info | None = None,
 ) -> ReadAmplitudes:
-    """Amplitudes of an MTZ file or a CIF of structure factors; the latter may be compressed (.gz).
+    """Returns amplitudes of an MTZ file or a CIF of structure factors; the latter may be compressed (.gz).
 
     Of complex structure factors (map coefficients) the absolute value counts. Intensities with errors become amplitudes
     by the method of French & Wilson (1978, Acta Cryst. A34, 517-525), as cctbx has it; without errors, by the square
@@ -90,7 +90,7 @@ def _arrays(path: str) -> list[miller.array]:
 
 
 def _chosen(name: str, arrays: Sequence[miller.array], label: str | None) -> miller.array:
-    """The data with this label, or the only ones."""
+    """Returns the data with this label, or the only ones."""
     candidates = [array for array in arrays if _is_data(array)]
     labels = ", ".join(_label(array) for array in candidates)
     if not candidates:
@@ -118,12 +118,12 @@ def _label(array: miller.array) -> str:
 
 
 def _words(array: miller.array) -> list[str]:
-    """The labels of an array's columns."""
+    """Returns the labels of an array's columns."""
     return [label.lower() for label in array.info().labels]
 
 
 def _short_words(array: miller.array) -> list[str]:
-    """The same without the name of a CIF's category, _refln."""
+    """Returns the labels of an array's columns without the category of a CIF, _refln."""
     return [label.split(".", 1)[-1] for label in _words(array)]
 
 
@@ -155,7 +155,7 @@ def _symmetry(
 
 
 def _amplitudes(array: miller.array) -> tuple[miller.array, str]:
-    """Amplitudes (real, without errors) of data of any kind, and how they were made."""
+    """Returns amplitudes (real, without errors) of data of any kind, and how they were made."""
     how = "amplitudes"
     if array.is_complex_array():
         array, how = array.amplitudes(), "absolute values of structure factors"

@@ -50,7 +50,7 @@ class StructureFactors:
 
 
 def _p1_channels(channels: list[miller.array]) -> Iterator[miller.array]:
-    """The amplitudes of each channel on the P1 lattice."""
+    """Returns the amplitudes of each channel on the P1 lattice."""
     last = None
     for array in map(_amplitudes, channels):
         # Channels that have the same reflections, as they usually do, are expanded in the same way.
@@ -82,7 +82,7 @@ def _same_reflections(one: miller.set, other: miller.set) -> bool:
 
 
 def expansion(reflections: miller.set) -> tuple[miller.set, flex.size_t]:
-    """The reflections on the P1 lattice, and for each of them the number of that from which it comes."""
+    """Returns the reflections on the P1 lattice, and for each of them the number of that from which it comes."""
     on_lattice = reflections.space_group().order_z() == 1 and reflections.anomalous_flag()
     if not (_all_differ(reflections.indices()) if on_lattice else reflections.is_unique_set_under_symmetry()):
         raise ValueError("structure factors hold several values for one reflection: merge them first")
@@ -96,7 +96,7 @@ def expansion(reflections: miller.set) -> tuple[miller.set, flex.size_t]:
 
 
 def integers(indices: flex.miller_index) -> np.ndarray:
-    """Miller indices as an array (n, 3)."""
+    """Returns Miller indices as an array (n, 3)."""
     return np.rint(indices.as_vec3_double().as_double().as_numpy_array()).astype(int).reshape(-1, 3)
 
 

@@ -34,12 +34,12 @@ class JitteringPulses:
 
     @property
     def mean_eV(self) -> float:
-        """Of all images."""
+        """Mean energy of all images, eV."""
         return self.pulses.mean_eV
 
     @property
     def energies_eV(self) -> np.ndarray:
-        """Ascending, from the lowest to the highest that any image is expected to have."""
+        """Energies (n,) in eV, ascending, from the lowest to the highest that any image is expected to have."""
         energies = self.pulses.energies_eV
         if self.energy_eV == 0:
             return energies

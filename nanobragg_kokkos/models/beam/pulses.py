@@ -56,7 +56,7 @@ class Pulse:
 
 
 def pulse_of(spectrum: Spectrum, photons: float) -> Pulse:
-    """A pulse from +z, polarized along x.
+    """Returns a pulse that comes from +z and is polarized along x.
 
     Its beam has the wavelength of the weighted mean energy, as dxtbx's Spectrum has it.
     """
@@ -65,7 +65,7 @@ def pulse_of(spectrum: Spectrum, photons: float) -> Pulse:
 
 
 def mean_energy(spectrum: Spectrum) -> float:
-    """The weighted mean of the energies, eV."""
+    """Returns the weighted mean of the energies, eV."""
     energies, weights = spectrum
     # As differences, so that an even spectrum has its middle to the last digit.
     return float(energies[0] + weights @ (energies - energies[0]) / weights.sum())
@@ -98,12 +98,12 @@ class EqualPulses:
 
     @property
     def mean_eV(self) -> float:
-        """Of all images."""
+        """Mean energy of all images, eV."""
         return factor_ev_angstrom / self.shared.beam.get_wavelength()
 
     @property
     def energies_eV(self) -> np.ndarray:
-        """Ascending, from the lowest to the highest of all images."""
+        """Energies (n,) in eV, ascending, from the lowest to the highest of all images."""
         return self.shared.energies_eV
 
     def pulse(self, image: int, seed: int) -> Pulse:
@@ -117,7 +117,7 @@ class RecordedPulses:
 
     Args:
         spectra: at least one.
-        photons: of each pulse.
+        photons: number of photons in each pulse.
     """
 
     spectra: Sequence[Spectrum]
@@ -125,7 +125,7 @@ class RecordedPulses:
 
     @property
     def mean_eV(self) -> float:
-        """Of all images, each counting alike."""
+        """Mean energy of all images, with equal weights, eV."""
         return float(np.mean([mean_energy(spectrum) for spectrum in self.spectra]))
 
     @property
@@ -146,22 +146,22 @@ class RecordedPulses:
 
 
 def mean_step(energies: np.ndarray) -> float:
-    """The mean distance of ascending energies, eV, as far as it is no longer than LONGEST_STEP_EV."""
+    """Returns the mean distance of ascending energies, eV, as far as it is no longer than LONGEST_STEP_EV."""
     return min(LONGEST_STEP_EV, float(np.ptp(energies)) / (len(energies) - 1)) if len(energies) > 1 else LONGEST_STEP_EV
 
 
 def stepped(lowest: float, highest: float, step: float) -> np.ndarray:
-    """Energies at even distances, no longer than a step, from the lowest to the highest."""
+    """Returns energies at even distances, no longer than a step, from the lowest to the highest."""
     return np.linspace(lowest, highest, math.ceil((highest - lowest) / step - 1e-6) + 1)
 
 
 def even_energies(mean_energy: float, nchannels: int, channel_width: float) -> np.ndarray:
-    """Energies (eV) at even distances around a mean."""
+    """Returns energies (eV) at even distances around a mean."""
     return mean_energy + channel_width * (np.arange(nchannels) - 0.5 * (nchannels - 1))
 
 
 def gaussian_spectrum(mean_energy: float, nchannels: int, channel_width: float, fwhm: float) -> Spectrum:
-    """Energies (eV) at even distances around a mean, and their weights on a Gaussian, which sum up to 1."""
+    """Returns energies (eV) at even distances around a mean, and their weights on a Gaussian, which sum up to 1."""
     energies = even_energies(mean_energy, nchannels, channel_width)
     exponents = -4.0 * np.log(2.0) * ((energies - mean_energy) / fwhm) ** 2
     weights = np.exp(exponents - exponents.max())
@@ -169,10 +169,10 @@ def gaussian_spectrum(mean_energy: float, nchannels: int, channel_width: float, 
 
 
 def tophat_spectrum(mean_energy: float, nchannels: int, channel_width: float, fwhm: float) -> Spectrum:
-    """Energies (eV) at even distances around a mean; their weights are a rectangle of width fwhm, and sum up to 1.
+    """Returns energies (eV) at even distances around a mean, and their weights on a rectangle, which sum up to 1.
 
-    A channel counts as far as it lies inside; those outside are left out. If none is inside, the nearest to the middle
-    stay.
+    The rectangle is fwhm wide. A channel counts as far as it lies inside; those outside are left out. If none is inside,
+    those nearest to the middle stay.
     """
     energies = even_energies(mean_energy, nchannels, channel_width)
     beyond = np.abs(energies - mean_energy) + 0.5 * channel_width - 0.5 * fwhm

@@ -34,7 +34,7 @@ SPIKES_APART = 10
 
 
 def spike_width_eV(pulse_length_fs: float) -> float:
-    """Full width at half maximum of the spikes (eV) of pulses whose mean power is a Gaussian of such a width (fs)."""
+    """Returns the full width at half maximum (eV) of the spikes of pulses with a Gaussian power of this width (fs)."""
     return 2 * math.log(2) / math.pi * PLANCK_EV_FS / pulse_length_fs
 
 
@@ -59,7 +59,7 @@ class SasePulses:
 
     @cached_property
     def energies_eV(self) -> np.ndarray:
-        """Of each pulse, ascending."""
+        """Energies (n,) of each pulse in eV, ascending."""
         return even_energies(self.mean_eV, self.nchannels, self.channel_width)
 
     @cached_property
@@ -69,7 +69,7 @@ class SasePulses:
 
     @cached_property
     def _gain(self) -> np.ndarray:
-        """At each energy of the random field, (nchannels, samples)."""
+        """Gain at each energy of the random field, (nchannels, samples)."""
         distance = self.channel_width / self._samples
         within = distance * (np.arange(self._samples) - 0.5 * (self._samples - 1))
         offsets = (self.energies_eV - self.mean_eV)[:, None] + within
@@ -77,7 +77,7 @@ class SasePulses:
         return np.exp(exponents - exponents.max())
 
     def spectrum(self, generator: np.random.Generator) -> Spectrum:
-        """One of the random spectra; its weights sum up to the energy of the pulse relative to the mean."""
+        """Returns a random spectrum, whose weights sum up to the energy of the pulse relative to the mean."""
         distance = self.channel_width / self._samples
         n_lit = self._gain.size
         n = n_lit + math.ceil(SPIKES_APART * self.spike_width / distance)

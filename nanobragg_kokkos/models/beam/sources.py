@@ -73,7 +73,7 @@ class Sources:
 
     @classmethod
     def from_beam(cls, beam, spectrum=None, one_channel_each: bool = False) -> Sources:
-        """Sources in the direction and with the polarization of a dxtbx Beam.
+        """Returns sources in the direction and with the polarization of a dxtbx Beam.
 
         Args:
             beam: dxtbx Beam.
@@ -97,11 +97,11 @@ class Sources:
         )
 
     def in_channels(self, channel_energies_eV: np.ndarray) -> Sources:
-        """The same waves, each in the structure-factor channel whose energy (eV, ascending) is nearest to its own."""
+        """Returns the same waves, each in the structure-factor channel of the nearest energy (eV, ascending)."""
         return replace(self, channels=nearest_channels(factor_ev_angstrom / self.wavelengths, channel_energies_eV))
 
     def on_device(self, fluence: float, polarized: bool) -> ext.Sources:
-        """The core's sources; fluence in photons/mm², of all sources together."""
+        """Returns the core's sources; fluence in photons/mm², of all sources together."""
         return ext.Sources(
             directions=flex.double(self.directions.ravel()),
             wavelengths=flex.double(self.wavelengths),
@@ -115,7 +115,7 @@ class Sources:
 
 
 def nearest_channels(energies_eV: np.ndarray, channel_energies_eV: np.ndarray) -> np.ndarray:
-    """For each energy the number of the channel whose energy is nearest; the lower one of two that are as near.
+    """Returns the number of the nearest channel for each energy (n,); of two as near, the lower one.
 
     Args:
         energies_eV: (n,) in any order.

@@ -20,7 +20,7 @@ LEAST_EV, MOST_EV = 1e3, 1e5
 
 
 def read_spectra(path: str) -> list[Spectrum]:
-    """The spectra of a file, one for each of its images or one for all.
+    """Returns the spectra of a file, one for each of its images or one for all.
 
     Args:
         path: text, with energies (eV) in the first column and weights in one or more others, one a spectrum; or an HDF5
@@ -63,7 +63,7 @@ def _of_text(path: str) -> list[Spectrum]:
 
 
 def _of_nxbeam(path: str) -> list[Spectrum]:
-    """Of the first NXbeam that has any; none if none has."""
+    """Returns the spectra of the first NXbeam that has any; none if there is no such group."""
     with h5py.File(path, "r") as file:
         found: list[tuple[np.ndarray, np.ndarray]] = []
 
@@ -86,7 +86,7 @@ def _of_nxbeam(path: str) -> list[Spectrum]:
 
 
 def _tables(beam: h5py.Group) -> Iterable[np.ndarray]:
-    """Wavelengths (angstrom) and weights of an NXbeam, nothing if it has no spectrum."""
+    """Returns wavelengths (angstrom) and weights of an NXbeam, nothing if it has no spectrum."""
     name, seen = "incident_wavelength", set()
     while name in beam and name not in seen:
         seen.add(name)
@@ -101,7 +101,7 @@ def _tables(beam: h5py.Group) -> Iterable[np.ndarray]:
 
 
 def _of_images(path: str) -> list[Spectrum]:
-    """Of each image that dxtbx finds."""
+    """Returns the spectra of the images that dxtbx finds, one for each."""
     if path.endswith((".expt", ".json")):
         experiments = ExperimentListFactory.from_json_file(path)
     else:
@@ -124,7 +124,7 @@ def _of_images(path: str) -> list[Spectrum]:
 
 
 def _ascending(energies: np.ndarray, weights: np.ndarray) -> Spectrum:
-    """Without the repeated energies of weight 0 that fill up shorter spectra, and turned round if energies fall."""
+    """Returns a spectrum in ascending order, without the repeated energies of weight 0 that fill it up."""
     last = len(energies)
     while last > 1 and weights[last - 1] == 0 and energies[last - 1] == energies[last - 2]:
         last -= 1
@@ -133,7 +133,7 @@ def _ascending(energies: np.ndarray, weights: np.ndarray) -> Spectrum:
 
 
 def _fault(energies: np.ndarray, weights: np.ndarray) -> str | None:
-    """What keeps a spectrum from being one; None: nothing."""
+    """Returns what is wrong with a spectrum, in words; None: nothing."""
     if not (np.isfinite(energies).all() and np.isfinite(weights).all()):
         return "expected finite numbers"
     if not (np.diff(energies) > 0).all():

@@ -56,7 +56,7 @@ def detector(params: libtbx.phil.scope_extract, mean_energy: float) -> tuple[Det
 
 
 def saturation(params: libtbx.phil.scope_extract, detector: Detector) -> int:
-    """The highest count that is trusted: as asked for, or the highest that detector, preset and data type allow."""
+    """Returns the highest count that is trusted: the given one, or the highest that detector, preset and type allow."""
     given = params.detector_response.saturation
     if not left_open(given):
         return given
@@ -66,7 +66,7 @@ def saturation(params: libtbx.phil.scope_extract, detector: Detector) -> int:
 
 
 def detector_response(params: libtbx.phil.scope_extract, detector: Detector) -> DetectorResponse:
-    """The steps from expected photons to counts.
+    """Returns the steps from expected photons to counts.
 
     Raises:
         Sorry: the point spread reaches too far on this detector.
@@ -92,7 +92,7 @@ def detector_response(params: libtbx.phil.scope_extract, detector: Detector) -> 
 
 
 def described(params: libtbx.phil.scope_extract, response: DetectorResponse, highest: int) -> str:
-    """What happens to the photons, in words."""
+    """Returns a line about the steps from photons to counts."""
     steps = ["Poisson noise" if response.photon_noise else "expected photons"]
     if response.flicker:
         steps.append(f"flicker {response.flicker:g}")

@@ -20,7 +20,7 @@ MOST_PIXELS = 2**30
 
 
 def from_file(path: str) -> Detector:
-    """The first detector in a dxtbx model file (.expt, .json) or in an image.
+    """Returns the first detector in a dxtbx model file (.expt, .json) or in an image.
 
     If its beam does not come from +z, the detector is turned about the sample together with that beam. The lower end
     of its trusted range is made to include a count of 0, which is nothing unusual here. What the file's mask excludes
@@ -51,7 +51,7 @@ def from_file(path: str) -> Detector:
 
 
 def _fault(detector: Detector, beam: Beam) -> str | None:
-    """What keeps a detector that was read from being one; None: nothing."""
+    """Returns what is wrong with a detector that was read, in words; None: nothing."""
     for panel in detector:
         name = f"panel {panel.index()}"
         size = panel.get_image_size()
@@ -80,7 +80,7 @@ def _fault(detector: Detector, beam: Beam) -> str | None:
 
 
 def farther(detector: Detector, offset_mm: float) -> Detector:
-    """The detector moved by offset_mm downstream, along the beam.
+    """Returns the detector moved by offset_mm downstream, along the beam.
 
     Raises:
         Sorry: no part of it would be downstream of the sample.
@@ -101,7 +101,7 @@ def farther(detector: Detector, offset_mm: float) -> Detector:
 
 
 def shifted(detector: Detector, shift_mm: Sequence[float]) -> Detector:
-    """The detector moved such that the beam, from +z, meets it farther along fast and slow by this (mm).
+    """Returns the detector moved such that the beam, from +z, meets it farther along fast and slow by this (mm).
 
     With several panels, fast is to the right (+x) and slow is down (-y); one panel moves in its plane.
     """
@@ -119,12 +119,12 @@ def _move(detector: Detector, vector: np.ndarray) -> None:
 
 
 def pixel_frame(panel: Panel) -> np.ndarray:
-    """(3, 3): of a position fast, slow (pixels), 1, the place in the laboratory, mm."""
+    """Returns the matrix (3, 3) that turns (fast, slow, 1), pixels, into a place in the laboratory, mm."""
     return np.array(panel.get_d_matrix()).reshape(3, 3) * (*panel.get_pixel_size(), 1.0)
 
 
 def resolution_along(rays: np.ndarray, beam: Beam) -> np.ndarray:
-    """D = lambda / |s1 - s0| (angstrom) for unit vectors s1 along the rays (…, 3) and s0 along the beam."""
+    """Returns d = lambda / |s1 - s0| (angstrom), s1 and s0 unit vectors along the rays (…, 3) and the beam."""
     unit = rays / np.linalg.norm(rays, axis=-1, keepdims=True)
     distance = np.linalg.norm(unit + np.array(beam.get_sample_to_source_direction()), axis=-1)
     return beam.get_wavelength() / np.maximum(distance, 1e-6)

@@ -39,7 +39,7 @@ def add_masks(detector: Detector, imageset: Any, name: str) -> None:
 
 
 def rectangles(marked: np.ndarray) -> list[tuple[int, int, int, int]]:
-    """Rectangles (fast and slow of the first pixel, fast and slow after the last one) that cover marked pixels exactly.
+    """Returns rectangles that cover marked pixels exactly: fast, slow of the first pixel, fast, slow after the last.
 
     Args:
         marked: bool (slow, fast).
@@ -56,7 +56,7 @@ def rectangles(marked: np.ndarray) -> list[tuple[int, int, int, int]]:
 
 
 def _runs(marked: np.ndarray) -> list[tuple[int, int]]:
-    """Beginnings and ends of the runs of marked pixels in a row."""
+    """Returns beginnings and ends of the runs of marked pixels in a row."""
     edges = np.flatnonzero(np.diff(marked.astype(np.int8), prepend=0, append=0))
     return [(int(begin), int(end)) for begin, end in edges.reshape(-1, 2)]
 

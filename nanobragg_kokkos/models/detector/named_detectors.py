@@ -13,7 +13,7 @@ RIGHT, DOWN = (1.0, 0.0, 0.0), (0.0, -1.0, 0.0)
 
 
 def by_name(name: str, distance_mm: float | None = None) -> Detector:
-    """A detector of detector_specifications, upright and perpendicular to the beam, which goes through its middle.
+    """Returns a detector of specifications.py, upright and perpendicular to the beam, which meets its middle.
 
     Pixels between modules, where a panel has such, are untrusted rectangles. A count of 0 is trusted.
 
@@ -65,7 +65,7 @@ def _add_tiles(root: DetectorNode, tiles: Tiles, specification: Specification, z
 
 
 def _add_quadrants(root: DetectorNode, quadrants: Quadrants, specification: Specification, z: float) -> None:
-    """The detector's groups are quadrants, theirs are sensors, of two panels each; slow points down when upright."""
+    """Adds quadrants as groups, and sensors of two panels each as their groups; slow points down when upright."""
     fast_mm, slow_mm = (pixels * specification.pixel_mm for pixels in quadrants.size)
     step = fast_mm + quadrants.gap * specification.pixel_mm
     root.set_local_frame(RIGHT, (0.0, 1.0, 0.0), (0.0, 0.0, z))

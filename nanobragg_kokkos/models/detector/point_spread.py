@@ -36,5 +36,5 @@ class PointSpread:
         self.on_device()
 
     def on_device(self) -> ext.PointSpread:
-        """For the extension."""
+        """Returns the core's point-spread function."""
         return ext.PointSpread(self.shape, float(self.fwhm_mm), int(self.radius), self.added_back)

@@ -54,7 +54,7 @@ class SensorLayers:
 
 
 def sensor_layers(detector: Detector, wavelength: float, layers: int | None = None) -> SensorLayers | None:
-    """How a detector's sensor absorbs X-rays of a wavelength (angstrom); None if the detector does not say.
+    """Returns the layers in which a sensor absorbs X-rays of a wavelength (angstrom); None: the detector names none.
 
     Args:
         layers: into how many the sensor is cut. Default: as many as make each at most half a pixel thick, so that
@@ -79,7 +79,7 @@ def sensor_layers(detector: Detector, wavelength: float, layers: int | None = No
 
 
 def with_sensor(detector: Detector, sensor: SensorLayers | None) -> Detector:
-    """The detector with what it is simulated with: panels say where in a sensor photons are counted.
+    """Returns the detector with panels that describe the simulated sensor: where in it photons are counted.
 
     With a sensor that has depth, the panels get its thickness and attenuation coefficient, and dxtbx's parallax
     correction for these; else, whatever they said of a sensor is taken from them.
@@ -98,7 +98,7 @@ def with_sensor(detector: Detector, sensor: SensorLayers | None) -> Detector:
 
 
 def phosphor(wavelength: float, layers: int | None = None) -> SensorLayers:
-    """The screen of a Rayonix detector at a wavelength (angstrom), in one layer if nothing else is said.
+    """Returns the screen of a Rayonix detector at a wavelength (angstrom), in one layer if nothing else is said.
 
     One layer counts at the surface: so does dxtbx for these detectors, and a screen's depth is a fraction of a pixel.
     """
@@ -112,5 +112,5 @@ def phosphor(wavelength: float, layers: int | None = None) -> SensorLayers:
 
 
 def _material(panel: Panel) -> str:
-    """The symbol of the sensor's material, which some files spell out."""
+    """Returns the symbol of the sensor's material, which some files spell out."""
     return SENSOR_MATERIALS.get(panel.get_material(), panel.get_material())

@@ -35,14 +35,14 @@ def warnings(detector: Detector, energies_eV: np.ndarray, amplitudes: miller.arr
 
 
 def beam_beside_mm(detector: Detector) -> float:
-    """How far the beam passes outside of the upright rectangle around all panels; 0 if it passes inside."""
+    """Returns how far the beam passes outside of the upright rectangle around all panels; 0 if it passes inside."""
     corners = np.concatenate([_outline(panel, 2)[:, :2] for panel in detector])
     outside = np.maximum(np.maximum(corners.min(axis=0), -corners.max(axis=0)), 0)
     return float(np.hypot(*outside))
 
 
 def resolution_range(detector: Detector, energies_eV: np.ndarray) -> tuple[float, float]:
-    """The largest and the smallest d (angstrom) that scatter to a panel at these energies; inf: the beam itself."""
+    """Returns the largest and the smallest d (angstrom) that reach a panel at these energies; inf: the beam itself."""
     smallest_angle, largest_angle = np.pi, 0.0
     for panel in detector:
         points = _outline(panel, POINTS)
@@ -55,7 +55,7 @@ def resolution_range(detector: Detector, energies_eV: np.ndarray) -> tuple[float
 
 
 def _outline(panel: Panel, points: int) -> np.ndarray:
-    """(n, 3) points on the outline, in the laboratory's frame (mm), corners among them."""
+    """Returns points (n, 3) on the outline, corners among them, in the laboratory's frame (mm)."""
     along = np.linspace(0, 1, points)
     ends = (np.zeros(points), np.ones(points))
     unit = np.concatenate([np.column_stack(side) for end in ends for side in ((along, end), (end, along))])
@@ -64,7 +64,7 @@ def _outline(panel: Panel, points: int) -> np.ndarray:
 
 
 def _is_hit(panel: Panel) -> bool:
-    """Whether the beam meets the panel."""
+    """Returns whether the beam meets the panel."""
     try:
         fast, slow = panel.get_ray_intersection((0.0, 0.0, -1.0))
     except RuntimeError:  # its plane is upstream, or parallel to the beam

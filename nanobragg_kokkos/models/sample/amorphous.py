@@ -67,12 +67,12 @@ class Amorphous:
         return hash(self._values())
 
     def molecules(self, beam_size_mm: float) -> float:
-        """Number of molecules in a beam of square cross-section with the side beam_size_mm."""
+        """Returns the number of molecules in a beam of square cross-section with the side beam_size_mm."""
         volume_cm3 = self.thickness_mm * beam_size_mm**2 * 1e-3
         return volume_cm3 * self.density_gcm3 / self.molecular_weight_Da * AVOGADRO
 
     def on_device(self, beam_size_mm: float) -> ext.Amorphous:
-        """The core's amorphous sample."""
+        """Returns the core's amorphous sample."""
         return ext.Amorphous(
             stol=flex.double(self.stol),
             amplitude=flex.double(self.amplitude),
@@ -81,7 +81,7 @@ class Amorphous:
 
 
 def water(thickness_mm: float) -> Amorphous:
-    """Liquid water.
+    """Returns a layer of liquid water.
 
     To sin(theta)/lambda = 0.5 the structure factor that nanoBragg's examples use (James Holton, from measured scattering);
     beyond, where there is no order left, that of the independent atoms (Waasmaier & Kirfel 1995, Acta Cryst. A51,
@@ -97,7 +97,7 @@ def water(thickness_mm: float) -> Amorphous:
 
 
 def air(thickness_mm: float) -> Amorphous:
-    """Air at room temperature, taken as nitrogen: nanoBragg's examples and independent atoms, as for water."""
+    """Returns air at room temperature, taken as nitrogen: nanoBragg's examples and independent atoms, as for water."""
     return Amorphous(
         stol=(0, 0.045, 0.174, 0.35, 0.5, *TAIL_STOL),
         amplitude=(14.1, 13.5, 8.35, 4.78, 4.22, *AIR_TAIL),

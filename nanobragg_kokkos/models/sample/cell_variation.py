@@ -11,7 +11,7 @@ from cctbx import sgtbx, uctbx
 def varied_cell(
     cell: uctbx.unit_cell, space_group: sgtbx.space_group, relative: Sequence[float], generator: np.random.Generator
 ) -> uctbx.unit_cell:
-    """A cell whose axes are drawn from normal distributions around those of another; its angles stay.
+    """Returns a cell whose axes are drawn from normal distributions around those of another; its angles stay.
 
     Args:
         cell: has the symmetry of the space group.
@@ -28,7 +28,7 @@ def varied_cell(
 
 
 def first_equal_axes(cell: uctbx.unit_cell, space_group: sgtbx.space_group) -> list[int]:
-    """For a, b and c, the number of the first axis that symmetry makes equally long."""
+    """Returns for a, b and c the number of the first axis that symmetry makes equally long."""
     first = [0, 1, 2]
     for axis in (2, 1, 0):
         parameters = list(cell.parameters())

@@ -100,7 +100,7 @@ class Crystal:
         return self.volume_mm3 * 1e21 / block_angstrom3
 
     def on_device(self) -> ext.Crystal:
-        """The core's crystal."""
+        """Returns the core's crystal."""
         rotation = self.rotation or Rotation()
         return ext.Crystal(
             model=self.model,

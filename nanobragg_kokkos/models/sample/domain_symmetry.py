@@ -18,7 +18,7 @@ from cctbx import sgtbx
 def symmetrized_blocks(
     mosaic_blocks: np.ndarray, symmetry: cctbx_crystal.symmetry, n_cells: tuple[int, int, int]
 ) -> np.ndarray:
-    """All mosaic blocks, turned by each rotation of the point group that changes the domain's shape.
+    """Returns all mosaic blocks, turned by each rotation of the point group that changes the domain's shape.
 
     Args:
         mosaic_blocks: (n, 3, 3) rotation matrices in the crystal's Cartesian frame (axes a, c* x a and c*).
@@ -35,7 +35,7 @@ def symmetrized_blocks(
 
 
 def shape_rotations(space_group: sgtbx.space_group, n_cells: tuple[int, int, int]) -> list[np.ndarray]:
-    """Rotations (3, 3) in fractional coordinates that turn a domain into all that are equivalent to it, each once.
+    """Returns rotations (3, 3), fractional coordinates, that turn a domain into all its equivalents, each once.
 
     Reflections and inversions are left out: all shapes have a centre, and amplitudes need not have one. Of rotations
     that differ only by one that exchanges or reverses edges, with as many cells, the first stays; the identity is among
@@ -54,7 +54,7 @@ def shape_rotations(space_group: sgtbx.space_group, n_cells: tuple[int, int, int
 
 
 def _same_shape(rotation: np.ndarray, n_cells: tuple[int, int, int]) -> bool:
-    """Whether a rotation (fractional coordinates) turns edges only into edges with as many cells."""
+    """Returns whether a rotation (fractional coordinates) turns edges only into edges with as many cells."""
     exchanged = np.abs(rotation).round().astype(int)
     is_permutation = (exchanged.sum(axis=0) == 1).all() and (exchanged.sum(axis=1) == 1).all()
     return is_permutation and np.array_equal(exchanged @ n_cells, n_cells)

@@ -9,7 +9,7 @@ from scipy.spatial.transform import Rotation
 
 
 def random_rotation(generator: np.random.Generator) -> np.ndarray:
-    """A rotation matrix (3, 3) from the uniform (Haar) distribution over all rotations.
+    """Returns a rotation matrix (3, 3) from the uniform (Haar) distribution over all rotations.
 
     Four normal deviates point in a uniformly random direction in four dimensions, so that, normalised, they are a
     uniformly random unit quaternion (Shoemake 1992, Graphics Gems III, 124-132).
@@ -26,7 +26,7 @@ def random_rotation(generator: np.random.Generator) -> np.ndarray:
 
 
 def axis_rotation(axis: np.ndarray, angle_deg: float) -> np.ndarray:
-    """The right-handed rotation matrix (3, 3) by an angle in degrees about an axis of any length."""
+    """Returns the right-handed rotation matrix (3, 3) by an angle in degrees about an axis of any length."""
     x, y, z = np.asarray(axis, float) / np.linalg.norm(axis)
     cross = np.array([[0.0, -z, y], [z, 0.0, -x], [-y, x, 0.0]])
     angle = np.radians(angle_deg)
@@ -34,7 +34,7 @@ def axis_rotation(axis: np.ndarray, angle_deg: float) -> np.ndarray:
 
 
 def mosaic_blocks(domains: int, spread_deg: float | Sequence[float], generator: np.random.Generator) -> np.ndarray:
-    """Misorientations (domains, 3, 3) of the mosaic blocks of a crystal.
+    """Returns misorientations (domains, 3, 3) of the mosaic blocks of a crystal.
 
     Each block is turned about a random axis by an angle from a normal distribution whose standard deviation is
     spread_deg (degrees), and another block by the same angle the other way, so that the crystal as a whole is not

@@ -17,7 +17,7 @@ LENGTHS, ANGLES_DEG = 0.05, 3.0
 
 
 def read_crystals(path: str, symmetry: cctbx_crystal.symmetry) -> list[CrystalModel]:
-    """The crystals of all experiments of a dxtbx model file (.expt), in their order.
+    """Returns the crystals of all experiments of a dxtbx model file (.expt), in their order.
 
     If a beam does not come from +z, its crystal is turned about the sample together with that beam. A crystal on a
     goniometer is as it is where the scan's angle is 0.
@@ -50,7 +50,7 @@ def read_crystals(path: str, symmetry: cctbx_crystal.symmetry) -> list[CrystalMo
 
 
 def _upright(experiment: Experiment) -> CrystalModel:
-    """The crystal in the frame where the beam comes from +z."""
+    """Returns the crystal in the frame where the beam comes from +z."""
     turn = frame_rotation(experiment.beam) if experiment.beam else np.identity(3)
     if experiment.goniometer:
         for matrix in (experiment.goniometer.get_setting_rotation(), experiment.goniometer.get_fixed_rotation()):

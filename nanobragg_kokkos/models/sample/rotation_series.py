@@ -49,17 +49,17 @@ class RotationSeries:
         )
 
     def scan(self, n_images: int) -> Scan:
-        """dxtbx's, of so many images from the first one on."""
+        """Returns the dxtbx model of the scan, of n_images from the first one on."""
         return Scan((1, n_images), (self.start_deg, self.width_deg))
 
     @property
     def goniometer(self) -> Goniometer:
-        """dxtbx's, at its datum but for the axis of the scan."""
+        """The dxtbx model of a goniometer at its datum, apart from the axis of the scan."""
         return GoniometerFactory.known_axis(self.axis)
 
 
 def smooth_steps(width_deg: float, domain_A: float, d_min: float) -> int:
-    """Angles in an image with which each reflection's profile is integrated, for one domain at one energy.
+    """Returns the number of angles in an image that integrates each reflection of one domain at one energy.
 
     A lattice point at the resolution d goes 1/d a radian, if it is at right angles to the axis. From one angle to the
     next none may go farther than 0.6 / (edge of a domain). Several domains and energies make the sum smoother still.
@@ -73,5 +73,5 @@ def smooth_steps(width_deg: float, domain_A: float, d_min: float) -> int:
 
 
 def longest_edge_A(crystal: Crystal) -> float:
-    """Of a mosaic domain, angstrom."""
+    """Returns the longest edge of a mosaic domain, angstrom."""
     return float(np.max(np.multiply(crystal.n_cells, crystal.model.get_unit_cell().parameters()[:3])))

@@ -104,17 +104,17 @@ class RecordedOrientations:
 
 
 def oriented_crystal(symmetry: cctbx_crystal.symmetry, rotation: np.ndarray) -> CrystalModel:
-    """A crystal whose cell, at first with a along x and b in the xy plane, is turned by a matrix (3, 3)."""
+    """Returns a crystal whose cell, at first with a along x and b in the xy plane, is turned by a matrix (3, 3)."""
     a, b, c = (rotation @ np.reshape(symmetry.unit_cell().orthogonalization_matrix(), (3, 3))).T
     return CrystalModel(tuple(a), tuple(b), tuple(c), symmetry.space_group())
 
 
 def cells_in_domain(unit_cell: uctbx.unit_cell, edge_A: float) -> tuple[int, int, int]:
-    """How many unit cells, at least one, come nearest to an edge (angstrom) along a, b and c."""
+    """Returns the numbers of unit cells along a, b and c that come nearest to an edge (angstrom), at least 1."""
     return tuple(max(1, round(edge_A / length)) for length in unit_cell.parameters()[:3])
 
 
 def illuminated_volume_mm3(length_um: float, beam_size_mm: float) -> float:
-    """The volume of a cube of crystal, of edge length_um, that a beam of square cross-section covers."""
+    """Returns the volume of a cube of crystal, of edge length_um, that a beam of square cross-section covers."""
     length_mm = length_um * 1e-3
     return min(length_mm, beam_size_mm) ** 2 * length_mm

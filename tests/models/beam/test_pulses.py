@@ -290,3 +290,12 @@ def test_dxtbx_finds_each_image_s_pulse_and_the_file_gives_the_same_images(detec
     by_truth = read_spectra(str(first / "shot_truth.expt"))
     for one, other in zip(read_spectra(str(first / "shot_master.h5")), by_truth):
         assert one[0] == pytest.approx(other[0]) and one[1] == pytest.approx(other[1])
+
+
+def test_spectrum_has_its_mean_and_width():
+    energies, weights = gaussian_spectrum(9500, 201, 1, 40)
+    assert weights.sum() == pytest.approx(1)
+    assert (weights * energies).sum() == pytest.approx(9500)
+    assert weights[80] / weights[100] == pytest.approx(0.5)
+    assert list(gaussian_spectrum(9500, 1, 1, 40)[0]) == [9500]
+    assert np.isfinite(gaussian_spectrum(9500, 2, 100, 1e-3)[1]).all()
