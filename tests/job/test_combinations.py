@@ -183,7 +183,10 @@ REFUSED = {
         "7011 to 7213 eV, but they go from 7050 to 7200 eV",
     ),
     "energy": (["spectrum.shape=file", "spectrum.file={spectra}", "mean_energy=9500"], "beam.mean_energy=9500: "),
-    "both": (["structure_factors.file={earlier}/shot_truth.mtz", "anomalous_channels=3"], "anomalous_channels=3: "),
+    "both": (
+        ["structure_factors.file={earlier}/shot_truth.mtz", "anomalous_channels=3"],
+        "crystal.anomalous_channels and crystal.structure_factors.file exclude each other",
+    ),
     "start": (["scan.start_deg=40"], "scan.start_deg=40 requires scan.width_deg"),
     "behind": (["detector.offset_mm=-500"], "detector.offset_mm=-500: expected one that leaves the detector"),
 }
