@@ -1,4 +1,4 @@
-"""nanobragg_kokkos.info: shows versions, backend, device, threads and build options."""
+"""nanobragg_kokkos.info: prints versions, backend, device, threads and build options."""
 
 from __future__ import annotations
 
@@ -14,18 +14,22 @@ def run(args: list[str]) -> int:
     parser = argparse.ArgumentParser(
         prog="nanobragg_kokkos.info",
         usage="\n  nanobragg_kokkos.info\n  nanobragg_kokkos.info --json",
-        description="Shows the versions of this module and of what it stands on, the backend, device and "
-        "threads that it computes with, and how it was built.",
+        description="Prints the versions of this module and of its dependencies, the backend, device and "
+        "threads that it uses, and how it was built.",
     )
-    parser.add_argument("--json", action="store_true", help="write JSON instead of lines for people")
+    parser.add_argument("--json", action="store_true", help="print JSON")
     options = parser.parse_args(args)
     try:
         from nanobragg_kokkos.info import as_text, information
         from nanobragg_kokkos.util import command
     except ImportError as error:
         raise Sorry(str(error)) from None
-    found = information()
-    return command.run(lambda: print(json.dumps(found, indent=1) if options.json else as_text(found), flush=True))
+
+    def show() -> None:
+        found = information()
+        print(json.dumps(found, indent=1) if options.json else as_text(found), flush=True)
+
+    return command.run(show)
 
 
 if __name__ == "__main__":

@@ -16,15 +16,15 @@ import libtbx.phil
 from nanobragg_kokkos.benchmark import parameters as benchmark_parameters
 from nanobragg_kokkos.job import parameters
 from nanobragg_kokkos.report import parameters as report_parameters
-from nanobragg_kokkos.report import view
-from nanobragg_kokkos.util import command
+from nanobragg_kokkos.report import view_parameters
+from nanobragg_kokkos.util import phil
 
 COMMAND = "build/bin/libtbx.python docs/make_reference.py"
 PATH = Path(__file__).with_name("parameters_reference.md")
 SCOPES = {
     "simulate": parameters.phil_scope,
     "report": report_parameters.phil_scope,
-    "view": view.phil_scope,
+    "view": view_parameters.phil_scope,
     "benchmark": benchmark_parameters.phil_scope,
 }
 
@@ -65,8 +65,8 @@ def _table(objects: list, prefix: str) -> Iterator[str]:
         meaning = _text(found.help or "")
         if found.type.phil_type == "choice":
             number = "One or several" if found.type.multi else "One"
-            meaning = f"{number} of {', '.join(f'`{name}`' for name in command.choices(found))}. {meaning}"
-        yield f"| `{prefix}{found.name}` | `{command.default(found)}` | {meaning} |"
+            meaning = f"{number} of {', '.join(f'`{name}`' for name in phil.choices(found))}. {meaning}"
+        yield f"| `{prefix}{found.name}` | `{phil.default(found)}` | {meaning} |"
 
 
 def _text(text: str) -> str:

@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import libtbx.phil
+from libtbx.utils import Sorry
 
 from nanobragg_kokkos.benchmark import parameters as benchmark_parameters
 from nanobragg_kokkos.benchmark.report import Result, contents, heading, this_machine
-from nanobragg_kokkos.benchmark.steps import steps
+from nanobragg_kokkos.benchmark.steps import chosen, steps
 from nanobragg_kokkos.benchmark.timing import measure
 from nanobragg_kokkos.extension import ext
 from nanobragg_kokkos.util import command
@@ -21,29 +22,18 @@ from nanobragg_kokkos.util.whole_files import whole_file
 
 def main(arguments: list[str]) -> int:
     """Runs the command; returns the exit code of the process."""
-    return command.run(lambda: _run(arguments))
+    return command.main(arguments, benchmark_parameters.help_text, benchmark_parameters.validated, _measure)
 
 
-def _run(arguments: list[str]) -> None:
-    if set(command.HELP_OPTIONS) & set(arguments):
-        print(benchmark_parameters.help_text(), flush=True)
-        return
-    options = command.CONFIG_OPTIONS
-    working = benchmark_parameters.validated([argument for argument in arguments if argument not in options])
-    if set(options) & set(arguments):
-        print(working.as_str(attributes_level=1), flush=True)
-        return
-    _measure(working.extract())
-
-
-def _measure(params: libtbx.phil.scope_extract) -> None:
-    chosen = benchmark_parameters.chosen_workloads(params)
+def _measure(working: libtbx.phil.scope, arguments: list[str]) -> None:
+    params = working.extract()
+    workloads = _workloads(params)
     ext.watch_memory()
     machine = this_machine()
     print(heading(machine), flush=True)
     rows = []
     base = None
-    for workload in chosen:
+    for workload in workloads:
         for result in _results(workload, params, machine):
             if workload.scaled == "base":
                 base = result.timing.median
@@ -54,6 +44,27 @@ def _measure(params: libtbx.phil.scope_extract) -> None:
     if params.json is not None:
         with whole_file(params.json) as temporary:
             Path(temporary).write_text(json.dumps({"machine": machine, "results": rows}, indent=1) + "\n")
+
+
+def _workloads(params: libtbx.phil.scope_extract) -> list[ext.Workload]:
+    """Returns the chosen workloads that have a step to measure, in order.
+
+    Raises:
+        Sorry: there is none.
+    """
+    names = ext.workload_names() if "all" in params.workload else params.workload
+    found = [
+        workload
+        for name in names
+        for workload in ext.workloads(name, params.small)
+        if chosen(workload, params.step, params.engine)
+    ]
+    if not found:
+        raise Sorry(
+            f"workload={'+'.join(params.workload)}, step={'+'.join(params.step)} and engine={'+'.join(params.engine)}: "
+            "expected at least one step that these workloads have on this device"
+        )
+    return found
 
 
 def _results(workload: ext.Workload, params: libtbx.phil.scope_extract, machine: dict[str, Any]) -> Iterator[Result]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 import tempfile
 
@@ -10,35 +9,35 @@ import iotbx.phil
 import libtbx.phil
 from libtbx.utils import Sorry
 
-from nanobragg_kokkos.benchmark.steps import ENGINES, STEPS, chosen
+from nanobragg_kokkos.benchmark.steps import ENGINES, STEPS
 from nanobragg_kokkos.extension import ext
-from nanobragg_kokkos.job import parameters
-from nanobragg_kokkos.util import command
+from nanobragg_kokkos.util import help_text as help_texts
+from nanobragg_kokkos.util import phil, value_rules
 
 phil_scope = iotbx.phil.parse(
     f"""
 workload = *{" ".join(ext.workload_names())} all
   .type = choice(multi=True)
-  .help = "What is simulated, one or several with + between them. scaling: how the reflection-driven engine's time grows"
-          "with pixels, reflections, domains and rotation steps."
+  .help = "What is simulated, one or several with + between them. scaling: how the time of the reflection-driven engine"
+          "grows with pixels, reflections, domains and rotation steps."
 step = {" ".join("*" + name for name in STEPS)}
   .type = choice(multi=True)
   .help = "Steps of an image, one or several with + between them. transfer: on a GPU only."
 engine = {" ".join("*" + name for name in ENGINES)}
   .type = choice(multi=True)
-  .help = "How the Bragg spots are computed, one or both with + between them."
+  .help = "Engines of the Bragg spots, one or both with + between them."
 runs = 10
   .type = int
-  .help = "How often each measurement is made, after a first time to warm up."
+  .help = "Number of measurements of each step, after one to warm up."
 limit = 20
   .type = float
-  .help = "Seconds after which a measurement makes no further run. The first run counts if it alone takes as long."
+  .help = "Seconds after which a step is not measured again. The first run counts if it alone takes as long."
 small = False
   .type = bool
-  .help = "Small versions of the workloads, for tests. Their times say nothing."
+  .help = "Use small versions of the workloads, for tests. Their times mean nothing."
 json = None
   .type = path
-  .help = "A file to write the results to."
+  .help = "File to write the results to."
 """
 )
 
@@ -58,57 +57,40 @@ step: {" ".join(STEPS)}; engine: {" ".join(ENGINES)}
 Several with + between them."""
 
 
+_SOME = (bool, "one or several of those that --help lists")
+
+RULES = {
+    "workload": _SOME,
+    "step": _SOME,
+    "engine": _SOME,
+    "runs": value_rules.whole(1),
+    "limit": value_rules.above_0("s"),
+    "small": value_rules.given("True or False"),
+}
+
+
 def help_text() -> str:
-    """How to call the command."""
+    """Returns what --help prints."""
     names = [found.path for found in phil_scope.all_definitions()]
-    return command.help_text(USAGE, phil_scope, names) + "\n" + CHOICES
+    return help_texts.help_text(USAGE, phil_scope, names) + "\n" + CHOICES
 
 
 def validated(arguments: list[str]) -> libtbx.phil.scope:
-    """The effective parameters, each of which makes sense.
+    """Returns the effective parameters, each of which makes sense.
 
     Raises:
         Sorry: with the name of the parameter and what was expected.
     """
-    working = parameters.parse(arguments, phil_scope)
+    working = phil.parse(arguments, phil_scope)
     params = working.extract()
-    for name in ("workload", "step", "engine"):
-        if not getattr(params, name):
-            raise Sorry(f"{name}={getattr(params, name)}: expected one or several of those that --help lists")
-    if not (isinstance(params.runs, int) and params.runs >= 1):
-        raise Sorry(f"runs={params.runs}: expected a whole number, 1 or more")
-    if not (isinstance(params.limit, float) and math.isfinite(params.limit) and params.limit > 0):
-        raise Sorry(f"limit={params.limit}: expected more than 0 s")
-    if not isinstance(params.small, bool):
-        raise Sorry(f"small={params.small}: expected True or False")
+    value_rules.check(params, RULES)
     if params.json is not None:
         _check_writable(params.json)
     return working
 
 
-def chosen_workloads(params: libtbx.phil.scope_extract) -> list[ext.Workload]:
-    """All that has a step to measure, in order.
-
-    Raises:
-        Sorry: nothing has.
-    """
-    names = ext.workload_names() if "all" in params.workload else params.workload
-    found = [
-        workload
-        for name in names
-        for workload in ext.workloads(name, params.small)
-        if chosen(workload, params.step, params.engine)
-    ]
-    if not found:
-        raise Sorry(
-            f"step={'+'.join(params.step)} engine={'+'.join(params.engine)}: expected others, with these there is nothing "
-            f"to measure here in workload={'+'.join(params.workload)}"
-        )
-    return found
-
-
 def _check_writable(path: str) -> None:
-    """Before anything is measured, which may take long."""
+    """Finds out before anything is measured, which may take long, whether a file can be written."""
     reason = "it is a directory" if os.path.isdir(path) else None
     try:
         with tempfile.TemporaryFile(dir=os.path.dirname(os.path.abspath(path))):

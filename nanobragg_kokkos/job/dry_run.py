@@ -1,4 +1,4 @@
-"""What a job would take: --dry-run."""
+"""--dry-run: estimates the time and the disk space of a job."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import libtbx.phil
 from nanobragg_kokkos.files import nxmx
 from nanobragg_kokkos.imaging.experiment import Experiment
 from nanobragg_kokkos.imaging.image_simulator import ImageSimulator
-from nanobragg_kokkos.job.file_names import Files
+from nanobragg_kokkos.job.file_names import FileNames
 from nanobragg_kokkos.job.plan import Task
 from nanobragg_kokkos.job.reduction import Reduction
 from nanobragg_kokkos.models.amplitudes.box import AmplitudeBox
@@ -25,19 +25,30 @@ def estimate(
     params: libtbx.phil.scope_extract,
     common: Experiment,
     amplitudes: AmplitudeBox,
-    files: Files,
+    files: FileNames,
     todo: list[Task],
     reduction: Reduction | None,
 ) -> str:
-    """Says what is to be done, and what time and disk it needs, from the first image to be done, which all ranks
-    simulate at the same time and write to memory.
+    """Estimates time and disk space from the first image to do, which all ranks simulate at once and write to memory.
+
+    Args:
+        comm: mpi4py's communicator, or ranks.OneRank.
+        params: of the job.
+        common: the experiment.
+        amplitudes: of the experiment, in memory shared with other processes.
+        files: names of the files.
+        todo: the tasks that are left.
+        reduction: sums of this rank; None: no sums.
+
+    Returns:
+        The text to print.
 
     Raises:
-        ranks.Failed: on all ranks: it cannot be simulated.
+        Failed: on all ranks: the image cannot be simulated.
     """
     images = [image for task in todo for image in task.simulated]
     lines = [
-        f"Nothing is written: this is a dry run. To be done: {counted(len(images), 'image')} of {params.n_images}, "
+        f"Dry run, nothing is written. To do: {len(images)} of {counted(params.n_images, 'image')}, "
         f"by {counted(comm.size, 'process', 'processes')}",
         f"Directory: {os.path.abspath(files.directory)}",
     ]
@@ -47,7 +58,7 @@ def estimate(
     if params.output.reduce:
         lines.append(f"{files.reduced.name}: {', '.join(params.output.reduce)}")
     if not images:
-        return "\n".join([*lines, "All images are there already"])
+        return "\n".join([*lines, "All images already exist; nothing to do"])
 
     simulator = ranks.on_all(comm, lambda: ImageSimulator(common, params.engine, params.tolerance, amplitudes))
     simulate_s, write_s, n_bytes = ranks.on_all(
@@ -57,19 +68,19 @@ def estimate(
     simulate_s, write_s = (max(comm.allgather(seconds)) for seconds in (simulate_s, write_s))
     seconds = max(simulate_s, write_s) * -(-len(images) // comm.size)
     lines.append(
-        f"Estimated from image {images[0] + 1}, simulated now by every process at once: {1e3 * simulate_s:.3g} ms to "
-        f"simulate it, {1e3 * write_s:.3g} ms to compress and add it up (without the time of the disk)"
+        f"Image {images[0] + 1}, by every process at once: {1e3 * simulate_s:.3g} ms to simulate it, "
+        f"{1e3 * write_s:.3g} ms to compress it and add it up (without the time of the disk)"
     )
-    lines.append(f"Time: {duration(seconds)}, if the other images are like it")
+    lines.append(f"Time: {duration(seconds)}, if the other images take as long")
     if params.output.images:
-        lines.append(f"Disk: {_bytes(n_bytes * len(images))}, {_bytes(n_bytes)} an image")
+        lines.append(f"Disk: {_bytes(n_bytes * len(images))}, {_bytes(n_bytes)} for each image")
     return "\n".join(lines)
 
 
 def _measured(
     simulator: ImageSimulator, image: int, write: bool, reduction: Reduction | None
 ) -> tuple[float, float, int]:
-    """Seconds to simulate and to write an image, and the bytes of its file."""
+    """Returns the seconds to simulate and to write an image, and the bytes of its file."""
     simulator.start(image).panels()  # the first one takes longer than others
     begun = time.monotonic()
     panels = simulator.start(image).panels()

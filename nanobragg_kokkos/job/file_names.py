@@ -1,4 +1,4 @@
-"""The names of what a job writes, and which of these files are there already."""
+"""Names of the files that a job writes, and which of them exist."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from nanobragg_kokkos.util.whole_files import left_behind
 
 
 @dataclass(frozen=True)
-class Files:
-    """The names of what a job writes.
+class FileNames:
+    """Names of the files that a job writes.
 
     Args:
         directory: of all files.
-        prefix: of their names.
-        images_per_file: data file number k, counted from 0, holds that many images from k * images_per_file on.
-        amplitudes_path: of the true amplitudes. None: with the other files.
+        prefix: of all names.
+        images_per_file: data file k, counted from 0, holds this number of images from image k * images_per_file on.
+        amplitudes_path: of the true amplitudes. None: beside the other files.
     """
 
     directory: Path
@@ -26,15 +26,15 @@ class Files:
     amplitudes_path: str | None = None
 
     def data(self, number: int) -> Path:
-        """Data file of a number, counted from 0; names count from 1."""
+        """Returns the path of a data file, counted from 0; names count from 1."""
         return self.directory / f"{self.prefix}_{number + 1:05d}.h5"
 
     def n_data(self, n_images: int) -> int:
-        """How many data files images fill, the last one perhaps in part."""
+        """Returns the number of data files that hold n_images."""
         return -(-n_images // self.images_per_file)
 
     def images(self, number: int, n_images: int) -> range:
-        """Which of so many images, counted from 0, are in a data file."""
+        """Returns the images of a data file, all counted from 0, of n_images in total."""
         first = number * self.images_per_file
         return range(first, min(first + self.images_per_file, n_images))
 
@@ -60,7 +60,7 @@ class Files:
 
     @property
     def summary(self) -> Path:
-        """How fast the job was, and what failed."""
+        """Times of each step, and failures (JSON)."""
         return self.directory / f"{self.prefix}_summary.json"
 
     @property
@@ -69,18 +69,18 @@ class Files:
         return self.directory / f"{self.prefix}_reduced.h5"
 
     def partial_sums(self, rank: int) -> Path:
-        """What a rank has added up so far, where there are no images to add it up from again."""
+        """Returns the path of a rank's sums so far, for jobs that write no images."""
         return self.directory / f"{self.prefix}_partial_{rank:05d}.h5"
 
     def log(self, rank: int) -> Path:
         return self.directory / f"{self.prefix}_rank_{rank:05d}.log"
 
     def numbers_of_data(self) -> list[int]:
-        """Of all data files that are there, whichever job they belong to, in order."""
+        """Returns the numbers of all data files that exist, whichever job wrote them, in order."""
         return self._numbers(r"(\d{5,})\.h5")
 
     def numbers_of_partial_sums(self) -> list[int]:
-        """Of all partial sums that are there, the rank that wrote them."""
+        """Returns the ranks whose partial sums exist, in order."""
         return self._numbers(r"partial_(\d{5,})\.h5", first=0)
 
     def _numbers(self, end: str, first: int = 1) -> list[int]:
@@ -91,7 +91,7 @@ class Files:
         return sorted(int(match.group(1)) - first for match in matches if match)
 
     def remove_results(self) -> None:
-        """Removes what a job has written of its images."""
+        """Removes the files that depend on the images."""
         for number in self.numbers_of_data():
             self.data(number).unlink(missing_ok=True)
         for rank in self.numbers_of_partial_sums():
@@ -100,7 +100,7 @@ class Files:
             path.unlink(missing_ok=True)
 
     def remove_temporary(self) -> None:
-        """Removes what killed processes have left behind."""
+        """Removes temporary files that killed processes left."""
         ends = (
             r"(_\d{5,}\.h5|_master\.h5|_reduced\.h5|_partial_\d{5,}\.h5|_truth\.expt|_truth\.mtz|_summary\.json|\.phil"
             r"|\.png)"

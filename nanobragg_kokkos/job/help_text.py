@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from nanobragg_kokkos.job import parameters
-from nanobragg_kokkos.util import command
+from nanobragg_kokkos.util import help_text as help_texts
 
 USAGE = """Simulates X-ray diffraction images of protein crystals, for DIALS and cctbx.
 
@@ -12,11 +12,12 @@ USAGE = """Simulates X-ray diffraction images of protein crystals, for DIALS and
   nanobragg_kokkos.simulate detector.name=jungfrau_4m spectrum.shape=sase spike_width_eV=2
   mpirun -n 4 nanobragg_kokkos.simulate n_images=1000 output.directory=many
 
-Usage: nanobragg_kokkos.simulate [FILE.phil] [name=value] ... [--dry-run: says what it would take]
+Usage: nanobragg_kokkos.simulate [FILE.phil] [name=value] ...
 
+  -n, --dry-run       estimate time and disk space; write nothing
 """
 
-# What people change, in the order of the experiment.
+# Parameters that people change, in the order of the experiment.
 COMMON = [
     "n_images",
     "seed",
@@ -49,5 +50,5 @@ COMMON = [
 
 
 def help_text() -> str:
-    """How to call the command, and the parameters that people change."""
-    return command.help_text(USAGE, parameters.phil_scope, COMMON)
+    """Returns what --help prints."""
+    return help_texts.help_text(USAGE, parameters.phil_scope, COMMON)

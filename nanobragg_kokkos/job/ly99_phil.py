@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 
 import libtbx.phil
 from libtbx.utils import Sorry
+
+from nanobragg_kokkos.util.phil import Translation
 
 # Any of these makes a file LY99's.
 _SIGNATURE = {
@@ -66,44 +67,25 @@ _STRUCTURE_FILES = ("crystal.pdb.file", "crystal.structure_factors.file")
 _STRUCTURES = {"ferredoxin": "ferredoxin (PDB entry 1M2A)", "PSII": "photosystem II (PDB entry 7RF1, for example)"}
 
 
-@dataclass
-class Translation:
-    """What a trial.phil says.
-
-    Args:
-        values: of the parameters of this module, as phil text, by name.
-        defaults: the same, of what the file is silent about; anything else that is given comes first.
-        notes: what a user should know, a line each.
-        unknown: definitions that are neither LY99's nor this module's.
-        needs: names of parameters, one of which has to be given in the end, and what to say if none is.
-    """
-
-    values: dict[str, str] = field(default_factory=dict)
-    defaults: dict[str, str] = field(default_factory=dict)
-    notes: list[str] = field(default_factory=list)
-    unknown: list[libtbx.phil.object_locator] = field(default_factory=list)
-    needs: list[tuple[tuple[str, ...], str]] = field(default_factory=list)
-
-
-def is_trial(source: libtbx.phil.scope) -> bool:
-    """Whether a file, parsed, has keys that LY99 alone knows."""
-    return any(_is_foreign(locator.path) for locator in source.all_definitions())
-
-
 def translation(
     source: libtbx.phil.scope, scope: libtbx.phil.scope, environment: Mapping[str, str] = os.environ
-) -> Translation:
-    """A trial.phil, parsed, as parameters of a scope; what it is silent about is as in LY99.
+) -> Translation | None:
+    """Translates a trial.phil; parameters that it does not mention get the values that they have in LY99.
 
     Args:
-        source: the file.
-        scope: of this module's parameters, which are taken over as they are.
+        source: the file, parsed.
+        scope: all parameters of this module, which may stand in the file under their own names.
         environment: N_SIM and MOS_DOM are the defaults of n_images and crystal.mosaic_domains. DEVICES_PER_NODE counts
             for all jobs, see ranks.choose_device.
+
+    Returns:
+        The file in terms of the scope; None if it has no parameter that LY99 alone knows.
 
     Raises:
         Sorry: a value that makes no sense, in the file or in the environment.
     """
+    if not any(_is_foreign(locator.path) for locator in source.all_definitions()):
+        return None
     result = Translation()
     own = {locator.path for locator in scope.all_definitions()}
     given: dict[str, str] = {}
@@ -117,12 +99,12 @@ def translation(
             given[path] = text
         else:
             result.unknown.append(locator)
-    for path, (as_here, note) in _WITHOUT_EFFECT.items():
+    for path, (as_here, reason) in _WITHOUT_EFFECT.items():
         value = _value(given, path)
         if value not in (None, as_here):
-            result.notes.append(f"{path}={value} has no effect: {note}")
+            result.warnings.append(f"{path}={value} has no effect: {reason}")
     if _is_true(given, "diffuse.enable"):
-        result.notes.append("diffuse.enable=True has no effect: diffuse scattering is not simulated")
+        result.warnings.append("diffuse.enable=True has no effect: diffuse scattering is not simulated")
     _point_spread(given, result)
     _structure(given, result)
     _absorption(given, result)
@@ -137,13 +119,13 @@ def _is_foreign(path: str) -> bool:
 
 
 def _text(definition: libtbx.phil.definition) -> str:
-    """Its value as text, the chosen one of several choices; $NAME and ${NAME} are taken from the environment."""
+    """Returns a value as text, the chosen one of several choices; $NAME and ${NAME} are taken from the environment."""
     words = [word for word in definition.words if word.value.startswith("*")] or definition.words
     return os.path.expandvars(" ".join(str(word) for word in words)).lstrip("*")
 
 
 def _value(given: Mapping[str, str], path: str) -> str | None:
-    """What is given for a path, without quotes; None if nothing is."""
+    """Returns what is given for a path, without quotes; None if nothing is."""
     plain = given.get(path, "None").strip("\"'")
     return None if plain in ("", "None", "Auto") else plain
 
@@ -182,7 +164,7 @@ def _structure(given: dict[str, str], result: Translation) -> None:
         message = f"crystal.pdb.code={code}: expected crystal.pdb.file with it, coordinates; nothing is downloaded"
         result.needs.append((_STRUCTURE_FILES, message))
     else:
-        result.notes.append(
+        result.warnings.append(
             "crystal.structure is not given: LY99's ferredoxin does not come with this module, and without "
             "crystal.pdb.file, rubredoxin (PDB entry 1BRF) takes its place"
         )
@@ -204,7 +186,7 @@ def _detector(given: dict[str, str], result: Translation) -> None:
         message = "detector.tiles=multipanel: expected detector.reference or another detector.name with it"
         result.needs.append((("detector.reference", "detector.name"), message))
     if "detector.tiles" in given and tiles == "single" and _value(result.values, "detector.reference") is not None:
-        result.notes.append(
+        result.warnings.append(
             "detector.tiles=single has no effect: the detector is that of detector.reference; LY99 takes a Rayonix"
         )
 
@@ -218,11 +200,11 @@ def _environment(environment: Mapping[str, str], result: Translation) -> None:
             raise Sorry(f"{variable}={value} (environment): expected a whole number, 1 or more, for {name}")
         result.defaults[name] = value.strip()
         if name not in result.values:
-            result.notes.append(f"{name}={value.strip()}, from {variable} in the environment")
+            result.warnings.append(f"{name}={value.strip()}, from {variable} in the environment")
 
 
 def _silent(result: Translation) -> None:
-    """Takes what the file does not say from LY99."""
+    """Adds the values that LY99 has for what the file does not mention."""
     noise = _is_true({"noise": "True", **result.values}, "noise")
     try:
         largest = 1e4 * float(result.values.get("crystal.length_um", _FIXED["crystal.length_um"]))
@@ -238,4 +220,4 @@ def _silent(result: Translation) -> None:
     sources = set(_ENVIRONMENT.values())
     taken = [f"{n}={v}" for n, v in result.defaults.items() if n not in result.values and n not in sources]
     if taken:
-        result.notes.append(f"as in LY99, where nothing else is said: {' '.join(taken)}")
+        result.warnings.append(f"values of LY99 for what the file does not mention: {' '.join(taken)}")

@@ -1,10 +1,10 @@
-"""What becomes of the images of one rank: data files, sums, and notes of what went wrong."""
+"""Writes one rank's images, updates the running sums, and reports failures."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -15,21 +15,21 @@ from libtbx.utils import Sorry
 
 from nanobragg_kokkos.files import nxmx
 from nanobragg_kokkos.imaging.readout import Counts
-from nanobragg_kokkos.job.file_names import Files
+from nanobragg_kokkos.job.file_names import FileNames
 from nanobragg_kokkos.job.plan import Task
 from nanobragg_kokkos.job.reduction import Reduction
-from nanobragg_kokkos.mpi.work_sharing import Failure, News
+from nanobragg_kokkos.mpi.work_sharing import Event, Failure
 from nanobragg_kokkos.util.whole_files import CannotWrite
 
-# From one time that a rank saves its sums to the next: what a killed job has to do again at most, where it writes no
-# images; and never so often that saving takes more than 1/SAVE_SHARE of the time.
+# Seconds from one time that a rank saves its sums to the next: a killed job that writes no images has to repeat no more
+# than that. Saving never takes more than 1/SAVE_SHARE of the time.
 SAVE_EVERY_S = 60
 SAVE_SHARE = 20
 
 
 @dataclass
 class Times:
-    """Seconds that a rank has spent, by step; simulate in its main thread, the others in that which writes."""
+    """Seconds that a rank has spent, by step: simulate in its main thread, the others in the writer's thread."""
 
     simulate: float = 0.0
     read_out: float = 0.0
@@ -51,28 +51,28 @@ def log_to(path: Path, line: str) -> None:
 
 
 class Output:
-    """Takes a rank's images, as a context manager; what is not complete at its end is dropped.
-
-    It is called, image by image and in the writer's thread, with the task, the image's number and its counts (None:
-    they are to be read from the data file); with None for both at a task's end.
+    """Takes a rank's images, as a context manager; at its end, a data file that is not complete is removed.
 
     Args:
-        files: their names.
-        overload: the count of pixels that are brighter than is trusted.
-        tell: called with what there is to tell the first rank.
-        reduction: where to add images up; None: nowhere.
-        sums: file to save these sums in as they grow; None: they can be made again of the images.
+        files: names of the files.
+        overload: the count of overloaded pixels.
+        report: called with events for the first rank.
+        reduction: sums to add the images to; None: none.
+        sums: file to save these sums in as they grow; None: they can be made again from the images.
         taken_over: files whose sums are in the reduction already.
         log: called with lines.
 
-    times, overloads, made: seconds by step, overloaded pixels of the images that have any, and how many images.
+    Attributes:
+        times: seconds by step.
+        overloads: number of overloaded pixels of each image that has any.
+        made: number of images.
     """
 
     def __init__(
         self,
-        files: Files,
+        files: FileNames,
         overload: int,
-        tell: Callable[[News], None],
+        report: Callable[[Event], None],
         reduction: Reduction | None = None,
         sums: Path | None = None,
         taken_over: Sequence[Path] = (),
@@ -80,7 +80,7 @@ class Output:
     ) -> None:
         self.files = files
         self.overload = overload
-        self.tell = tell
+        self.report = report
         self.reduction = reduction
         self.sums = sums
         self.taken_over = taken_over
@@ -91,7 +91,7 @@ class Output:
         self._file = ExitStack()
         self._write: Callable[[int, Sequence[np.ndarray]], None] | None = None
         self._skipped: int | None = None  # the task whose file cannot be written
-        self._told = 0  # images of the task
+        self._reported = 0  # number of images of the task
         self._not_saved = 0
         self._save_after = time.monotonic() + SAVE_EVERY_S
 
@@ -101,24 +101,34 @@ class Output:
     def __exit__(self, *exception: Any) -> None:
         self._discard()
 
-    def __call__(self, task: Task, image: int | None, counts: Counts | None) -> None:
+    def take(self, task: Task, image: int | None, counts: Counts | None) -> None:
+        """Takes an image, in the writer's thread, or ends a task.
+
+        Args:
+            task: the images of a data file, which follow each other.
+            image: its number, counted from 0; None: the task ends.
+            counts: of the image; None: they are read from the data file.
+
+        Raises:
+            CannotWrite: no file can be written.
+        """
         if image is None:
             self._end(task)
         else:
             try:
-                self._take(task, image, counts)
+                self._take_image(task, image, counts)
             except (Sorry, ValueError, OSError) as error:
                 if isinstance(error, CannotWrite) and error.others_fare_alike:
                     raise
                 self.failed((image,), str(error))
 
     def failed(self, images: Sequence[int], cause: str) -> None:
-        """Tells that images could not be made."""
+        """Reports that images could not be made."""
         self.log(f"failed: {', '.join(str(image + 1) for image in images)}: {cause}")
-        self.tell(News(failures=(Failure(tuple(images), cause),)))
+        self.report(Event(failures=(Failure(tuple(images), cause),)))
 
     def save_sums(self) -> None:
-        """Saves the sums, if some are not saved that could not be made again."""
+        """Saves the sums, if there are new ones that could not be made again."""
         if self.sums is None or not self._not_saved:
             return
         begun = time.monotonic()
@@ -132,7 +142,7 @@ class Output:
         self._save_after = time.monotonic() + max(SAVE_EVERY_S, SAVE_SHARE * took)
         self.times.write += took
 
-    def _take(self, task: Task, image: int, counts: Counts | None) -> None:
+    def _take_image(self, task: Task, image: int, counts: Counts | None) -> None:
         begun = time.monotonic()
         if counts is None:
             stored = nxmx.read_image(self.files.data(task.number), image - task.images.start)
@@ -151,8 +161,8 @@ class Output:
             self._write_image(task, image, panels)
             self.times.write += time.monotonic() - begun
         if self._skipped != task.number:
-            self.tell(News(images=1))
-            self._told += 1
+            self.report(Event(images=1))
+            self._reported += 1
             self.made += 1
 
     def _write_image(self, task: Task, image: int, panels: Sequence[np.ndarray]) -> None:
@@ -166,7 +176,7 @@ class Output:
         except CannotWrite as error:
             self._give_up(task, error)
         except OSError:
-            # The reason is told when the file is closed.
+            # The file says the reason when it is closed.
             self._close(task)
 
     def _end(self, task: Task) -> None:
@@ -177,7 +187,7 @@ class Output:
             self.times.write += time.monotonic() - begun
         done = f"{self.files.data(task.number).name}: " if task.write else ""
         self.log(f"{done}images {task.images.start + 1} to {task.images.stop}")
-        self._told = 0
+        self._reported = 0
         if time.monotonic() > self._save_after:
             self.save_sums()
 
@@ -189,24 +199,21 @@ class Output:
             self._give_up(task, error)
 
     def _give_up(self, task: Task, error: CannotWrite) -> None:
-        """If it is this file alone, its images have failed; the next ones may do."""
+        """Reports that the images of a file failed; raises the error if other files would fare no better."""
         self._write = None
         self._file = ExitStack()
         if error.others_fare_alike:
             raise error
         self._skipped = task.number
-        self.tell(News(images=-self._told))
-        self.made -= self._told
+        self.report(Event(images=-self._reported))
+        self.made -= self._reported
         self.failed(task.images, str(error))
 
     def _discard(self) -> None:
         self._write = None
-        dropped = _Dropped()
-        try:
-            self._file.__exit__(_Dropped, dropped, None)
-        except (_Dropped, CannotWrite):
-            pass
+        with suppress(_Dropped, CannotWrite):
+            self._file.__exit__(_Dropped, _Dropped(), None)
 
 
 class _Dropped(Exception):
-    """Has a file that is not complete removed."""
+    """Closes a file that is not complete, which removes it."""

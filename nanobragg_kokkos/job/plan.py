@@ -1,4 +1,4 @@
-"""What a job has to do, as far as an earlier run of it, which was perhaps killed, has not done it."""
+"""What is left to do of a job after earlier runs of it, which may have been killed."""
 
 from __future__ import annotations
 
@@ -8,22 +8,22 @@ from typing import Any
 
 import h5py
 
-from nanobragg_kokkos.files import nxmx
-from nanobragg_kokkos.job.file_names import Files
+from nanobragg_kokkos.job.directory import is_complete
+from nanobragg_kokkos.job.file_names import FileNames
 from nanobragg_kokkos.job.reduction import Reduction, images_in
 from nanobragg_kokkos.mpi import ranks
 
 
 @dataclass(frozen=True)
 class Task:
-    """The images of one data file.
+    """Work on the images of one data file.
 
     Args:
-        number: of the data file, from 0.
-        images: which it is to hold, counted from 0.
+        number: of the data file, counted from 0.
+        images: the images that belong into it, counted from 0.
         write: whether to write it.
-        read: whether it is there, complete, so that its images can be read.
-        add: images to be added to the sums.
+        read: whether it exists and is complete, so that its images can be read.
+        add: images to add to the sums.
     """
 
     number: int
@@ -34,23 +34,29 @@ class Task:
 
     @property
     def needed(self) -> range | tuple[int, ...]:
-        """The images to be simulated or read."""
+        """The images to simulate or read."""
         return self.images if self.write else self.add
 
     @property
     def simulated(self) -> range | tuple[int, ...]:
-        """The images to be simulated."""
+        """The images to simulate."""
         return () if self.read and not self.write else self.needed
 
 
 def tasks(
-    comm: Any, files: Files, n_images: int, write: bool, reduction: Reduction | None
+    comm: Any, files: FileNames, n_images: int, write: bool, reduction: Reduction | None
 ) -> tuple[list[Task], list[Path]]:
-    """What is to be done by all ranks, and the files of sums that this one has taken over.
+    """Returns the tasks of all ranks, and the files of sums that this rank has taken over.
 
     Args:
-        write: whether images are to be written.
-        reduction: the sums of this rank, which takes over its part of those that were saved; None: no sums.
+        comm: mpi4py's communicator, or ranks.OneRank.
+        files: names of the files.
+        n_images: of the job.
+        write: whether images are written.
+        reduction: the sums of this rank, which takes over its share of those that were saved; None: no sums.
+
+    Raises:
+        Failed: on all ranks.
     """
     complete = _complete_files(comm, files, n_images)
     added: set[int] = set()
@@ -70,25 +76,20 @@ def tasks(
     return [task for task in everything if task.write or task.add], taken_over
 
 
-def _complete_files(comm: Any, files: Files, n_images: int) -> set[int]:
-    """Numbers of the data files that have all images that they are to have; each rank looks at some."""
+def _complete_files(comm: Any, files: FileNames, n_images: int) -> set[int]:
+    """Returns the numbers of the data files that are complete; each rank looks at some."""
+
+    def complete(number: int) -> bool:
+        return is_complete(files.data(number), len(files.images(number, n_images)))
+
     numbers = ranks.on_first(comm, files.numbers_of_data)
     wanted = [number for number in numbers if number < files.n_data(n_images)]
-    found = [number for number in wanted[comm.rank :: comm.size] if _is_complete(files, number, n_images)]
-    return set(sum(comm.allgather(found), []))
+    found = [number for number in wanted[comm.rank :: comm.size] if complete(number)]
+    return set().union(*comm.allgather(found))
 
 
-def _is_complete(files: Files, number: int, n_images: int) -> bool:
-    n_wanted = len(files.images(number, n_images))
-    try:
-        n_found, missing = nxmx.images_of(files.data(number))
-    except OSError:  # cut short when a computer went down, for example
-        return False
-    return n_found >= n_wanted and all(k >= n_wanted for k in missing)
-
-
-def _usable_sums(files: Files, n_images: int, reduction: Reduction) -> list[Path]:
-    """Files of sums of different images. Of two with the same images one has taken over the other."""
+def _usable_sums(files: FileNames, n_images: int, reduction: Reduction) -> list[Path]:
+    """Returns files of sums of different images. Of two with an image in common, one has taken over the other."""
     found = []
     for path in [files.reduced, *map(files.partial_sums, files.numbers_of_partial_sums())]:
         try:

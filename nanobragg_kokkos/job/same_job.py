@@ -1,8 +1,8 @@
-"""What the images in a directory were simulated with, so that a job that was killed can go on.
+"""Whether a directory holds images of the same job, so that a job that was killed can go on.
 
-PREFIX.phil says it: the parameters, and in comments the SHA-256 of every file that a parameter names. As long as a job
-runs, its first rank holds a lock on that file (flock: the system lets go of it when the process ends, however it
-ends), so that no other job writes the same files at the same time.
+PREFIX.phil records the parameters, and in comments the SHA-256 of every file that a parameter names. While a job runs,
+its first rank holds a lock on that file (flock: the system releases it when the process ends, however it ends), so that
+no other job writes the same files at the same time.
 """
 
 from __future__ import annotations
@@ -22,27 +22,27 @@ from libtbx.utils import Sorry
 
 from nanobragg_kokkos.util.whole_files import whole_file
 
-# Parameters of which the pixels of an image, and where it is, do not depend.
+# Parameters that change neither the pixels of an image nor its place; NOT_FREE are exceptions.
 FREE = ("n_images", "output.")
 NOT_FREE = ("output.images_per_file",)
 
 DIGEST = re.compile(r"^# sha256 (\S+) ([0-9a-f]{64})$", re.MULTILINE)
 
-# Processes that are being killed take a moment to end.
+# Processes that are killed take a moment to end.
 PATIENCE_S = 10
 
 
 def text(working: libtbx.phil.scope) -> str:
-    """What PREFIX.phil is to hold."""
+    """Returns the contents of PREFIX.phil for a job."""
     return working.as_str() + "".join(f"# sha256 {name} {digest}\n" for name, digest in _digests(working).items())
 
 
 def differences(path: Path, working: libtbx.phil.scope) -> list[str]:
-    """Which parameters of those that decide on pixels differ from PREFIX.phil, and how: 'name (then, now)'.
+    """Returns the parameters that determine pixels and differ from PREFIX.phil, each as 'name (then, now)'.
 
     Raises:
         OSError: the file cannot be read.
-        ValueError: it is no file of parameters.
+        ValueError: it is not a file of parameters.
     """
     then, digests_then = _read(path, working)
     values_then, values_now, digests_now = _values(then), _values(working), _digests(working)
@@ -58,16 +58,16 @@ def differences(path: Path, working: libtbx.phil.scope) -> list[str]:
 
 
 def n_images(path: Path, working: libtbx.phil.scope) -> int:
-    """Of the job that wrote PREFIX.phil; see differences."""
+    """Returns the number of images of the job that wrote PREFIX.phil; raises what differences raises."""
     return _read(path, working)[0].extract().n_images
 
 
 class Lock:
-    """Keeps other jobs from writing files of the same prefix, as a context manager.
+    """Keeps other jobs from writing files of the same prefix; a context manager.
 
     Args:
         path: PREFIX.phil.
-        patience_s: how long to wait for a job that is coming to its end.
+        patience_s: seconds to wait for a job that is about to end.
 
     Raises:
         Sorry: another job holds it.
@@ -86,7 +86,7 @@ class Lock:
         self._files.close()
 
     def write(self, contents: str) -> None:
-        """Puts other contents into the file, under the same lock."""
+        """Replaces the contents of the file, under the same lock."""
         with whole_file(self._path) as temporary:
             Path(temporary).write_text(contents)
             self._hold(Path(temporary), 0)
@@ -101,7 +101,7 @@ class Lock:
             except BlockingIOError as error:
                 if time.monotonic() > end:
                     raise Sorry(
-                        f"output.prefix={self._path.stem}: expected another one, as another job is writing files "
+                        f"output.prefix={self._path.stem}: expected another one, because another job is writing files "
                         f"of this prefix in {self._path.parent}"
                     ) from error
                 time.sleep(0.1)
@@ -120,7 +120,7 @@ def _read(path: Path, working: libtbx.phil.scope) -> tuple[libtbx.phil.scope, di
 
 
 def _values(scope: libtbx.phil.scope) -> dict[str, list[Any]]:
-    """By name, the values of all parameters that decide on pixels; several of one that may be given several times."""
+    """Returns by name the values of all parameters that determine pixels; a list, as some may be given several times."""
     values: dict[str, list[Any]] = {}
     for locator in scope.all_definitions():
         if not locator.path.startswith(FREE) or locator.path in NOT_FREE:
@@ -137,7 +137,7 @@ def _shown(values: list[Any] | None) -> str:
 
 
 def _digests(working: libtbx.phil.scope) -> dict[str, str]:
-    """SHA-256 of the files that parameters name; of several, that of all together."""
+    """Returns by parameter the SHA-256 of the file that it names; of several files, that of all together."""
     digests: dict[str, Any] = {}
     for locator in working.all_definitions():
         if locator.path.startswith(FREE):
@@ -152,7 +152,7 @@ def _digests(working: libtbx.phil.scope) -> dict[str, str]:
 
 
 def _paths(definition: libtbx.phil.definition) -> list[str]:
-    """What a parameter names: a path, or several as NAME=PATH."""
+    """Returns the paths that a parameter names: one, or several as NAME=PATH."""
     value, kind = definition.extract(), definition.type.phil_type
     if kind == "path":
         return [value] if isinstance(value, str) else []

@@ -1,4 +1,4 @@
-"""What there is to say at the end of a job: how fast it was, where the time went, and what failed."""
+"""The summary of a job: its speed, the times of each step, and failures."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from nanobragg_kokkos.mpi.work_sharing import Failure
 from nanobragg_kokkos.util.progress import counted, duration
 from nanobragg_kokkos.util.whole_files import whole_file
 
-# More have one line each in their logs, and together the least, the mean and the most.
+# Above this number of ranks, only the least, the mean and the most are shown.
 MOST_ROWS = 16
 
 MOST_FAILURES = 20
 
-# Of each rank: its name in the file, and the head of its column.
+# Columns of the table of ranks: the name in the file, and the heading.
 COLUMNS = {
     "simulate_s": "simulate",
     "read_out_s": "read out",
@@ -34,14 +34,15 @@ COLUMNS = {
 
 
 @dataclass(frozen=True)
-class Report:
-    """Of one rank.
+class RankSummary:
+    """What one rank did.
 
     Args:
-        images: which it has made, how many.
-        seconds: from the first image's beginning until the rank found no more work.
+        images: number of images that it made.
+        seconds: from the start of the first image until the rank found no more work.
         waiting: seconds that it had nothing to do.
-        overloads: pixels brighter than is trusted, of each image that has any.
+        times: seconds by step.
+        overloads: number of overloaded pixels of each image that has any.
         memory: bytes, the most that the process took at any time.
     """
 
@@ -54,7 +55,7 @@ class Report:
 
 
 def peak_memory() -> int:
-    """Bytes of main memory that this process has taken at most."""
+    """Returns the peak main memory of this process in bytes."""
     with suppress(OSError), open("/proc/self/status") as status:
         for line in status:
             if line.startswith("VmHWM"):
@@ -63,25 +64,25 @@ def peak_memory() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
-def summary(reports: Sequence[Report], failed: Sequence[int]) -> dict[str, Any]:
-    """What is written to the file of a job's summary, as it stands there.
+def summary(shares: Sequence[RankSummary], failed: Sequence[int]) -> dict[str, Any]:
+    """Returns the contents of a job's summary file.
 
     Args:
-        reports: in the order of the ranks.
+        shares: of the ranks, in their order.
         failed: images, counted from 0.
 
     Returns:
-        images (made by this run), failed_images (counted from 1), seconds (of the slowest rank), images_per_s, and for
-        each of the ranks what COLUMNS names; MB are 10⁶ bytes.
+        images (number that this run made), failed_images (counted from 1), seconds (of the slowest rank), images_per_s,
+        and for each of the ranks the values of COLUMNS; MB are 10⁶ bytes.
     """
-    seconds = max(report.seconds for report in reports)
-    images = sum(report.images for report in reports)
+    seconds = max(share.seconds for share in shares)
+    images = sum(share.images for share in shares)
     return {
         "images": images,
         "failed_images": [image + 1 for image in failed],
         "seconds": round(seconds, 3),
         "images_per_s": float(f"{images / seconds:.4g}") if seconds > 0 else 0.0,
-        "ranks": [_rank(report) for report in reports],
+        "ranks": [_rank(share) for share in shares],
     }
 
 
@@ -96,7 +97,7 @@ def save(path: Path, found: dict[str, Any]) -> None:
 
 
 def headline(found: dict[str, Any]) -> str:
-    """A summary in one line."""
+    """Returns a summary in one line."""
     images, ranks = found["images"], found["ranks"]
     rate = f": {found['images_per_s']:.3g} images/s" if images and found["images_per_s"] else ""
     return (
@@ -106,7 +107,7 @@ def headline(found: dict[str, Any]) -> str:
 
 
 def rows(found: dict[str, Any]) -> list[tuple[str, list[float]]]:
-    """Names and, in the order of COLUMNS, values: of some ranks each, of several the least, the mean and the most."""
+    """Returns rows of a name and values (in the order of COLUMNS): each rank, if there are few; least, mean, most."""
     ranks = [[float(rank[name]) for name in COLUMNS] for rank in found["ranks"]]
     named = [(f"rank {number}", row) for number, row in enumerate(ranks)] if len(ranks) <= MOST_ROWS else []
     if len(ranks) > 1:
@@ -120,40 +121,40 @@ def rows(found: dict[str, Any]) -> list[tuple[str, list[float]]]:
 
 
 def cells(row: Sequence[float]) -> list[str]:
-    """The values of a row as they are shown."""
+    """Returns the values of a row as they are shown."""
     *seconds, images, memory = row
     return [*(f"{x:.2f}" for x in seconds), f"{images:.0f}", f"{memory:.0f}"]
 
 
 def described(found: dict[str, Any]) -> str:
-    """A summary as a table."""
+    """Returns a summary as a table of text."""
     lines = [headline(found), _line("Seconds:", list(COLUMNS.values()))]
     return "\n".join([*lines, *(_line(name, cells(row)) for name, row in rows(found))])
 
 
-def overloads(saturation: int, reports: Sequence[Report]) -> str:
-    """What to say of pixels that are brighter than is trusted; nothing if there are none."""
-    pixels = [n for report in reports for n in report.overloads]
+def overloads(saturation: int, shares: Sequence[RankSummary]) -> str:
+    """Returns a line about overloaded pixels; an empty one if there are none."""
+    pixels = [n for share in shares for n in share.overloads]
     if not pixels:
         return ""
-    n_images = sum(report.images for report in reports)
+    n_images = sum(share.images for share in shares)
     return (
         f"Overloads: {counted(sum(pixels), 'pixel')} in {len(pixels)} of {counted(n_images, 'image')} would "
-        f"count more than {saturation}, and read {saturation + 1}"
+        f"count more than {saturation}; they read {saturation + 1}"
     )
 
 
 def failure_line(failure: Failure) -> str:
-    """The images, counted from 1, and the cause."""
+    """Returns a line with the images, counted from 1, and the cause."""
     numbers = [image + 1 for image in failure.images]
     which = f"Image {numbers[0]}" if len(numbers) == 1 else f"Images {numbers[0]} to {numbers[-1]}"
     return f"{which} failed: {failure.cause}"
 
 
-def _rank(report: Report) -> dict[str, float]:
-    times = report.times
-    seconds = (times.simulate, times.read_out, times.reduce, times.write, report.waiting, report.seconds)
-    values = (*(round(x, 3) for x in seconds), report.images, round(report.memory / 1e6, 1))
+def _rank(rank: RankSummary) -> dict[str, float]:
+    times = rank.times
+    seconds = (times.simulate, times.read_out, times.reduce, times.write, rank.waiting, rank.seconds)
+    values = (*(round(x, 3) for x in seconds), rank.images, round(rank.memory / 1e6, 1))
     return dict(zip(COLUMNS, values))
 
 

@@ -1,4 +1,4 @@
-"""Images written in a thread of their own, while the next ones are computed."""
+"""Writes images in a thread, while the next ones are computed."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ MOST_WAITING = 2
 
 
 class Writer:
-    """Writes images one after the other in a thread, as a context manager.
+    """Writes images one after the other in a thread; a context manager.
 
-    What goes wrong there is raised where the next image is put, or at the end; no image is written after that. At the
-    end of the context the image that is being written is finished, and those that wait are dropped: finish comes first.
+    An error there is raised by the next put or by finish; no image is written after it. Leaving the context finishes
+    the image that is being written and drops those that wait, so call finish first.
 
     Args:
-        write: called in the thread, with whatever put was given, in the same order.
+        write: called in the thread with the arguments of put, in the same order.
     """
 
     def __init__(self, write: Callable[..., None]) -> None:
         self._write = write
         self._waiting: queue.Queue[tuple | None] = queue.Queue(MOST_WAITING)
         self._error: BaseException | None = None
-        # Not waited for when the process ends: whoever interrupts it twice wants it to.
+        # The process does not wait for it at its end: whoever interrupts it twice wants it to end.
         self._thread = threading.Thread(target=self._run, name="writer", daemon=True)
 
     def __enter__(self) -> Writer:
@@ -44,10 +44,10 @@ class Writer:
         self._thread.join()
 
     def put(self, *image: Any) -> None:
-        """Has an image written; waits while others are waiting.
+        """Passes an image on to be written; waits while MOST_WAITING others wait.
 
         Raises:
-            Exception: what writing an earlier one has raised.
+            Exception: raised by writing an earlier one.
         """
         self._raise()
         self._waiting.put(image)
@@ -56,7 +56,7 @@ class Writer:
         """Waits until all images are written.
 
         Raises:
-            Exception: what writing one has raised.
+            Exception: raised by writing one of them.
         """
         self._waiting.join()
         self._raise()

@@ -1,16 +1,15 @@
-"""Work shared among MPI ranks, such that an error in one of them ends all, with one message."""
+"""MPI ranks: all processes of a job, and actions whose errors end all of them, with one message."""
 
 from __future__ import annotations
 
 import os
-import traceback
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 from libtbx.utils import Sorry
 
-T = TypeVar("T")
+from nanobragg_kokkos.util.failures import Failed, T, attempt
 
 # Where launchers say how many processes they started and which one this is: Open MPI, MPICH and its kin, Slurm, Flux.
 LAUNCHERS = (
@@ -31,12 +30,8 @@ LOCAL_RANKS = (
 )
 
 
-class Failed(Exception):
-    """Some rank failed; the same message on all of them."""
-
-
 class OneRank:
-    """What mpi4py's communicator offers, for a process on its own."""
+    """A process on its own, with the methods of mpi4py's communicator."""
 
     rank = 0
     size = 1
@@ -54,11 +49,11 @@ class OneRank:
         pass
 
     def Abort(self, code: int) -> None:
-        """Leaves the end to the process, as no other waits for it."""
+        """Does nothing: no other process waits for this one."""
 
 
 def world() -> Any:
-    """The communicator of all processes that a launcher started together: mpi4py's, or OneRank.
+    """Returns the communicator of all processes that a launcher started together: mpi4py's, or OneRank.
 
     MPI is left alone in a process that no launcher started: on some clusters merely importing it would end the process.
 
@@ -72,21 +67,21 @@ def world() -> Any:
     try:
         from mpi4py import MPI
     except ImportError as error:
-        raise _apart(size, rank, f"mpi4py is not there ({error})") from error
+        raise _apart(size, rank, f"mpi4py cannot be imported ({error})") from error
     if MPI.COMM_WORLD.size == 1:
-        raise _apart(size, rank, "mpi4py belongs to another MPI than what started them: each sees itself only")
+        raise _apart(size, rank, "mpi4py uses another MPI than the launcher: each process sees itself only")
     return MPI.COMM_WORLD
 
 
 def choose_device(comm: Any) -> None:
-    """Has this rank take one of the GPUs of its node in turn; to be called before Kokkos starts.
+    """Assigns the GPUs of a node to its ranks in turn; to be called before Kokkos starts.
 
-    Kokkos does so by itself, by the rank's number on its node, if the launcher tells it in a variable that Kokkos
-    knows; else this does. How many GPUs there are is what the CUDA or HIP runtime sees, or DEVICES_PER_NODE.
-    KOKKOS_DEVICE_ID and KOKKOS_MAP_DEVICE_ID_BY come first, if they are set.
+    Kokkos does so by itself if the launcher gives the rank's number on its node in a variable that Kokkos knows;
+    otherwise this function sets one. The number of GPUs is what the CUDA or HIP runtime sees, or DEVICES_PER_NODE.
+    KOKKOS_DEVICE_ID and KOKKOS_MAP_DEVICE_ID_BY take precedence, if they are set.
 
     Raises:
-        Sorry: DEVICES_PER_NODE is no number.
+        Sorry: DEVICES_PER_NODE is not a number.
     """
     local = next((int(os.environ[name]) for name in LOCAL_RANKS if name in os.environ), None)
     if local is None:
@@ -114,12 +109,12 @@ def _rank_on_node(comm: Any) -> int:
 
 
 def added_up(comm: Any, values: np.ndarray) -> np.ndarray:
-    """Whole numbers, added up over all ranks, on the first; elsewhere, what was given."""
+    """Returns whole numbers summed over all ranks on the first; elsewhere, the values given."""
     return _reduced(comm, values, "SUM")
 
 
 def largest(comm: Any, values: np.ndarray) -> np.ndarray:
-    """The largest of each number over all ranks, on the first; elsewhere, what was given."""
+    """Returns the maximum of each number over all ranks on the first; elsewhere, the values given."""
     return _reduced(comm, values, "MAX")
 
 
@@ -134,7 +129,7 @@ def _reduced(comm: Any, values: np.ndarray, operation: str) -> np.ndarray:
 
 
 def on_first(comm: Any, action: Callable[[], T]) -> T:
-    """What the action returns on the first rank, on all ranks.
+    """Runs an action on the first rank; returns its result on all ranks.
 
     Raises:
         Failed: the action raised an exception.
@@ -146,7 +141,7 @@ def on_first(comm: Any, action: Callable[[], T]) -> T:
 
 
 def on_all(comm: Any, action: Callable[[], T]) -> T:
-    """What the action returns on this rank, once all ranks are done with theirs.
+    """Runs an action on all ranks; returns this rank's result, once all ranks are done.
 
     Raises:
         Failed: the action raised an exception on any rank.
@@ -165,17 +160,3 @@ def _apart(size: int, rank: int, reason: str) -> Failed:
 
 def _launched(size: str, rank: str) -> tuple[int, int]:
     return int(os.environ.get(size, 1)), int(os.environ.get(rank, 0))
-
-
-def attempt(action: Callable[[], T]) -> tuple[T | None, str | None]:
-    """What the action returns, and None; or None, and why it failed, as it is to be printed."""
-    try:
-        return action(), None
-    except Sorry as error:
-        return None, f"Sorry: {error}"
-    except BrokenPipeError:
-        raise
-    except MemoryError:
-        return None, "Sorry: expected a smaller job: it does not fit in this computer's memory"
-    except Exception:
-        return None, traceback.format_exc()

@@ -1,4 +1,4 @@
-"""Structure factor amplitudes that all processes of a node have in common, in one copy.
+"""One copy of the structure factor amplitudes for all processes of a node.
 
 The first rank of a job fills memory that the ranks of its node share, and sends it to one rank of every other node.
 The memory is a file in memory (tmpfs) that every rank of a node maps and that has lost its name before anything is in
@@ -31,7 +31,7 @@ BLOCK = 2**27
 
 @dataclass(frozen=True, eq=False)
 class NodeAmplitudes:
-    """Amplitudes, and how many processes of this node read this copy of them."""
+    """Amplitudes, and the number of processes of this node that read this copy of them."""
 
     box: AmplitudeBox
     processes: int
@@ -43,14 +43,14 @@ class NodeAmplitudes:
 
 
 def amplitudes(comm: Any, channels: AmplitudeChannels | None) -> NodeAmplitudes:
-    """The amplitudes of the first rank, on all ranks.
+    """Returns the amplitudes of the first rank, on all ranks.
 
     Args:
         comm: mpi4py's communicator, or ranks.OneRank.
         channels: on the first rank; None on the others.
 
     Raises:
-        ranks.Failed: on all ranks.
+        Failed: on all ranks.
     """
     layout = ranks.on_first(comm, lambda: channels.layout)
     if comm.size == 1:
@@ -69,7 +69,7 @@ def amplitudes(comm: Any, channels: AmplitudeChannels | None) -> NodeAmplitudes:
 
 
 def _node_with_memory(comm: Any, size: int) -> tuple[Any, np.ndarray]:
-    """The ranks that share this rank's memory, an array of zeros (size,): its node's, or itself if they cannot."""
+    """Returns the ranks that share this rank's memory (its node's, or itself if they cannot), and zeros (size,)."""
     from mpi4py import MPI
 
     node = comm.Split_type(MPI.COMM_TYPE_SHARED, comm.rank)
@@ -81,7 +81,7 @@ def _node_with_memory(comm: Any, size: int) -> tuple[Any, np.ndarray]:
 
 
 def _shared(node: Any, n_bytes: int) -> np.ndarray | None:
-    """Memory, zero at first, that the ranks of a node map together; None on all of them if one of them cannot."""
+    """Returns zeros that the ranks of a node map together; None on all of them if one of them cannot."""
     path = DIRECTORY / f"nanobragg_kokkos-{node.bcast(uuid.uuid4().hex if node.rank == 0 else None)}"
     memory = None
     try:
@@ -97,7 +97,7 @@ def _shared(node: Any, n_bytes: int) -> np.ndarray | None:
 
 
 def _mapped(path: Path, n_bytes: int, flags: int = 0) -> np.ndarray | None:
-    """A file's memory; None if there is no such file, or no room for a new one."""
+    """Returns a file's memory; None if there is no such file, or no room for a new one."""
     try:
         file = os.open(path, os.O_RDWR | flags, 0o600)
     except OSError:

@@ -1,12 +1,12 @@
-"""Work for which MPI ranks come when they are free, and news of it that reach the first rank.
+"""Work that MPI ranks share: whoever is free takes the next items, and reports of events reach the first rank.
 
 The first rank hands out the work and does its share of it: a thread answers the others while its own computes. Messages
 are all it takes of MPI, because one-sided counters (MPI_Fetch_and_op) wait, with many of its implementations, until the
 rank that holds the counter calls MPI, which one that simulates does not. No rank waits for another one before the end.
-What ranks tell (images done, images failed) goes along with the messages.
+Events (images done, images failed) go along with the messages.
 
-A rank that cannot go on says why; the first rank then tells all others to stop after the image that they are at. A rank
-that has not stopped after GRACE_S seconds ends with all the others by MPI_Abort.
+A rank that cannot go on reports why; the first rank then tells all others to stop after the image that they are at. A
+rank that has not stopped after GRACE_S seconds ends with all the others by MPI_Abort.
 """
 
 from __future__ import annotations
@@ -18,19 +18,17 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from nanobragg_kokkos.mpi.schedule import Schedule
-
 GRACE_S = 10
 
 # How long a rank that waits for a message sleeps before it looks again.
 PAUSE_S = 0.001
 
-# From one message with a rank's news to the next, if none is urgent; more with so many ranks that the first one would
-# have more than MOST_NEWS messages a second.
-NEWS_S = 0.5
-MOST_NEWS = 1000
+# Seconds between two messages with a rank's events, if none is urgent; more with so many ranks that the first one would
+# get more than MOST_MESSAGES a second.
+EVENTS_EVERY_S = 0.5
+MOST_MESSAGES = 1000
 
-ASK, NEWS, BYE, WORK, STOP, END = range(6)
+ASK, EVENT, BYE, WORK, STOP, END = range(6)
 
 
 @dataclass(frozen=True)
@@ -42,12 +40,12 @@ class Failure:
 
 
 @dataclass(frozen=True)
-class News:
-    """What has happened since the last news.
+class Event:
+    """Something that happened on a rank; the sum of two is both, the earlier one first.
 
     Args:
-        images: how many are done.
-        failures: which are not.
+        images: number of images that were done.
+        failures: images that failed.
         stop: why no more work makes sense; None if it does.
     """
 
@@ -55,35 +53,61 @@ class News:
     failures: tuple[Failure, ...] = ()
     stop: str | None = None
 
-    def __add__(self, later: News) -> News:
-        return News(self.images + later.images, self.failures + later.failures, self.stop or later.stop)
+    def __add__(self, later: Event) -> Event:
+        return Event(self.images + later.images, self.failures + later.failures, self.stop or later.stop)
 
 
-def crew(comm: Any, n_items: int, told: Callable[[News], None]) -> FirstRank | OtherRank:
-    """This rank's part in work on n_items items.
+def share_work(comm: Any, n_items: int, on_event: Callable[[Event], str | None]) -> FirstRank | OtherRank:
+    """Returns this rank's part in work on n_items items.
 
     Args:
         comm: mpi4py's communicator or ranks.OneRank; all of its ranks call this.
         n_items: the same on all ranks.
-        told: called on the first rank with all news, by one thread at a time.
+        on_event: called on the first rank with the events of all ranks, by one thread at a time; returns a reason to
+            stop all work, or None.
     """
-    return FirstRank(comm, n_items, told) if comm.rank == 0 else OtherRank(comm)
+    return FirstRank(comm, n_items, on_event) if comm.rank == 0 else OtherRank(comm)
+
+
+class Schedule:
+    """Hands out the numbers 0 to n_items - 1, in this order, in runs of consecutive ones: guided self-scheduling.
+
+    C. D. Polychronopoulos & D. J. Kuck, IEEE Trans. Comput. C-36, 1425 (1987): whoever is free gets 1/P of what is left
+    with P workers, so that shares begin large, which saves asking, and end small, so that all are done at about the
+    same time. Here it is half of that, as images differ in the time that they take, and processes in their speed.
+
+    Args:
+        n_items: number of items.
+        n_workers: number of those who ask for them.
+    """
+
+    def __init__(self, n_items: int, n_workers: int) -> None:
+        self._n_items = n_items
+        self._n_workers = n_workers
+        self._next = 0
+
+    def take(self) -> range:
+        """Returns the next items for whoever asks; an empty range if none are left."""
+        left = self._n_items - self._next
+        first, self._next = self._next, self._next + min(left, max(1, left // (2 * self._n_workers)))
+        return range(first, self._next)
 
 
 class _Rank:
-    """What the ranks have in common.
+    """The part of any rank in shared work.
 
-    stopped_by: why work was stopped early; None: it was not, or, on other ranks than the first, not known here.
-    waited_s: how long this rank had nothing to do.
+    Attributes:
+        stopped_by: why work was stopped early; None: it was not, or, on other ranks than the first, not known here.
+        waited_s: seconds that this rank had nothing to do.
     """
 
     waited_s = 0.0
 
     def __init__(self) -> None:
-        self._lock = threading.RLock()
+        self._lock = threading.Lock()
 
     def items(self) -> Iterator[int]:
-        """Numbers of items to work on, until none are left or all are to stop."""
+        """Yields the numbers of items to work on, until none are left or all are to stop."""
         while not self.stopped():
             begun = time.monotonic()
             share = self._ask()
@@ -97,15 +121,15 @@ class _Rank:
 
 
 class FirstRank(_Rank):
-    """The first rank: see crew."""
+    """The first rank's part: see share_work."""
 
-    def __init__(self, comm: Any, n_items: int, told: Callable[[News], None]) -> None:
+    def __init__(self, comm: Any, n_items: int, on_event: Callable[[Event], str | None]) -> None:
         super().__init__()
         self.stopped_by: str | None = None
         self._comm = comm
         self._schedule = Schedule(n_items, comm.size)
-        self._told = told
-        self._reports: dict[int, Any] = {}
+        self._on_event = on_event
+        self._results: dict[int, Any] = {}
         self._stop_sent: list[int] = []
         self._sent: list[Any] = []  # until MPI is done with them
         self._deadline = float("inf")
@@ -114,7 +138,7 @@ class FirstRank(_Rank):
         # No other thread of this rank calls MPI until finish() returns; an MPI that takes calls from the main thread
         # alone has the first rank do nothing but answer.
         if comm.size > 1 and _threads_may_take_turns():
-            self._server = threading.Thread(target=self._serve, name="crew", daemon=True)
+            self._server = threading.Thread(target=self._serve, name="work sharing", daemon=True)
             self._server.start()
 
     def _ask(self) -> range:
@@ -123,22 +147,23 @@ class FirstRank(_Rank):
         return self._take()
 
     def stopped(self) -> bool:
-        """Whether all are to stop."""
+        """Returns whether all are to stop."""
         return self.stopped_by is not None
 
-    def tell(self, news: News) -> None:
-        """Notes what has happened; any thread may call it."""
+    def report(self, event: Event) -> None:
+        """Takes note of an event; any thread may call it."""
         with self._lock:
-            if news.stop is not None and self.stopped_by is None:
-                self.stopped_by = news.stop
+            reason = self._on_event(event)
+            reason = reason if event.stop is None else event.stop
+            if reason is not None and self.stopped_by is None:
+                self.stopped_by = reason
                 self._deadline = time.monotonic() + GRACE_S
-            self._told(news)
 
-    def finish(self, report: Any) -> list[Any]:
-        """Waits for all ranks; returns their reports, in the order of the ranks."""
+    def finish(self, result: Any) -> list[Any]:
+        """Waits for all ranks; returns their results, in the order of the ranks."""
         begun = time.monotonic()
         with self._lock:
-            self._reports[0] = report
+            self._results[0] = result
         if self._server is not None:
             self._server.join()
         elif self._comm.size > 1:
@@ -146,7 +171,7 @@ class FirstRank(_Rank):
         self.waited_s += time.monotonic() - begun
         if self._error is not None:
             raise self._error
-        return [self._reports[rank] for rank in range(self._comm.size)]
+        return [self._results[rank] for rank in range(self._comm.size)]
 
     def _take(self) -> range:
         with self._lock:
@@ -154,7 +179,7 @@ class FirstRank(_Rank):
 
     def _serve(self) -> None:
         """Answers the other ranks until all have said good-bye."""
-        while len(self._reports) < self._comm.size:
+        while len(self._results) < self._comm.size:
             message = _next_message(self._comm)
             if message is None:
                 time.sleep(PAUSE_S)
@@ -171,11 +196,11 @@ class FirstRank(_Rank):
         if tag == ASK:
             self._send(self._take(), rank, WORK)
         elif tag == BYE:
-            self._reports[rank] = content
+            self._results[rank] = content
         elif self._error is None:
             try:
-                self.tell(content)
-            # Nobody listens any more, for example: that ends the job, but not before all others have ended their work.
+                self.report(content)
+            # Nobody reads the output any more, for example: that ends the job, but not before all others have ended their work.
             except BaseException as error:
                 self._error = error
                 self.stopped_by = self.stopped_by or f"The first rank cannot go on ({error})"
@@ -184,11 +209,11 @@ class FirstRank(_Rank):
     def _stop_all(self) -> None:
         if not self._stop_sent:
             for rank in range(1, self._comm.size):
-                if rank not in self._reports:
+                if rank not in self._results:
                     self._send(None, rank, STOP)
                     self._stop_sent.append(rank)
         if time.monotonic() > self._deadline:
-            late = [str(rank) for rank in range(self._comm.size) if rank not in self._reports]
+            late = [str(rank) for rank in range(self._comm.size) if rank not in self._results]
             print(f"These ranks did not stop within {GRACE_S} s and are ended: {', '.join(late)}", file=sys.stderr)
             print(self.stopped_by, file=sys.stderr, flush=True)
             self._comm.Abort(1)
@@ -199,44 +224,44 @@ class FirstRank(_Rank):
 
 
 class OtherRank(_Rank):
-    """Any rank but the first: see crew."""
+    """The part of any rank but the first: see share_work."""
 
     stopped_by = None
 
     def __init__(self, comm: Any) -> None:
         super().__init__()
         self._comm = comm
-        self._news = News()
-        self._told_at = time.monotonic()
-        self._told_every_s = max(NEWS_S, comm.size / MOST_NEWS)
+        self._events = Event()
+        self._sent_at = time.monotonic()
+        self._send_every_s = max(EVENTS_EVERY_S, comm.size / MOST_MESSAGES)
         self._stopped = False
         self._sent: list[Any] = []
 
     def _ask(self) -> range:
-        self._pass_on()
+        self._send_events()
         self._send(None, ASK)
         return self._receive(WORK)
 
     def stopped(self) -> bool:
-        """Whether all are to stop; passes on what there is to tell."""
-        urgent = self._news.failures or self._news.stop
-        if urgent or time.monotonic() - self._told_at > self._told_every_s:
-            self._pass_on()
+        """Returns whether all are to stop; sends what there is to report."""
+        urgent = self._events.failures or self._events.stop
+        if urgent or time.monotonic() - self._sent_at > self._send_every_s:
+            self._send_events()
         if not self._stopped and self._comm.iprobe(source=0, tag=STOP):
             self._comm.recv(source=0, tag=STOP)
             self._stopped = True
         return self._stopped
 
-    def tell(self, news: News) -> None:
-        """Notes what has happened, for the first rank; any thread may call it."""
+    def report(self, event: Event) -> None:
+        """Keeps an event for the first rank; any thread may call it."""
         with self._lock:
-            self._news += news
+            self._events += event
 
-    def finish(self, report: Any) -> None:
-        """Waits for all ranks; gives the first one this rank's report."""
+    def finish(self, result: Any) -> None:
+        """Waits for all ranks; gives the first one this rank's result."""
         begun = time.monotonic()
-        self._pass_on()
-        self._send(report, BYE)
+        self._send_events()
+        self._send(result, BYE)
         stop_sent = self._receive(END)
         if stop_sent and not self._stopped:
             self._comm.recv(source=0, tag=STOP)
@@ -244,12 +269,12 @@ class OtherRank(_Rank):
             request.wait()
         self.waited_s += time.monotonic() - begun
 
-    def _pass_on(self) -> None:
+    def _send_events(self) -> None:
         with self._lock:
-            news, self._news = self._news, News()
-        self._told_at = time.monotonic()
-        if news != News():
-            self._send(news, NEWS)
+            events, self._events = self._events, Event()
+        self._sent_at = time.monotonic()
+        if events != Event():
+            self._send(events, EVENT)
 
     def _send(self, content: Any, tag: int) -> None:
         self._sent = [request for request in self._sent if not request.test()[0]]
@@ -269,7 +294,7 @@ def _threads_may_take_turns() -> bool:
 
 
 def _next_message(comm: Any) -> tuple[Any, int, int] | None:
-    """Content, rank and tag of a message that has come; None if there is none."""
+    """Returns content, rank and tag of a message that has come; None if there is none."""
     from mpi4py import MPI
 
     status = MPI.Status()

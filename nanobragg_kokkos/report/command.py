@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import libtbx.phil
 from libtbx.utils import Sorry
 
 from nanobragg_kokkos.report import parameters
@@ -15,20 +16,15 @@ from nanobragg_kokkos.util.whole_files import whole_file
 
 def main(arguments: list[str]) -> int:
     """Runs the command; returns the exit code of the process."""
-    return command.run(lambda: _run(arguments))
+    return command.main(
+        arguments, parameters.help_text, lambda given: parameters.validated(command.split(given)[0]), _run
+    )
 
 
-def _run(arguments: list[str]) -> None:
-    if set(command.HELP_OPTIONS) & set(arguments):
-        print(parameters.help_text(), flush=True)
-        return
-    about, files = command.split([a for a in arguments if a not in command.CONFIG_OPTIONS])
-    working = parameters.validated(about)
-    if set(command.CONFIG_OPTIONS) & set(arguments):
-        print(working.as_str(attributes_level=1), flush=True)
-        return
+def _run(working: libtbx.phil.scope, arguments: list[str]) -> None:
+    _, files = command.split(arguments)
     if len(files) != 1:
-        raise Sorry(f"{' '.join(files) or 'no file'}: expected one master file of a run (*_master.h5) or its directory")
+        raise Sorry(f"{' '.join(files) or 'No file'}: expected one master file of a run (*_master.h5) or its directory")
     params = working.extract()
     run = Run(files[0])
     page = Path(params.output or run.file("_report.html"))
@@ -43,7 +39,7 @@ def _run(arguments: list[str]) -> None:
     _write(page, made.html)
     for warning in made.warnings:
         print(f"Warning: {warning}")
-    print(f"Written: {page}" + (f", and {len(made.pngs)} figures in {folder}" if folder else ""), flush=True)
+    print(f"Wrote {page}" + (f", and {len(made.pngs)} figures in {folder}" if folder else ""), flush=True)
 
 
 def _make_folder(folder: Path) -> None:

@@ -23,6 +23,7 @@ from nanobragg_kokkos.report import figures, warnings
 from nanobragg_kokkos.report.page import element, facts, page, picture, table
 from nanobragg_kokkos.report.run import Run
 from nanobragg_kokkos.report.statistics import Shells, Statistics, statistics
+from nanobragg_kokkos.util import phil
 from nanobragg_kokkos.util.progress import counted
 
 PICTURE_SIZE = 960
@@ -310,7 +311,7 @@ def _parameters(run: Run) -> list[Element]:
     heads = [("Name", ""), ("Value", ""), ("Meaning", "help")]
     rows: dict[bool, list[Any]] = {True: [], False: []}
     for found in run.parameters.all_definitions():
-        value = _value(found.object)
+        value = phil.default(found.object)
         row = (element("code", found.path), element("code", value), " ".join(str(found.object.help or "").split()))
         rows[found.path in changed].append(row)
     made = [element("p", f"{counted(len(rows[True]), 'differs', 'differ')} from the defaults.")]
@@ -318,15 +319,6 @@ def _parameters(run: Run) -> list[Element]:
         made.append(table(heads, rows[True]))
     rest = element("summary", f"{counted(len(rows[False]), 'parameter')} at the default")
     return [*made, element("details", rest, table(heads, rows[False]))]
-
-
-def _value(definition: Any) -> str:
-    """As it would be given: of a choice what is chosen."""
-    words = [word.value for word in definition.words]
-    if definition.type.phil_type == "choice":
-        chosen = [word[1:] for word in words if word.startswith("*")]
-        return "+".join(chosen) or "None"
-    return " ".join(words)
 
 
 def _listed(images: Sequence[int]) -> str:

@@ -23,7 +23,7 @@ from libtbx.utils import Sorry
 from nanobragg_kokkos.files.reader import ImageReader
 from nanobragg_kokkos.imaging.prediction import Imperfection, ScanImage, Spots, predict
 from nanobragg_kokkos.job import parameters
-from nanobragg_kokkos.job.file_names import Files
+from nanobragg_kokkos.job.file_names import FileNames
 from nanobragg_kokkos.job.summary import headline, rows
 from nanobragg_kokkos.models.beam.pulses import Pulse
 from nanobragg_kokkos.models.detector.from_parameters import detector_response
@@ -115,7 +115,7 @@ class Run:
 
     @cached_property
     def summary(self) -> dict[str, Any] | None:
-        """How long the run took, as nanobragg_kokkos.summary has it; None if its file is missing or damaged."""
+        """How long the run took, see job.summary; None if its file is missing or damaged."""
         path = self.file("_summary.json")
         try:
             found = json.loads(path.read_text())
@@ -219,7 +219,7 @@ class Run:
 def _why_no_master(directory: Path) -> str | None:
     """Of a job in a directory that has left something but no master."""
     for parameters_file in sorted(directory.glob("*.phil")):
-        files = Files(directory, parameters_file.stem)
+        files = FileNames(directory, parameters_file.stem)
         if files.numbers_of_data():
             return (
                 f"expected a finished run, but there is no {files.master.name}; the same nanobragg_kokkos.simulate "

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import math
 import os
 from pathlib import Path
 
-import iotbx.phil
 import libtbx.phil
 import numpy as np
 from cctbx import factor_ev_angstrom
@@ -18,110 +16,30 @@ from nanobragg_kokkos.files.picture import Marks, draw
 from nanobragg_kokkos.files.picture_layout import lay_out, region_to_resolution, whole_region
 from nanobragg_kokkos.files.reader import ImageReader, StoredImage
 from nanobragg_kokkos.imaging.prediction import Imperfection, ScanImage, Spots, predict
-from nanobragg_kokkos.job import parameters
 from nanobragg_kokkos.models.beam.pulses import Pulse
+from nanobragg_kokkos.report import view_parameters
 from nanobragg_kokkos.report.run import MASTER_END, Run
+from nanobragg_kokkos.report.view_parameters import listed
 from nanobragg_kokkos.util import command
 from nanobragg_kokkos.util.progress import counted
 from nanobragg_kokkos.util.reading import reading
 from nanobragg_kokkos.util.whole_files import whole_file
 
-phil_scope = iotbx.phil.parse("""
-n = 1
-  .type = int
-  .help = "Which image, counted from 1 through all files."
-zoom = None
-  .type = floats(size=3)
-  .help = "x,y,size: a square around a place, in pixels from the upper left corner of the panel or, if there are"
-          "several, of all panels as seen from the source."
-d_min = None
-  .type = float
-  .help = "What is inside the circle of this resolution, angstrom."
-panel = None
-  .type = int
-  .help = "This panel alone, counted from 0, as it is stored."
-truth = None
-  .type = path
-  .help = "Models with crystals (.expt): circles the spots that they predict."
-photons = 30
-  .type = float
-  .help = "Circles spots that are expected to have so many photons or more. Without a run's files beside the models,"
-          "all that are excited."
-range = None
-  .type = floats(size=2)
-  .help = "Counts that are white and black. None: as the background has it."
-size = 1200
-  .type = int
-  .help = "Of the picture's longer side, pixels, 100 to 10000; the image is reduced or enlarged by a whole number."
-output = None
-  .type = path
-  .help = "The PNG file. None: NAME_N.png here, for image N of NAME."
-""")
-
-USAGE = """Writes a picture (PNG) of a diffraction image of any kind that dxtbx opens.
-
-  nanobragg_kokkos.view simulated/shot_master.h5 n=3
-  nanobragg_kokkos.view simulated/shot_master.h5 zoom=800,1440,100 truth=simulated/shot_truth.expt
-
-Usage: nanobragg_kokkos.view IMAGES [FILE.phil] [name=value] ...
-
-Spots are dark on light grey, rings are labelled with their resolution, and the scale beside the
-picture says which counts are white and black. Overloads are red, masked pixels light blue.
-
-"""
-
-SIZES = (100, 10000)
-
 # Pixels of a circle around a spot, at least.
 SPOT_RADIUS = 5
 
 
-def help_text() -> str:
-    """How to call the command."""
-    return command.help_text(USAGE, phil_scope, [found.path for found in phil_scope.all_definitions()])
-
-
 def main(arguments: list[str]) -> int:
     """Runs the command; returns the exit code of the process."""
-    return command.run(lambda: _run(arguments))
+    return command.main(
+        arguments, view_parameters.help_text, lambda given: view_parameters.validated(command.split(given)[0]), _run
+    )
 
 
-def validated(arguments: list[str]) -> libtbx.phil.scope:
-    """The effective parameters, each of which makes sense.
-
-    Raises:
-        Sorry: with the name of the parameter and what was expected.
-    """
-    working = parameters.parse(arguments, phil_scope)
-    params = working.extract()
-    if not (isinstance(params.n, int) and params.n >= 1):
-        raise Sorry(f"n={params.n}: expected a whole number, 1 or more")
-    if params.zoom is not None and not (np.isfinite(params.zoom).all() and params.zoom[2] >= 1):
-        raise Sorry(f"zoom={_listed(params.zoom)}: expected x,y,size, with a size of 1 pixel or more")
-    if params.d_min is not None and not 0 < params.d_min < math.inf:
-        raise Sorry(f"d_min={params.d_min:g}: expected more than 0 angstrom")
-    if params.zoom is not None and params.d_min is not None:
-        raise Sorry(f"d_min={params.d_min:g}: expected zoom or d_min, not both")
-    if not (isinstance(params.photons, float) and 0 < params.photons < math.inf):
-        raise Sorry(f"photons={params.photons}: expected more than 0 photons")
-    if params.range is not None and not (np.isfinite(params.range).all() and params.range[0] < params.range[1]):
-        raise Sorry(f"range={_listed(params.range)}: expected two counts, the lower one first")
-    if not (isinstance(params.size, int) and SIZES[0] <= params.size <= SIZES[1]):
-        raise Sorry(f"size={params.size}: expected {SIZES[0]} to {SIZES[1]}")
-    return working
-
-
-def _run(arguments: list[str]) -> None:
-    if set(command.HELP_OPTIONS) & set(arguments):
-        print(help_text(), flush=True)
-        return
-    about, files = command.split([a for a in arguments if a not in command.CONFIG_OPTIONS])
-    working = validated(about)
-    if set(command.CONFIG_OPTIONS) & set(arguments):
-        print(working.as_str(attributes_level=1), flush=True)
-        return
+def _run(working: libtbx.phil.scope, arguments: list[str]) -> None:
+    _, files = command.split(arguments)
     if not files:
-        raise Sorry("no file: expected an image, or several")
+        raise Sorry("No file: expected one image file or more")
     params = working.extract()
     frames = ImageReader(files)
     if params.n > len(frames):
@@ -147,12 +65,8 @@ def _run(arguments: list[str]) -> None:
     output = Path(params.output or f"{Path(files[0]).stem}_{params.n}.png")
     with whole_file(output) as temporary:
         Path(temporary).write_bytes(contents)
-    said = (
-        ""
-        if marks is None
-        else f", with {counted(layout.count(marks.panels, marks.fast, marks.slow), 'predicted spot')}"
-    )
-    print(f"Written: {output}{said}", flush=True)
+    n_spots = 0 if marks is None else layout.count(marks.panels, marks.fast, marks.slow)
+    print(f"Wrote {output}" + ("" if marks is None else f", with {counted(n_spots, 'predicted spot')}"), flush=True)
 
 
 def _region(params: libtbx.phil.scope_extract, frame: StoredImage) -> tuple[float, float, float, float] | None:
@@ -169,7 +83,7 @@ def _region(params: libtbx.phil.scope_extract, frame: StoredImage) -> tuple[floa
     left, top = round(x - size / 2), round(y - size / 2)
     right, bottom = left + round(size), top + round(size)
     if right <= 0 or bottom <= 0 or left >= width or top >= height:
-        raise Sorry(f"zoom={_listed(params.zoom)}: expected a place in an image of {width:.0f} x {height:.0f} pixels")
+        raise Sorry(f"zoom={listed(params.zoom)}: expected a place in an image of {width:.0f} x {height:.0f} pixels")
     return left, top, right, bottom
 
 
@@ -219,7 +133,3 @@ def _is_of(experiment, image: int) -> bool:
 def _same_panels(experiments: ExperimentList, frame: StoredImage) -> bool:
     sizes = [[panel.get_image_size() for panel in detector] for detector in (experiments[0].detector, frame.detector)]
     return sizes[0] == sizes[1]
-
-
-def _listed(numbers: list[float]) -> str:
-    return ",".join(f"{number:g}" for number in numbers)

@@ -1,4 +1,4 @@
-"""Checks that several models share; each error names the parameter and what was expected."""
+"""Checks of arguments that several models share; each error names the argument and what was expected."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ import numpy as np
 
 
 def finite(name: str, value: Any, *, above: float = -math.inf, least: float = -math.inf) -> float:
-    """The value as a float.
+    """Returns the value as a float.
 
     Args:
-        above, least: the value must be larger than the one, and no smaller than the other.
+        above, least: the value must be larger than `above` and at least `least`.
 
     Raises:
         ValueError: it is not a number, not finite, or too small.
@@ -30,7 +30,7 @@ def finite(name: str, value: Any, *, above: float = -math.inf, least: float = -m
 
 
 def whole(name: str, value: Any, least: int = 1) -> int:
-    """The value as an int.
+    """Returns the value as an int.
 
     Raises:
         ValueError: it is not a whole number, or smaller than least.
@@ -45,7 +45,7 @@ def whole(name: str, value: Any, least: int = 1) -> int:
 
 
 def vector(name: str, value: Any) -> tuple[float, float, float]:
-    """The value as three floats.
+    """Returns the value as three floats.
 
     Raises:
         ValueError: it is not three finite numbers.

@@ -1,71 +1,91 @@
-"""What single parameters have to be: pairs of whether a value makes sense and what was expected, in words, for RULES."""
+"""Rules that the values of single parameters must obey: pairs of a test and of what was expected, in words."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import libtbx
+import libtbx.phil
+from libtbx.utils import Sorry
+
+from nanobragg_kokkos.util.phil import value_of
 
 Rule = tuple[Callable[[Any], bool], str]
 
 
+def check(params: libtbx.phil.scope_extract, rules: Mapping[str, Rule]) -> None:
+    """Checks parameters one by one.
+
+    Args:
+        rules: by the full name of a parameter.
+
+    Raises:
+        Sorry: a value breaks its rule; with the parameter's name and what was expected.
+    """
+    for name, (makes_sense, expected) in rules.items():
+        value = value_of(params, name)
+        if not makes_sense(value):
+            shown = " ".join(map(str, value)) if isinstance(value, list) else value
+            raise Sorry(f"{name}={shown}: expected {expected}")
+
+
 def finite(value: Any) -> bool:
-    """Whether it is a finite number."""
+    """Returns whether a value is a finite number."""
     return isinstance(value, (int, float)) and math.isfinite(value)
 
 
 def left_open(value: Any) -> bool:
-    """Whether a parameter leaves its value to something else."""
+    """Returns whether a value is None or Auto, so that something else decides."""
     return value is None or value is libtbx.Auto
 
 
 def given(expected: str) -> Rule:
-    """Anything but None and Auto."""
+    """Returns the rule: anything but None and Auto."""
     return lambda value: not left_open(value), expected
 
 
 def whole(least: int) -> Rule:
-    """A whole number from a least one."""
+    """Returns the rule: a whole number, `least` or more."""
     expected = f"a whole number, {least} or more (less than 2**31)"
     return lambda value: isinstance(value, int) and least <= value < 2**31, expected
 
 
 def above_0(unit: str) -> Rule:
-    """A positive number."""
+    """Returns the rule: a positive finite number."""
     return lambda value: finite(value) and value > 0, f"more than 0 {unit}"
 
 
 def from_0(unit: str) -> Rule:
-    """A number that is not negative."""
+    """Returns the rule: a finite number that is not negative."""
     return lambda value: finite(value) and value >= 0, f"0 {unit} or more"
 
 
 def between(least: float, most: float, unit: str) -> Rule:
-    """A number of a range; the unit follows it as it is."""
+    """Returns the rule: a number from `least` to `most`; the unit is appended as it stands."""
     return lambda value: finite(value) and least <= value <= most, f"{least:g} to {most:g}{unit}"
 
 
 def or_none(rule: Rule) -> Rule:
-    """None, or what a rule asks for."""
+    """Returns the rule: None, or a value that obeys another rule."""
     makes_sense, expected = rule
     return lambda value: value is None or makes_sense(value), expected
 
 
 def or_preset(rule: Rule) -> Rule:
-    """Left to a preset, or what a rule asks for."""
+    """Returns the rule: None or Auto, which leave the value to a preset, or a value that obeys another rule."""
     makes_sense, expected = rule
     return lambda value: left_open(value) or makes_sense(value), f"None or {expected}"
 
 
 def file_or_none() -> Rule:
-    """Whether there is such a file is left to who reads it."""
+    """Returns the rule: None or a name; whoever reads the file finds out whether it exists."""
     return lambda value: value is not libtbx.Auto, "None or the name of a file"
 
 
 def one_or_three(rule: Rule) -> Rule:
-    """A list of one number or three, each of which is what a rule asks for."""
+    """Returns the rule: a list of one number or three, each of which obeys another rule."""
     makes_sense, expected = rule
     return (
         lambda values: isinstance(values, list) and len(values) in (1, 3) and all(map(makes_sense, values)),

@@ -14,7 +14,7 @@ from nanobragg_kokkos.job import help_text, parameters
 from nanobragg_kokkos.job.command import main as simulate
 from nanobragg_kokkos.report.command import main as report
 from nanobragg_kokkos.report.view import main as view
-from nanobragg_kokkos.util import command
+from nanobragg_kokkos.util import phil
 
 COMMANDS = {"benchmark": benchmark, "report": report, "simulate": simulate, "view": view}
 LINES, COLUMNS = 40, 100
@@ -52,7 +52,7 @@ def test_parameters_of_the_help_are_told_with_default_and_meaning():
     known = {found.path: found.object for found in parameters.phil_scope.all_definitions()}
     for name in help_text.COMMON:
         (line,) = [line for line in lines if line.startswith(f"  {name}=")]
-        assert line.startswith(f"  {name}={command.default(known[name])}") and len(line.split()) > 2
+        assert line.startswith(f"  {name}={phil.default(known[name])}") and len(line.split()) > 2
 
 
 @pytest.mark.parametrize("name", ["info", "view"])

@@ -17,6 +17,7 @@ from helpers.places import TESTS
 
 from nanobragg_kokkos.benchmark import parameters as benchmark_parameters
 from nanobragg_kokkos.job import parameters
+from nanobragg_kokkos.util import phil
 
 CLONE = TESTS.parent
 DOCUMENTS = sorted([*CLONE.glob("*.md"), *CLONE.glob("docs/*.md"), *CLONE.glob("tests/*/*.md")])
@@ -89,7 +90,7 @@ def test_calls_make_sense(document, tmp_path, monkeypatch):
         if command == "simulate":
             parameters.validate(parameters.parse(arguments).extract())
         else:
-            parameters.parse(arguments, benchmark_parameters.phil_scope)
+            phil.parse(arguments, benchmark_parameters.phil_scope)
 
 
 def prose(document: Path) -> list[str]:

@@ -31,7 +31,7 @@ from nanobragg_kokkos.job import parameters, same_job, summary
 from nanobragg_kokkos.job.command import main
 from nanobragg_kokkos.models.amplitudes.protein import default_coordinates
 from nanobragg_kokkos.mpi.ranks import OneRank, choose_device
-from nanobragg_kokkos.mpi.schedule import Schedule
+from nanobragg_kokkos.mpi.work_sharing import Schedule
 
 COMMAND = COMMAND_LINE / "simulate.py"
 SCRIPTS = CLONE / "docs" / "slurm"
@@ -190,13 +190,13 @@ def test_killed_process_goes_on_where_it_was(arguments, undisturbed, tmp_path, c
     of_another.touch()
     capsys.readouterr()
     assert main(arguments(out, *options)) == 0
-    assert "6 images of 8 are there already" in capsys.readouterr().out
+    assert "6 of 8 images already exist" in capsys.readouterr().out
     assert written_at == [path.stat().st_mtime_ns for path in finished]
     of_another.unlink()
     assert results(out) == expected
 
     assert main(arguments(out, *options)) == 0
-    assert capsys.readouterr().out.startswith("All images are there already\n")
+    assert capsys.readouterr().out.startswith("All images already exist; nothing to do\n")
 
     # What a computer leaves behind that goes down.
     (out / "shot_00002.h5").write_bytes(expected["shot_00002.h5"][:5000])
@@ -359,7 +359,7 @@ def test_images_of_other_parameters_are_not_mixed(arguments, tmp_path, capsys):
     assert not (out / "shot_00002.h5").exists() and len(pixels(out / "shot_00001.h5")) == 2
     (out / "shot.phil").unlink()
     assert main(arguments(out, "n_images=2", before)) == 1
-    assert "unknown, as there is no readable shot.phil" in capsys.readouterr().err
+    assert "unknown, because there is no readable shot.phil" in capsys.readouterr().err
 
 
 def test_two_jobs_do_not_write_the_same_files(arguments, tmp_path, monkeypatch, capsys):
@@ -412,14 +412,14 @@ def test_dry_run_writes_nothing(arguments, tmp_path, capsys):
     out = tmp_path / "out"
     assert main(arguments(out, "n_images=1000", "images_per_file=100", "output.reduce=sum", "--dry-run")) == 0
     said = capsys.readouterr().out
-    for what in ("Nothing is written", "To be done: 1000 images of 1000", "Data files: shot_00001.h5 to shot_00010.h5",
-                 "Estimated from image 1", "\nTime: ", "\nDisk: "):  # fmt: skip
+    for what in ("Dry run, nothing is written", "To do: 1000 of 1000 images", "Data files: shot_00001.h5 to shot_00010.h5",
+                 "Image 1, by every process at once", "\nTime: ", "\nDisk: "):  # fmt: skip
         assert what in said
     assert not out.exists()
     assert main(arguments(out, "n_images=2")) == 0
     before = results(out)
     assert main(arguments(out, "n_images=3", "-n")) == 0
-    assert "To be done: 1 image of 3" in capsys.readouterr().out and results(out) == before
+    assert "To do: 1 of 3 images" in capsys.readouterr().out and results(out) == before
 
 
 @pytest.mark.parametrize(

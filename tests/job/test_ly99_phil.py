@@ -74,7 +74,7 @@ def test_trial_of_several_panels_runs_as_it_is(monkeypatch, capsys, tmp_path):
     notes = output.err.splitlines()
     assert [note.split(": ", 1)[1].split(":")[0].split("=")[0] for note in notes] == [
         "context", "diffuse.enable", "n_images", "crystal.mosaic_domains",
-        "as in LY99, where nothing else is said",
+        "values of LY99 for what the file does not mention",
     ]  # fmt: skip
 
 

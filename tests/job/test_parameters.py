@@ -133,7 +133,7 @@ WRONG_ARGUMENTS = {
     "misspelt_without_scope": ("nimages=3", "nimages: there is no such parameter. Did you mean n_images?"),
     "ambiguous": ("beam=3", "Ambiguous parameter definition: beam = 3"),
     "missing_parameters": ("missing.phil", "missing.phil: expected name=value or a file of parameters"),
-    "unknown_option": ("--fast", "--fast: expected --help, --show-config, name=value"),
+    "unknown_option": ("--fast", "--fast: there is no such option (--help lists them)"),
 }
 
 # Contents of a file, the argument that names it ({}), and what the message has to say.

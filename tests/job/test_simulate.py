@@ -249,7 +249,7 @@ def test_overloads_are_untrusted_and_told(simulate, capsys):
     images = pixels(out / "shot_master.h5")
     assert images.max() == 201
     n_pixels, n_images = (images == 201).sum(), (images == 201).any(axis=(1, 2)).sum()
-    told = f"Overloads: {n_pixels} pixels in {n_images} of 3 images would count more than 200, and read 201\n"
+    told = f"Overloads: {n_pixels} pixels in {n_images} of 3 images would count more than 200; they read 201\n"
     assert told in capsys.readouterr().out
     experiments = ExperimentListFactory.from_filenames([str(out / "shot_master.h5")])
     truth = ExperimentListFactory.from_json_file(str(out / "shot_truth.expt"), check_format=False)
@@ -433,7 +433,7 @@ def test_bad_parameter_ends_all_ranks_with_one_message(tmp_path):
 ALONE = SimpleNamespace(MPI=SimpleNamespace(COMM_WORLD=SimpleNamespace(size=1, rank=0)))
 
 
-@pytest.mark.parametrize("mpi4py, reason", [(None, "mpi4py is not there"), (ALONE, "mpi4py belongs to another MPI")])
+@pytest.mark.parametrize("mpi4py, reason", [(None, "mpi4py cannot be imported"), (ALONE, "mpi4py uses another MPI")])
 def test_processes_that_cannot_see_each_other_are_refused(mpi4py, reason, tmp_path, monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "mpi4py", mpi4py)
     monkeypatch.setenv("OMPI_COMM_WORLD_SIZE", "2")

@@ -1,0 +1,112 @@
+"""The end of a job: files about all images, and the list of files for people."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import libtbx.phil
+from cctbx import factor_ev_angstrom
+
+from nanobragg_kokkos.files import nxmx
+from nanobragg_kokkos.files.picture import write_picture
+from nanobragg_kokkos.files.true_models import write_amplitudes, write_experiments
+from nanobragg_kokkos.imaging.experiment import Experiment
+from nanobragg_kokkos.job import summary
+from nanobragg_kokkos.job.file_names import FileNames
+from nanobragg_kokkos.job.reduction import Reduction
+from nanobragg_kokkos.models.detector.from_parameters import described
+from nanobragg_kokkos.util.progress import counted
+
+
+def conclude(
+    files: FileNames,
+    working: libtbx.phil.scope,
+    common: Experiment,
+    missing: Sequence[int],
+    sums: Reduction | None,
+    measured: dict[str, Any],
+) -> str:
+    """Writes the files about all images, the master last.
+
+    Args:
+        files: names of the files.
+        working: the effective parameters.
+        common: the experiment.
+        missing: images that failed, counted from 0.
+        sums: over all images; None: none are asked for.
+        measured: the summary of the job.
+
+    Returns:
+        The text that tells which files there are.
+    """
+    params = working.extract()
+    n_images = params.n_images
+    exposures = [common.exposure(index) for index in range(n_images)]
+    pulses = [exposure.pulse for exposure in exposures]
+    beams = [pulse.beam for pulse in pulses]
+    mean_wavelength = factor_ev_angstrom / common.scattering.mean_energy
+    write_amplitudes(files.true_amplitudes, common.amplitudes, mean_wavelength)
+    rotation = {"scan": common.scan, "goniometer": common.goniometer}
+    if common.scan is None:
+        true_beams, true_crystals = beams, [exposure.models for exposure in exposures]
+    else:
+        true_beams, true_crystals = beams[0], exposures[0].models
+    write_experiments(files.true_models, files.master, common.detector, true_beams, true_crystals, **rotation)
+    summary.save(files.summary, measured)
+    if sums is not None:
+        sums.save(files.reduced, common.detector)
+        for rank in files.numbers_of_partial_sums():
+            files.partial_sums(rank).unlink(missing_ok=True)
+    first = next((image for image in range(n_images) if image not in set(missing)), None)
+    if params.output.images and first is not None:
+        number, index = divmod(first, files.images_per_file)
+        shapes = [panel.get_image_size()[::-1] for panel in common.detector]
+        panels = nxmx.as_panels(nxmx.read_image(files.data(number), index), shapes)
+        write_picture(files.picture, panels, common.detector, beams[0], common.masks)
+        # One object where images share it: files then hold it once.
+        spectra = {id(pulse): pulse.spectrum for pulse in pulses}
+        nxmx.write_master(
+            files.master,
+            [files.data(number) for number in range(files.n_data(n_images))],
+            common.detector,
+            beams,
+            [spectra[id(pulse)] for pulse in pulses],
+            n_images=n_images,
+            images_per_file=files.images_per_file,
+            missing=missing,
+            photons=[pulse.photons for pulse in pulses],
+            beam_size_mm=common.beam_size_mm,
+            # Pulses may have wavelengths of their own.
+            sensor_wavelength=mean_wavelength,
+            **rotation,
+            description=described(params, common.response, common.saturation),
+        )
+    return f"\n{contents(files, params)}"
+
+
+def contents(files: FileNames, params: libtbx.phil.scope_extract) -> str:
+    """Returns a list of the files that a job has written, for people."""
+    first, last = files.data(0).name, files.data(files.n_data(params.n_images) - 1).name
+    lines = [f"Written to {files.directory}:"]
+    if params.output.images:
+        names = first if first == last else f"{first} to {last}"
+        lines.append(f"  {files.master.name:24} {counted(params.n_images, 'image')}, {names}")
+    if params.output.reduce:
+        lines.append(f"  {files.reduced.name:24} over all images: {', '.join(params.output.reduce)}")
+    lines += [
+        f"  {files.true_models.name:24} true models, one for each crystal",
+        f"  {_shown(files.true_amplitudes, files.directory):24} true amplitudes",
+        f"  {files.parameters.name:24} parameters",
+        f"  {files.summary.name:24} times of each step",
+    ]
+    if params.output.images:
+        lines.append(f"  {files.picture.name:24} first image")
+        lines.append(f"Try: dials.import {shlex.quote(str(files.master))}")
+    return "\n".join(lines)
+
+
+def _shown(path: Path, directory: Path) -> str:
+    return path.name if path.parent == directory else str(path)

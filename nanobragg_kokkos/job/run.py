@@ -1,0 +1,246 @@
+"""A job of nanobragg_kokkos.simulate, from its parameters to its files, on any number of MPI ranks.
+
+The first rank prepares the models; all ranks share the images, a data file at a time, as they become free; the first
+writes the files about all images, the master last. The contents of a data file depend neither on the number of ranks
+nor on how often the job was killed and started again.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import libtbx.phil
+from libtbx.utils import Sorry
+
+from nanobragg_kokkos.files import nxmx
+from nanobragg_kokkos.imaging.experiment import Experiment
+from nanobragg_kokkos.imaging.from_parameters import experiment
+from nanobragg_kokkos.imaging.image_simulator import ImageSimulator
+from nanobragg_kokkos.job import conclusion, directory, plan, summary
+from nanobragg_kokkos.job.dry_run import estimate
+from nanobragg_kokkos.job.file_names import FileNames
+from nanobragg_kokkos.job.output import Output, log_to
+from nanobragg_kokkos.job.reduction import Reduction
+from nanobragg_kokkos.job.summary import MOST_FAILURES, RankSummary, failure_line, overloads, peak_memory
+from nanobragg_kokkos.job.writer import Writer
+from nanobragg_kokkos.models.beam import parameters as beam_parameters
+from nanobragg_kokkos.models.detector import warnings as detector_warnings
+from nanobragg_kokkos.models.detector.from_parameters import described
+from nanobragg_kokkos.models.sample import parameters as sample_parameters
+from nanobragg_kokkos.mpi import ranks, shared_amplitudes
+from nanobragg_kokkos.mpi.work_sharing import Event, FirstRank, OtherRank, share_work
+from nanobragg_kokkos.util.failures import Failed, attempt
+from nanobragg_kokkos.util.progress import counted, progress
+
+
+def run(comm: Any, working: libtbx.phil.scope, dry: bool = False) -> str:
+    """Simulates and writes images together with the other ranks; returns the text to print at the end.
+
+    Args:
+        comm: mpi4py's communicator, or ranks.OneRank.
+        working: the effective parameters.
+        dry: estimate time and disk space, and write nothing.
+
+    Raises:
+        Failed: on all ranks.
+    """
+    ranks.on_all(comm, lambda: ranks.choose_device(comm))
+    params = working.extract()
+    files = directory.file_names(params)
+    if not dry and ranks.on_first(comm, lambda: directory.is_finished(files, working)):
+        return f"All images already exist; nothing to do\n{conclusion.contents(files, params)}"
+    common, amplitudes = _prepare(comm, params)
+    if comm.rank == 0:
+        print(_announcement(params, common, comm.size), amplitudes, sep="\n", flush=True)
+    sums = ranks.on_all(comm, lambda: _empty_sums(params, common))
+    if dry:
+        todo, _ = plan.tasks(comm, files, params.n_images, params.output.images, sums)
+        return estimate(comm, params, common, amplitudes.box, files, todo, sums)
+
+    simulator = ranks.on_all(comm, lambda: ImageSimulator(common, params.engine, params.tolerance, amplitudes.box))
+    with ExitStack() as held:
+        ranks.on_first(comm, lambda: directory.claim(held, files, working))
+        todo, taken_over = plan.tasks(comm, files, params.n_images, params.output.images, sums)
+        existing = params.n_images - sum(len(task.simulated) for task in todo)
+        engine_line = ranks.on_first(comm, simulator.engine_line)
+        if comm.rank == 0:
+            print(engine_line, flush=True)
+            if existing:
+                print(f"{existing} of {counted(params.n_images, 'image')} already exist", flush=True)
+        missing, measured = _share(comm, params, common, files, todo, simulator, sums, taken_over)
+        if sums is not None:
+            ranks.on_all(comm, lambda: None)  # a rank that has no memory left says so before the others wait for it
+            sums.over_ranks(comm)
+        text = ranks.on_first(comm, lambda: conclusion.conclude(files, working, common, missing, sums, measured))
+        if missing:
+            if comm.rank == 0:
+                print(text, flush=True)
+            raise Failed(
+                f"Sorry: {len(missing)} of {counted(params.n_images, 'image')} failed (reasons above); run the "
+                "same command to try them again"
+            )
+        return text
+
+
+class _Monitor:
+    """Follows the job on the first rank: shows progress and failures, and finds out when all images fail.
+
+    Args:
+        n_images: number of images to make.
+        show_progress: called with the number of images that are done or have failed.
+
+    Attributes:
+        done: number of images.
+        failed: images, counted from 0.
+    """
+
+    def __init__(self, n_images: int, show_progress: Callable[[int], None]) -> None:
+        self._show_progress = show_progress
+        self._n_images = n_images
+        self.done = 0
+        self.failed: set[int] = set()
+
+    def on_event(self, event: Event) -> str | None:
+        """Takes note of an event; returns the reason to stop the job if all images have failed so far, else None."""
+        reason = None
+        self.done += event.images
+        for failure in event.failures:
+            if len(self.failed) < MOST_FAILURES:
+                print(failure_line(failure), file=sys.stderr, flush=True)
+            self.failed.update(failure.images)
+            if reason is None and self.done <= 0 and MOST_FAILURES <= len(self.failed) < self._n_images:
+                reason = f"Sorry: the first {len(self.failed)} images have failed, the last because: {failure.cause}"
+        if event.images or event.failures:
+            self._show_progress(self.done + len(self.failed))
+        return reason
+
+
+def _share(
+    comm: Any,
+    params: libtbx.phil.scope_extract,
+    common: Experiment,
+    files: FileNames,
+    todo: Sequence[plan.Task],
+    simulator: ImageSimulator,
+    sums: Reduction | None,
+    taken_over: Sequence[Path],
+) -> tuple[list[int], dict[str, Any] | None]:
+    """Makes all images together with the other ranks.
+
+    Returns:
+        The images that failed, counted from 0, and on the first rank a summary.
+
+    Raises:
+        Failed: on all ranks: the job was stopped.
+    """
+    n_images = sum(len(task.needed) for task in todo)
+    with progress(n_images, show=comm.rank == 0) as show_progress:
+        monitor = _Monitor(n_images, show_progress)
+        work = share_work(comm, len(todo), monitor.on_event)
+        output = Output(
+            files,
+            common.saturation + 1,
+            work.report,
+            sums,
+            None if params.output.images or sums is None else files.partial_sums(comm.rank),
+            taken_over,
+            partial(log_to, files.log(comm.rank)) if params.output.log else lambda line: None,
+        )
+        begun = time.monotonic()
+        _, failure = attempt(lambda: _work(work, todo, simulator, output))
+        if failure:
+            where = "" if failure.startswith("Sorry") or comm.size == 1 else f"Rank {comm.rank}:\n"
+            work.report(Event(stop=where + failure.rstrip()))
+        seconds = time.monotonic() - begun
+        shares = work.finish(
+            RankSummary(output.made, seconds, work.waited_s, output.times, output.overloads, peak_memory())
+        )
+    stopped_by, failed = ranks.on_first(comm, lambda: (work.stopped_by, sorted(monitor.failed)))
+    measured = summary.summary(shares, failed) if comm.rank == 0 else None
+    if comm.rank == 0:
+        for text in (overloads(common.saturation, shares), summary.described(measured)):
+            if text:
+                print(text, flush=True)
+    if stopped_by:
+        raise Failed(stopped_by)
+    return failed, measured
+
+
+def _work(work: FirstRank | OtherRank, todo: Sequence[plan.Task], simulator: ImageSimulator, output: Output) -> None:
+    """Makes this rank's share of the images."""
+    with output, Writer(output.take) as writer:
+        for item in work.items():
+            task = todo[item]
+            for image in task.needed:
+                if work.stopped():
+                    break
+                if not task.simulated:
+                    writer.put(task, image, None)
+                    continue
+                begun = time.monotonic()
+                try:
+                    counts = simulator.start(image)
+                # These concern this image alone; other errors are those of the program or the computer.
+                except (Sorry, ValueError, OSError) as error:
+                    output.failed((image,), str(error))
+                else:
+                    output.times.simulate += time.monotonic() - begun
+                    writer.put(task, image, counts)
+            else:
+                writer.put(task, None, None)
+        writer.finish()
+        output.save_sums()
+
+
+def _prepare(comm: Any, params: libtbx.phil.scope_extract) -> tuple[Experiment, shared_amplitudes.NodeAmplitudes]:
+    """Returns the experiment, which has amplitudes on the first rank only, and those that the ranks of a node share.
+
+    Raises:
+        Failed: on all ranks.
+    """
+    whole: list[Experiment] = []  # on the first rank
+
+    def prepare() -> Experiment:
+        measured, model = params.crystal.structure_factors.file, params.crystal.pdb.file or "rubredoxin (PDB 1BRF)"
+        print(f"Reading {measured}" if measured else f"Calculating structure factors of {model}", flush=True)
+        whole.append(experiment(params))
+        return whole[0].without_amplitudes()
+
+    common = ranks.on_first(comm, prepare)
+    amplitudes = shared_amplitudes.amplitudes(comm, whole[0].scattering.channels if whole else None)
+    return (whole or [common])[0], amplitudes
+
+
+def _empty_sums(params: libtbx.phil.scope_extract, common: Experiment) -> Reduction | None:
+    """Returns sums over no image yet; None if no quantity is asked for."""
+    if not params.output.reduce:
+        return None
+    shape = nxmx.stored_shape([panel.get_image_size()[::-1] for panel in common.detector])
+    return Reduction(params.output.reduce, shape, common.data_type)
+
+
+def _announcement(params: libtbx.phil.scope_extract, common: Experiment, n_ranks: int) -> str:
+    """Returns what is printed before the first image."""
+    symmetry = common.amplitudes.crystal_symmetry()
+    cell = " ".join(f"{x:g}" for x in symmetry.unit_cell().parameters())
+    pixels = sum(fast * slow for fast, slow in (panel.get_image_size() for panel in common.detector))
+    lines = [
+        f"{counted(params.n_images, 'image')} of {pixels} pixels in {counted(len(common.detector), 'panel')}, "
+        f"by {counted(n_ranks, 'process', 'processes')}",
+        f"Crystal: {symmetry.space_group_info()}, {cell}; {common.amplitudes.size()} amplitudes "
+        f"to {common.amplitudes.d_min():.2f} angstrom",
+        *common.scattering.messages,
+        *sample_parameters.warnings(params, symmetry),
+        *beam_parameters.warnings(params),
+    ]
+    if params.attenuation and common.sensor is None:
+        lines.append("attenuation=True has no effect: detector.reference has no sensor material and thickness")
+    lines += detector_warnings.warnings(common.detector, common.exposure(0).pulse.energies_eV, common.amplitudes)
+    lines.append(described(params, common.response, common.saturation))
+    return "\n".join(lines)

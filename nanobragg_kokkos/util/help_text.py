@@ -1,0 +1,50 @@
+"""The text that a command prints with --help: how to call it, and the parameters that people change."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Sequence
+
+import libtbx.phil
+
+from nanobragg_kokkos.util.phil import choices, default
+
+# Columns of a help text, and those of a parameter's name and default in it.
+COLUMNS = 100
+NAME_COLUMNS = 34
+
+OPTIONS = """  -h, --help          show this text
+  -c, --show-config   show all effective parameters and what they mean; do nothing else
+"""
+
+
+def help_text(usage: str, scope: libtbx.phil.scope, names: Sequence[str]) -> str:
+    """Returns how to call a command, and its common parameters, in as many lines as fit a screen.
+
+    Args:
+        usage: what the command does, examples, and options of its own, if it has any.
+        scope: all parameters.
+        names: of the common parameters.
+    """
+    known = {found.path: found.object for found in scope.all_definitions()}
+    others = len(known) - len(names)
+    more = f" ({others} more: --show-config)" if others else ""
+    lines = [parameter_line(name, known[name]) for name in names]
+    return "\n".join([usage + OPTIONS, f"Common parameters and their defaults{more}:", *lines])
+
+
+def parameter_line(name: str, definition: libtbx.phil.definition) -> str:
+    """Returns a parameter with its default, its choices and as many sentences of its help as fit a line."""
+    assignment = textwrap.shorten(f"{name}={default(definition)}".replace("+", " + "), COLUMNS // 2, placeholder=" …")
+    assignment = assignment.replace(" + ", "+")
+    sentences = " ".join(str(definition.help or "").split()).replace(". ", ".\n").split("\n")
+    if definition.type.phil_type == "choice" and not definition.type.multi:
+        names = choices(definition)
+        sentences.insert(0, f"{', '.join(names[:-1])} or {names[-1]}.")
+    width = COLUMNS - max(NAME_COLUMNS, len(assignment) + 4)
+    kept = sentences[0]
+    for sentence in sentences[1:]:
+        if len(kept) + len(sentence) >= width:
+            break
+        kept += " " + sentence
+    return f"  {assignment:<{NAME_COLUMNS - 4}}  {kept}"

@@ -1,0 +1,190 @@
+"""Effective parameters of a command: the defaults of a scope, changed by phil files and by name=value."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import iotbx.phil
+import libtbx.phil
+from libtbx.utils import Sorry
+
+from nanobragg_kokkos.util.reading import reading, reason
+
+_EXPECTED_BY_TYPE = {
+    "int": "a whole number",
+    "float": "a number",
+    "floats": "numbers, as many as --help says, with commas between them",
+    "bool": "True or False",
+    "unit_cell": "a unit cell: six numbers, a, b, c in angstrom, alpha, beta, gamma in degrees",
+    "space_group": "the symbol or the number of a space group",
+    "path": "the name of a file",
+    "ints": "whole numbers",
+    "str": "text",
+}
+
+
+@dataclass
+class Translation:
+    """Another program's parameter file in terms of a scope.
+
+    Args:
+        values: of parameters, as phil text, by name.
+        defaults: the same, for what the file does not mention; anything else that is given takes precedence.
+        warnings: for the user, one line each.
+        unknown: definitions that belong to neither program.
+        needs: names of parameters, one of which must be given in the end, and the message if none is.
+    """
+
+    values: dict[str, str] = field(default_factory=dict)
+    defaults: dict[str, str] = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
+    unknown: list[libtbx.phil.object_locator] = field(default_factory=list)
+    needs: list[tuple[tuple[str, ...], str]] = field(default_factory=list)
+
+
+def parse(
+    arguments: Sequence[str],
+    scope: libtbx.phil.scope,
+    translate: Callable[[libtbx.phil.scope], Translation | None] = lambda source: None,
+) -> libtbx.phil.scope:
+    """Returns the effective parameters; of values that contradict each other, the later one counts.
+
+    Args:
+        arguments: phil files and name=value, where an unambiguous part of a name is enough: mean_energy=9000.
+        scope: all parameters with their defaults.
+        translate: returns a phil file of another program in terms of the scope; None if it is none.
+
+    Raises:
+        Sorry: an argument is neither, or a name or a value is wrong.
+    """
+    interpreter = scope.command_line_argument_interpreter(home_scope="")
+    files = {argument: _read(argument) for argument in arguments if os.path.isfile(argument)}
+    translations = {path: found for path, source in files.items() if (found := translate(source)) is not None}
+    working = scope
+    for path, translation in translations.items():
+        working = _with_text(working, translation.defaults, path)
+    for argument in arguments:
+        if argument in translations:
+            working = _with_translation(working, translations[argument], argument)
+        elif argument in files:
+            working = _with_file(working, files[argument], argument)
+        elif "=" in argument and not argument.startswith("-"):
+            working = _with_assignment(working, argument, interpreter)
+        elif argument.startswith("-"):
+            raise Sorry(f"{argument}: there is no such option (--help lists them)")
+        else:
+            raise Sorry(f"{argument}: expected name=value or a file of parameters, but there is no such file")
+    for locator in working.all_definitions():
+        _check_type(locator)
+    for translation in translations.values():
+        _check_needs(translation, working, scope)
+    return working
+
+
+def value_of(params: libtbx.phil.scope_extract, name: str) -> Any:
+    """Returns the value of a parameter, given its full name."""
+    for part in name.split("."):
+        params = getattr(params, part)
+    return params
+
+
+def choices(definition: libtbx.phil.definition) -> list[str]:
+    """Returns the values that a parameter of type choice can have."""
+    return [word.value.lstrip("*") for word in definition.words]
+
+
+def default(definition: libtbx.phil.definition) -> str:
+    """Returns a parameter's value as a user would write it; of a choice, the chosen names with + between them."""
+    words = [word.value for word in definition.words]
+    if definition.type.phil_type == "choice":
+        words = ["+".join(word[1:] for word in words if word.startswith("*")) or "None"]
+    return " ".join(words)
+
+
+def _read(path: str) -> libtbx.phil.scope:
+    with _reading_parameters(path):
+        return iotbx.phil.parse(file_name=path)
+
+
+def _with_file(working: libtbx.phil.scope, source: libtbx.phil.scope, path: str) -> libtbx.phil.scope:
+    with _reading_parameters(path):
+        changed, unused = working.fetch(source=source, track_unused_definitions=True)
+    if unused:
+        raise _unknown_in_file(working, unused[0], path)
+    return changed
+
+
+def _with_translation(working: libtbx.phil.scope, translation: Translation, path: str) -> libtbx.phil.scope:
+    if translation.unknown:
+        raise _unknown_in_file(working, translation.unknown[0], path)
+    for warning in translation.warnings:
+        # Not to the standard output, which may be a phil file.
+        print(f"{path}: {warning}", file=sys.stderr, flush=True)
+    return _with_text(working, translation.values, path)
+
+
+def _with_text(working: libtbx.phil.scope, values: dict[str, str], path: str) -> libtbx.phil.scope:
+    with _reading_parameters(path):
+        source = iotbx.phil.parse("\n".join(f"{name} = {value}" for name, value in values.items()))
+        changed, unused = working.fetch(source=source, track_unused_definitions=True)
+    if unused:
+        raise _unknown(working, unused[0].path, f" ({path})")
+    return changed
+
+
+def _check_needs(translation: Translation, working: libtbx.phil.scope, scope: libtbx.phil.scope) -> None:
+    before, after = ({found.path: found.object.as_str() for found in s.all_definitions()} for s in (scope, working))
+    for names, message in translation.needs:
+        if all(before.get(name) == after.get(name) for name in names):
+            raise Sorry(message)
+
+
+@contextmanager
+def _reading_parameters(path: str) -> Iterator[None]:
+    with reading(path, "a file of parameters"):
+        yield
+
+
+def _with_assignment(
+    working: libtbx.phil.scope, argument: str, interpreter: libtbx.phil.command_line.argument_interpreter
+) -> libtbx.phil.scope:
+    name = argument.split("=")[0].strip()
+    try:
+        return working.fetch(source=interpreter.process(arg=argument))
+    except (RuntimeError, Sorry) as error:
+        # The interpreter does not say by type what was wrong.
+        if "Unknown" in str(error):
+            raise _unknown(working, name) from error
+        raise Sorry(f"{argument}: {reason(error)}") from error
+
+
+def _check_type(locator: libtbx.phil.object_locator) -> None:
+    definition = locator.object
+    try:
+        definition.extract()
+    # What a unit cell or a space group raises is up to cctbx.
+    except Exception as error:
+        value = " ".join(word.value for word in definition.words)
+        expected = _EXPECTED_BY_TYPE.get(definition.type.phil_type, definition.type.phil_type)
+        raise Sorry(f"{locator.path}={value}: expected {expected}") from error
+
+
+def _unknown(scope: libtbx.phil.scope, name: str, where: str = "") -> Sorry:
+    """Returns the error for a name that is none, with the nearest that is one."""
+
+    def likeness(path: str) -> float:
+        compared = path if "." in name else path.split(".")[-1]
+        return difflib.SequenceMatcher(None, name.lower(), compared.lower()).ratio()
+
+    nearest = max((locator.path for locator in scope.all_definitions()), key=likeness)
+    return Sorry(f"{name}: there is no such parameter{where}. Did you mean {nearest}?")
+
+
+def _unknown_in_file(scope: libtbx.phil.scope, locator: libtbx.phil.object_locator, path: str) -> Sorry:
+    return _unknown(scope, locator.path, f" ({path}, line {locator.object.words[0].line_number})")
