@@ -13,7 +13,6 @@ USAGE = """Simulates X-ray diffraction images of protein crystals, for DIALS and
   mpirun -n 4 nanobragg_kokkos.simulate n_images=1000 output.directory=many
 
 Usage: nanobragg_kokkos.simulate [FILE.phil] [name=value] ...
-
   -n, --dry-run       estimate time and disk space; write nothing
 """
 

@@ -1,4 +1,4 @@
-"""The parameters of what a job writes."""
+"""Parameters of the files that a job writes."""
 
 from __future__ import annotations
 
@@ -13,32 +13,32 @@ TEXT = """
 output {
   directory = simulated
     .type = path
-    .help = "Directory of all files, made if it is not there. A job that was killed goes on where it was if the same"
-            "command runs again."
+    .help = "Directory of all files; it is made if it does not exist. A job that was killed continues if the same command"
+            "runs again."
   prefix = shot
     .type = str
-    .help = "What the names of all files begin with."
+    .help = "Prefix of all file names."
   overwrite = False
     .type = bool
-    .help = "What is there with this prefix, simulated with other parameters. False: the job ends with a message. True:"
-            "it is removed first. What was simulated with the same parameters is kept in any case."
+    .help = "What happens to files of this prefix that were simulated with other parameters. False: the job ends with a"
+            "message. True: they are removed first. Files of the same parameters are kept in any case."
   images = True
     .type = bool
-    .help = "Write the images. False: only what output.reduce makes of them."
+    .help = "Write the images. False: write only the sums of output.reduce."
   images_per_file = 1
     .type = int
-    .help = "Consecutive images in one HDF5 data file. It is written by one process, and when that is killed, its"
-            "images are simulated again: a file should be the work of minutes at most."
+    .help = "Number of consecutive images in one HDF5 data file. One process writes a file; if it is killed, it simulates"
+            "these images again: a file should be the work of minutes at most."
   reduce = sum mean variance maximum radial histogram
     .type = choice(multi=True)
-    .help = "What to write of all images together, into PREFIX_reduced.h5; several as sum+maximum. Each pixel's sum,"
-            "mean, variance and maximum; the mean count by scattering angle; how many pixels have which count."
+    .help = "Sums over all images, written to PREFIX_reduced.h5; several as sum+maximum. Each pixel's sum, mean, variance"
+            "and maximum; the mean count by scattering angle; the histogram of counts."
   true_amplitudes = None
     .type = path
-    .help = "Where to write the true amplitudes (MTZ). None: PREFIX_truth.mtz in output.directory."
+    .help = "File of the true amplitudes (MTZ). None: PREFIX_truth.mtz in output.directory."
   log = False
     .type = bool
-    .help = "Write a file for each MPI rank, with a line for each data file or failure."
+    .help = "Write a log for each MPI rank, with a line for each data file or failure."
 }
 """
 
@@ -53,13 +53,13 @@ RULES = {
 
 
 def validate(params: libtbx.phil.scope_extract) -> None:
-    """Refuses values that do not fit with each other.
+    """Checks values that depend on each other.
 
     Raises:
         Sorry: with the name of the parameter and what was expected.
     """
     output = params.output
     if os.path.basename(output.prefix) != output.prefix:
-        raise Sorry(f"output.prefix={output.prefix}: expected no '/'; directories go into output.directory")
+        raise Sorry(f"output.prefix={output.prefix}: expected a name without '/'; use output.directory for directories")
     if not output.images and not output.reduce:
-        raise Sorry("output.images=False: expected output.reduce with it, as nothing would be written")
+        raise Sorry("output.images=False requires output.reduce; otherwise nothing would be written")

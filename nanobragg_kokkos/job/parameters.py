@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 import iotbx.phil
 import libtbx.phil
-from libtbx.utils import Sorry
 
 from nanobragg_kokkos.imaging import parameters as imaging_parameters
 from nanobragg_kokkos.job import ly99_phil, output_parameters
@@ -30,7 +29,7 @@ phil_scope = iotbx.phil.parse(
     """
 n_images = 10
   .type = int
-  .help = "Number of images: stills, each of a crystal in a random orientation, or a rotation series, see scan."
+  .help = "Number of images. They are stills, each of a crystal in a random orientation, or a rotation series (scan)."
 seed = 1
   .type = int
   .help = "Seed of all random numbers, 0 or more. An image depends on the seed and its own number only,"

@@ -34,14 +34,16 @@ def help_text(usage: str, scope: libtbx.phil.scope, names: Sequence[str]) -> str
 
 
 def parameter_line(name: str, definition: libtbx.phil.definition) -> str:
-    """Returns a parameter with its default, its choices and as many sentences of its help as fit a line."""
+    """Returns a parameter with its default, its choices, if they fit, and as many whole sentences of its help as fit a line."""
     assignment = textwrap.shorten(f"{name}={default(definition)}".replace("+", " + "), COLUMNS // 2, placeholder=" …")
     assignment = assignment.replace(" + ", "+")
+    width = COLUMNS - max(NAME_COLUMNS, len(assignment) + 4)
     sentences = " ".join(str(definition.help or "").split()).replace(". ", ".\n").split("\n")
     if definition.type.phil_type == "choice" and not definition.type.multi:
         names = choices(definition)
-        sentences.insert(0, f"{', '.join(names[:-1])} or {names[-1]}.")
-    width = COLUMNS - max(NAME_COLUMNS, len(assignment) + 4)
+        listed = f"{', '.join(names[:-1])} or {names[-1]}."
+        if len(listed) <= width:
+            sentences.insert(0, listed)
     kept = sentences[0]
     for sentence in sentences[1:]:
         if len(kept) + len(sentence) >= width:

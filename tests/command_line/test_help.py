@@ -9,15 +9,18 @@ import sys
 import pytest
 from helpers.places import COMMAND_LINE
 
+from nanobragg_kokkos.benchmark import parameters as benchmark_parameters
 from nanobragg_kokkos.benchmark.command import main as benchmark
 from nanobragg_kokkos.job import help_text, parameters
 from nanobragg_kokkos.job.command import main as simulate
+from nanobragg_kokkos.report import parameters as report_parameters
+from nanobragg_kokkos.report import view_parameters
 from nanobragg_kokkos.report.command import main as report
 from nanobragg_kokkos.report.view import main as view
 from nanobragg_kokkos.util import phil
 
 COMMANDS = {"benchmark": benchmark, "report": report, "simulate": simulate, "view": view}
-LINES, COLUMNS = 40, 100
+LINES, COLUMNS, SENTENCE = 40, 100, 60
 
 
 def info(arguments: list[str]) -> int:
@@ -34,6 +37,31 @@ def test_help_fits_a_screen_and_begins_with_an_example(name, capsys):
     long = [line for line in lines if len(line) > COLUMNS]
     assert not long
     assert any(line.strip().startswith(f"nanobragg_kokkos.{name}") for line in lines[:4])
+
+
+@pytest.mark.parametrize("name", [*COMMANDS, "info"])
+def test_no_line_of_the_help_is_cut(name, capsys):
+    assert {**COMMANDS, "info": info}[name](["--help"]) == 0
+    assert [line for line in capsys.readouterr().out.split("\n") if line.rstrip().endswith(("…", ","))] == []
+
+
+COMMON = {
+    "benchmark": (benchmark_parameters.phil_scope, None),
+    "report": (report_parameters.phil_scope, None),
+    "simulate": (parameters.phil_scope, help_text.COMMON),
+    "view": (view_parameters.phil_scope, None),
+}
+
+
+@pytest.mark.parametrize("name", COMMON)
+def test_first_sentence_of_each_common_parameter_fits_its_line(name):
+    scope, names = COMMON[name]
+    first = {
+        found.path: " ".join(str(found.object.help).split()).split(". ")[0]
+        for found in scope.all_definitions()
+        if names is None or found.path in names
+    }
+    assert first and {name: text for name, text in first.items() if len(text.rstrip(".")) >= SENTENCE} == {}
 
 
 @pytest.mark.parametrize("name", COMMANDS)
