@@ -128,7 +128,7 @@ WRONG_ARGUMENTS = {
         "detector_response.saturation=65534: expected at most 65533 with detector_response.data_type=uint16",
     ),
     "unknown_type": ("data_type=float", "Not a possible choice for detector_response.data_type: float"),
-    "prefix_with_directory": ("output.prefix=a/b", "output.prefix=a/b: expected no '/'"),
+    "prefix_with_directory": ("output.prefix=a/b", "output.prefix=a/b: expected a name without '/'"),
     "misspelt": ("beam.mean_enrgy=9500", "there is no such parameter. Did you mean beam.mean_energy?"),
     "misspelt_without_scope": ("nimages=3", "nimages: there is no such parameter. Did you mean n_images?"),
     "ambiguous": ("beam=3", "Ambiguous parameter definition: beam = 3"),
