@@ -293,10 +293,10 @@ WRONG_ARGUMENTS = {
     "no_name": ("rayonix", "rayonix: expected name=value", "rayonix: expected --help or name=value"),
     "no_such_spots": (
         "workload=square step=spots engine=reflection",
-        "step=spots engine=reflection: expected others, with these there is nothing to measure here in workload=square",
+        "workload=square, step=spots and engine=reflection: expected at least one step that these workloads have",
         "step=spots engine=reflection: expected others, with these there is nothing to measure here in workload=square",
     ),
-    "no_such_step": ("workload=gauss step=image", "step=image engine=pixel", "step=image engine=pixel"),
+    "no_such_step": ("workload=gauss step=image", "step=image and engine=pixel", "step=image engine=pixel"),
 }
 
 

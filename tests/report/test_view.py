@@ -101,17 +101,17 @@ def test_picture_of_a_part(run, monkeypatch, tmp_path, capsys):
 
 
 WRONG = {
-    "no_file": ([], "no file: expected an image"),
+    "no_file": ([], "No file: expected one image file or more"),
     "missing": (["missing.h5"], "missing.h5: there is no such file"),
     "no_image": (["MASTER", "n=3"], "n=3: expected at most 2, the number of images"),
     "zeroth_image": (["MASTER", "n=0"], "n=0: expected a whole number, 1 or more"),
     "two_numbers": (["MASTER", "zoom=1,2"], "zoom=1,2: expected numbers"),
     "nowhere": (["MASTER", "zoom=1000,2,10"], "zoom=1000,2,10: expected a place in an image of 150 x 183 pixels"),
-    "nothing": (["MASTER", "zoom=10,20,0"], "zoom=10,20,0: expected x,y,size, with a size of 1 pixel or more"),
-    "negative_resolution": (["MASTER", "d_min=-2"], "d_min=-2: expected more than 0 angstrom"),
-    "both": (["MASTER", "d_min=2", "zoom=1,2,3"], "d_min=2: expected zoom or d_min, not both"),
+    "nothing": (["MASTER", "zoom=10,20,0"], "zoom=10.0 20.0 0.0: expected x,y,size, with a size of 1 pixel or more"),
+    "negative_resolution": (["MASTER", "d_min=-2"], "d_min=-2.0: expected more than 0 angstrom"),
+    "both": (["MASTER", "d_min=2", "zoom=1,2,3"], "zoom=1,2,3 and d_min=2 exclude each other"),
     "no_panel": (["MASTER", "panel=2"], "panel=2: expected 0 to 1"),
-    "upside_down": (["MASTER", "range=5,1"], "range=5,1: expected two counts, the lower one first"),
+    "upside_down": (["MASTER", "range=5,1"], "range=5.0 1.0: expected two counts, the lower one first"),
     "huge": (["MASTER", "size=100000"], "size=100000: expected 100 to 10000"),
     "no_truth": (["MASTER", "truth=missing.expt"], "truth=missing.expt: there is no such file"),
     "misspelt": (["MASTER", "zom=3"], "zom: there is no such parameter. Did you mean zoom?"),
