@@ -27,6 +27,7 @@
 #include <nanobragg_kokkos/core/models/structure_factors.h>
 #include <nanobragg_kokkos/core/runtime/runtime.h>
 #include <nanobragg_kokkos/core/runtime/workspace.h>
+#include <nanobragg_kokkos/core/spots/engine_work.h>
 #include <nanobragg_kokkos/core/spots/spots.h>
 
 #include "host_array.h"

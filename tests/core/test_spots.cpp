@@ -7,6 +7,7 @@
 #include <nanobragg_kokkos/core/math/constants.h>
 #include <nanobragg_kokkos/core/models/image.h>
 #include <nanobragg_kokkos/core/runtime/device_buffers.h>
+#include <nanobragg_kokkos/core/spots/engine_work.h>
 #include <nanobragg_kokkos/core/spots/spots.h>
 
 #include "check.h"

@@ -47,7 +47,7 @@ class Detector {
   std::size_t first_pixel(std::size_t panel) const { return first_pixel_.at(panel); }
 
   struct OnDevice;
-  OnDevice& on_device() const { return *on_device_; }
+  const OnDevice& on_device() const { return *on_device_; }
 
  private:
   std::vector<Panel> panels_;

@@ -3,9 +3,6 @@
 #define NANOBRAGG_KOKKOS_CORE_MODELS_DETECTOR_ON_DEVICE_H
 
 #include <cstdint>
-#include <memory>
-#include <mutex>
-#include <vector>
 
 #include <nanobragg_kokkos/core/math/exponential.h>
 #include <nanobragg_kokkos/core/math/range.h>
@@ -125,31 +122,7 @@ struct PixelTable {
   }
 };
 
-// What an engine notes down while it works on an image: kept from one image to the next.
-struct SpotNotes;
-
-struct Detector::OnDevice : Kept<PixelTable> {
-  // Notes that nobody else uses, until they are handed back.
-  std::shared_ptr<SpotNotes> take_notes() {
-    const std::lock_guard<std::mutex> lock(mutex_);
-    if (idle_.empty()) return nullptr;
-    auto notes = idle_.back();
-    idle_.pop_back();
-    return notes;
-  }
-  void hand_back(std::shared_ptr<SpotNotes> notes) {
-    const std::lock_guard<std::mutex> lock(mutex_);
-    idle_.push_back(std::move(notes));
-  }
-  void release() noexcept override {
-    Kept::release();
-    idle_.clear();
-  }
-
- private:
-  std::mutex mutex_;
-  std::vector<std::shared_ptr<SpotNotes>> idle_;
-};
+struct Detector::OnDevice : Kept<PixelTable> {};
 
 }  // namespace nanobragg
 #endif

@@ -1,12 +1,13 @@
-// On a CPU: adds up the light of all patches tile by tile, in an order that depends on the models alone.
+// A pass over the lists of patches on a CPU (gather.h): a thread takes a tile.
 #ifndef NANOBRAGG_KOKKOS_CORE_SPOTS_GATHER_CPU_H
 #define NANOBRAGG_KOKKOS_CORE_SPOTS_GATHER_CPU_H
 
 #include <algorithm>
 
 #include <nanobragg_kokkos/core/models/tile.h>
+#include <nanobragg_kokkos/core/runtime/workspace_on_device.h>
 #include <nanobragg_kokkos/core/spots/patch_light.h>
-#include <nanobragg_kokkos/core/spots/spot_notes.h>
+#include <nanobragg_kokkos/core/spots/patch_lists.h>
 
 namespace nanobragg {
 
@@ -16,33 +17,54 @@ struct Task {
   int pixel;  // slow × tile_side + fast
 };
 
-template <Shape shape, Interpolation interpolation>
-struct GatherCpu {
-  Array<double> image;
-  PatchLight<shape, interpolation> light;
-  SpotNotes notes;
+template <class Light, class Sink>
+class GatherCpu {
+ public:
+  using Value = typename Light::Value;
 
-  void operator()(const int i) const {
-    const int number = notes.lit_tiles(i);
-    const Tile tile(light.rays, number);
-    int* const list = &notes.list(notes.begin(number));
-    const int n = notes.ends(number) - notes.begin(number);
-    std::sort(list, list + n, [&](int a, int b) { return notes.patches(a).order < notes.patches(b).order; });
-    double sums[pixels_of_tile] = {};
-    for (int ray = 0; ray < tile.panel.rays_of_pixel; ++ray) {
-      const NeighbourRays tile_rays(light.rays, tile.panel, tile.fast, tile.slow, tile_side, tile_side, ray);
-      for (int j = 0; j < n; ++j) add_patch(notes.patches(list[j]), tile, tile_rays, ray, sums);
-    }
-    add_to_image(tile, sums);
+  GatherCpu(Workspace::OnDevice&, const Light& light, const Sink& sink) : light_(light), sink_(sink) {}
+
+  void queue(const ExecutionSpace& space, const PatchLists& lists) const {
+    if (!lists.complete()) return;
+    Kokkos::parallel_for(
+        "nanobragg::spots::gather",
+        Kokkos::RangePolicy<ExecutionSpace, Kokkos::Schedule<Kokkos::Dynamic>>(space, 0, lists.counters().lit_tiles),
+        AddTile{lists, light_, sink_});
   }
 
-  void add_to_image(const Tile& tile, const double (&sums)[pixels_of_tile]) const {
-    for (int pixel = 0; pixel < pixels_of_tile; ++pixel)
-      if (sums[pixel] != 0) image(tile.pixel(pixel % tile_side, pixel / tile_side)) += light.term.scale * sums[pixel];
+  // No pass needs room of its own.
+  bool make_room(const ExecutionSpace&, const PatchLists::Counters&) const { return false; }
+
+ private:
+  struct AddTile;
+  Light light_;
+  Sink sink_;
+};
+
+template <class Light, class Sink>
+struct GatherCpu<Light, Sink>::AddTile {
+  PatchLists lists;
+  Light light;
+  Sink sink;
+
+  void operator()(const int i) const {
+    const int number = lists.lit_tiles(i);
+    const Tile tile(light.rays, number);
+    int* const list = &lists.list(lists.begin(number));
+    const int n = lists.ends(number) - lists.begin(number);
+    std::sort(list, list + n, [&](int a, int b) { return lists.patches(a).order < lists.patches(b).order; });
+    Value sums[pixels_of_tile] = {};
+    for (int ray = 0; ray < tile.panel.rays_of_pixel; ++ray) {
+      const NeighbourRays tile_rays(light.rays, tile.panel, tile.fast, tile.slow, tile_side, tile_side, ray);
+      for (int j = 0; j < n; ++j) add_patch(lists.patches(list[j]), tile, tile_rays, ray, sums);
+    }
+    for (int slow = 0; slow < std::min(int(tile_side), tile.n_slow); ++slow)
+      for (int fast = 0; fast < std::min(int(tile_side), tile.n_fast); ++fast)
+        sink(tile.pixel(fast, slow), sums[slow * tile_side + fast]);
   }
 
   void add_patch(const Patch& patch, const Tile& tile, const NeighbourRays& tile_rays, int ray,
-                 double (&sums)[pixels_of_tile]) const {
+                 Value (&sums)[pixels_of_tile]) const {
     const Direction& direction = light.term.sources.directions(patch.direction);
     const WavelengthWindow window = light.wavelength_window(patch, tile_rays.unsteadiness);
     const bool check = light.must_check(patch, window);
@@ -69,7 +91,7 @@ struct GatherCpu {
 
   // Of up to vector_lanes pixels.
   void add_tasks(const Task* tasks, int n, const Patch& patch, const Tile& tile, int ray_number, bool check,
-                 double (&sums)[pixels_of_tile]) const {
+                 Value (&sums)[pixels_of_tile]) const {
     const Direction& direction = light.term.sources.directions(patch.direction);
     const Mat3& block = light.term.blocks(patch.block);
     const bool in_order = direction.channels_in_order;
@@ -88,8 +110,8 @@ struct GatherCpu {
     for (int j = 0; j < n; ++j) {
       const Vec3 index{h[j], k[j], l[j]};
       const Range range = tasks[j].range;
-      const double sum = check ? light.over_sources(index, patch, range, true)
-                               : light.over_sources_in_lanes(index, patch, range, in_order);
+      const Value sum = check ? light.over_sources(index, patch, range, true)
+                              : light.over_sources_in_lanes(index, patch, range, in_order);
       sums[tasks[j].pixel] += sum * factor[j];
     }
   }

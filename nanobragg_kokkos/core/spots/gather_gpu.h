@@ -1,35 +1,81 @@
-// On a GPU: warps calculate what each pixel of a patch receives, and teams add it up tile by tile, in an order that
-// depends on the models alone.
+// A pass over the lists of patches on a GPU (gather.h): warps calculate what each pixel of a patch receives, and teams
+// add it up tile by tile.
 #ifndef NANOBRAGG_KOKKOS_CORE_SPOTS_GATHER_GPU_H
 #define NANOBRAGG_KOKKOS_CORE_SPOTS_GATHER_GPU_H
 
 #include <nanobragg_kokkos/core/models/tile.h>
+#include <nanobragg_kokkos/core/runtime/workspace_on_device.h>
 #include <nanobragg_kokkos/core/spots/patch_light.h>
-#include <nanobragg_kokkos/core/spots/spot_notes.h>
+#include <nanobragg_kokkos/core/spots/patch_lists.h>
 
 namespace nanobragg {
 
-template <Shape shape, Interpolation interpolation>
-struct GatherGpu {
+// What each pixel of each patch receives, and the next patch that waits for a warp: 0 between passes.
+template <class Value>
+struct PatchPixels {
+  Array<Value> values;
+  Kokkos::View<int, DeviceSpace> next_patch;
+};
+
+template <class Light, class Sink>
+class GatherGpu {
+ public:
+  using Value = typename Light::Value;
+
+  GatherGpu(Workspace::OnDevice& workspace, const Light& light, const Sink& sink)
+      : light_(light), sink_(sink), pixels_(workspace.scratch<PatchPixels<Value>>()) {
+    if (pixels_.next_patch.data()) return;
+    pixels_.next_patch =
+        decltype(pixels_.next_patch)(Kokkos::view_alloc(workspace.space(), "nanobragg::spots::next_patch"));
+    make_room(workspace.space(), {0, 0, 0, 1 << 20, 0});
+  }
+
+  void queue(const ExecutionSpace& space, const PatchLists& lists) const {
+    Kernels{lists, pixels_, light_, sink_}.queue(space);
+  }
+
+  // Returns false if there is room for what the patches' pixels receive; else makes it.
+  bool make_room(const ExecutionSpace& space, const PatchLists::Counters& found) {
+    const auto before = pixels_.values.extent(0);
+    make_room_for(space, pixels_.values, "nanobragg::spots::patch_pixels", found.pixels);
+    return pixels_.values.extent(0) != before;
+  }
+
+ private:
+  struct Kernels;
+  Light light_;
+  Sink sink_;
+  PatchPixels<Value>& pixels_;
+};
+
+template <class Light, class Sink>
+struct GatherGpu<Light, Sink>::Kernels {
   using Team = typename Kokkos::TeamPolicy<ExecutionSpace>::member_type;
+  template <class T>
+  using TeamArray = Kokkos::View<T*, typename ExecutionSpace::scratch_memory_space, Kokkos::MemoryUnmanaged>;
   static constexpr int warps = 4, lanes = 32;
 
-  Array<double> image;
-  PatchLight<shape, interpolation> light;
-  SpotNotes notes;
+  PatchLists lists;
+  PatchPixels<Value> pixels;
+  Light light;
+  Sink sink;
 
   struct CalculateLight {};
-  struct AddToImage {};
+  struct AddUp {};
 
-  void run() const {
-    const int most = ExecutionSpace().concurrency() / (warps * lanes);
-    Kokkos::TeamPolicy<ExecutionSpace, CalculateLight, Kokkos::LaunchBounds<warps * lanes, 3>> by_patch(most / 4, warps,
-                                                                                                        lanes);
-    by_patch.set_scratch_size(0, Kokkos::PerTeam(warps * int(sizeof(Stack))));
+  void queue(const ExecutionSpace& space) const {
+    const int most = space.concurrency() / (warps * lanes);
+    Kokkos::TeamPolicy<ExecutionSpace, CalculateLight, Kokkos::LaunchBounds<warps * lanes, 3>> by_patch(space, most / 4,
+                                                                                                        warps, lanes);
+    by_patch.set_scratch_size(0, Kokkos::PerTeam(int(TeamArray<Stack>::shmem_size(warps))));
     Kokkos::parallel_for("nanobragg::spots::calculate_light", at_once(by_patch), *this);
-    Kokkos::TeamPolicy<ExecutionSpace, AddToImage> by_tile(std::min(most, light.rays.n_tiles), pixels_of_tile);
-    by_tile.set_scratch_size(0, Kokkos::PerTeam(int(sizeof(Pieces))));
-    Kokkos::parallel_for("nanobragg::spots::add_to_image", at_once(by_tile), *this);
+    Kokkos::TeamPolicy<ExecutionSpace, AddUp> by_tile(space, std::min(most, light.rays.n_tiles), pixels_of_tile);
+    by_tile.set_scratch_size(0, Kokkos::PerTeam(2 * int(TeamArray<Piece>::shmem_size(pixels_of_tile))));
+    Kokkos::parallel_for("nanobragg::spots::add_up", at_once(by_tile), *this);
+  }
+
+  KOKKOS_INLINE_FUNCTION bool complete() const {
+    return lists.complete() && lists.counters().pixels <= std::int64_t(pixels.values.extent(0));
   }
 
   // A pixel that a patch lights, by its number in the patch, and the sources that its only ray may need.
@@ -46,16 +92,17 @@ struct GatherGpu {
   };
 
   KOKKOS_FUNCTION void operator()(CalculateLight, const Team& team) const {
-    if (!notes.complete()) return;
-    Stack& stack = static_cast<Stack*>(team.team_scratch(0).get_shmem(warps * int(sizeof(Stack))))[team.team_rank()];
+    if (!complete()) return;
+    const TeamArray<Stack> stacks(team.team_scratch(0), warps);
+    Stack& stack = stacks(team.team_rank());
     Kokkos::single(Kokkos::PerThread(team), [&]() { stack.size = 0; });
     for (;;) {
       int number = 0;
       Kokkos::single(
-          Kokkos::PerThread(team), [&](int& next) { next = Kokkos::atomic_fetch_add(&notes.counters().next_patch, 1); },
+          Kokkos::PerThread(team), [&](int& next) { next = Kokkos::atomic_fetch_add(&pixels.next_patch(), 1); },
           number);
-      if (number >= notes.counters().patches) break;
-      const Patch& patch = notes.patches(number);
+      if (number >= lists.counters().patches) break;
+      const Patch& patch = lists.patches(number);
       const DevicePanel& panel = light.rays.panels(patch.panel);
       const NeighbourRays rays(light.rays, panel, patch.fast.begin, patch.slow.begin, patch.n_fast(), patch.n_slow(),
                                0);
@@ -87,7 +134,7 @@ struct GatherGpu {
     if (lit)
       stack.lit[Kokkos::atomic_fetch_add(&stack.size, 1)] = {number, pixel, range, check};
     else
-      notes.patch_pixels(patch.first_patch_pixel + pixel) = 0;
+      pixels.values(patch.first_patch_pixel + pixel) = Value{};
   }
 
   // The n topmost of the stack, one a lane.
@@ -95,10 +142,10 @@ struct GatherGpu {
     const int rest = stack.size - n;
     Kokkos::parallel_for(Kokkos::ThreadVectorRange(team, n), [&](int lane) {
       const LitPixel lit = stack.lit[rest + lane];
-      const Patch& patch = notes.patches(lit.patch);
+      const Patch& patch = lists.patches(lit.patch);
       const int slow = patch.slow.begin + lit.pixel / patch.n_fast(),
                 fast = patch.fast.begin + lit.pixel % patch.n_fast();
-      notes.patch_pixels(patch.first_patch_pixel + lit.pixel) =
+      pixels.values(patch.first_patch_pixel + lit.pixel) =
           light.rays.panels(patch.panel).rays_of_pixel == 1
               ? light.light_of_ray(patch, fast, slow, 0, lit.range, lit.check)
               : light.light_of_pixel(patch, fast, slow, [](Range range) { return range; });
@@ -106,58 +153,58 @@ struct GatherGpu {
     Kokkos::single(Kokkos::PerThread(team), [&]() { stack.size = rest; });
   }
 
-  // The patches of a tile, or some of them.
-  struct Pieces {
-    struct Piece {
-      std::int64_t order;
-      Range fast, slow;
-      std::int64_t first_patch_pixel;
-    };
-    Piece found[pixels_of_tile], sorted[pixels_of_tile];
+  // Of a patch, what a tile needs to know.
+  struct Piece {
+    std::int64_t order;
+    Range fast, slow;
+    std::int64_t first_patch_pixel;
   };
 
-  KOKKOS_FUNCTION void operator()(AddToImage, const Team& team) const {
-    if (!notes.complete()) return;
-    Pieces& pieces = *static_cast<Pieces*>(team.team_scratch(0).get_shmem(int(sizeof(Pieces))));
-    for (int i = team.league_rank(); i < notes.counters().lit_tiles; i += team.league_size())
-      add_tile(team, notes.lit_tiles(i), pieces);
+  KOKKOS_FUNCTION void operator()(AddUp, const Team& team) const {
+    if (!complete()) return;
+    const TeamArray<Piece> found(team.team_scratch(0), pixels_of_tile), sorted(team.team_scratch(0), pixels_of_tile);
+    for (int i = team.league_rank(); i < lists.counters().lit_tiles; i += team.league_size())
+      add_tile(team, lists.lit_tiles(i), found, sorted);
+    if (team.league_rank() == 0) Kokkos::single(Kokkos::PerTeam(team), [&]() { pixels.next_patch() = 0; });
   }
 
   // Each thread has a pixel.
-  KOKKOS_INLINE_FUNCTION void add_tile(const Team& team, int number, Pieces& pieces) const {
+  KOKKOS_INLINE_FUNCTION void add_tile(const Team& team, int number, const TeamArray<Piece>& found,
+                                       const TeamArray<Piece>& sorted) const {
     const Tile tile(light.rays, number);
-    int* const list = &notes.list(notes.begin(number));
-    const int n = notes.ends(number) - notes.begin(number), rank = team.team_rank();
+    int* const list = &lists.list(lists.begin(number));
+    const int n = lists.ends(number) - lists.begin(number), rank = team.team_rank();
     if (n > pixels_of_tile) sort(team, list, n);
     const int fast = tile.fast + rank % tile_side, slow = tile.slow + rank / tile_side;
-    double sum = 0;
+    Value sum{};
     for (int first = 0; first < n; first += pixels_of_tile) {
       const int n_here = n - first < pixels_of_tile ? n - first : pixels_of_tile;
       if (rank < n_here) {
-        const Patch& p = notes.patches(list[first + rank]);
-        pieces.found[rank] = {p.order, p.fast, p.slow, p.first_patch_pixel};
+        const Patch& p = lists.patches(list[first + rank]);
+        found(rank) = {p.order, p.fast, p.slow, p.first_patch_pixel};
       }
       team.team_barrier();
       if (rank < n_here) {  // each counts how many come before it
         int before = 0;
-        for (int j = 0; j < n_here; ++j) before += pieces.found[j].order < pieces.found[rank].order;
-        pieces.sorted[before] = pieces.found[rank];
+        for (int j = 0; j < n_here; ++j) before += found(j).order < found(rank).order;
+        sorted(before) = found(rank);
       }
       team.team_barrier();
       for (int j = 0; j < n_here; ++j) {
-        const auto& p = pieces.sorted[j];
+        const auto& p = sorted(j);
         if (p.fast.contains(fast) && p.slow.contains(slow))
-          sum += notes.patch_pixels(p.first_patch_pixel + (slow - p.slow.begin) * p.fast.size() + fast - p.fast.begin);
+          sum += pixels.values(p.first_patch_pixel + (slow - p.slow.begin) * p.fast.size() + fast - p.fast.begin);
       }
       team.team_barrier();
     }
-    if (sum != 0) image(tile.pixel(rank % tile_side, rank / tile_side)) += light.term.scale * sum;
+    if (rank % tile_side < tile.n_fast && rank / tile_side < tile.n_slow)
+      sink(tile.pixel(rank % tile_side, rank / tile_side), sum);
   }
 
   // A long list in the order of the patches, by exchanges at growing distances (bitonic, for any length).
   KOKKOS_INLINE_FUNCTION void sort(const Team& team, int* list, int n) const {
     const auto exchange = [&](int low, int high) {
-      if (high >= n || notes.patches(list[low]).order < notes.patches(list[high]).order) return;
+      if (high >= n || lists.patches(list[low]).order < lists.patches(list[high]).order) return;
       const int other = list[low];
       list[low] = list[high];
       list[high] = other;

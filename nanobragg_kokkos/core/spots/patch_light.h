@@ -38,7 +38,10 @@ class GaussianOfRay {
 template <Shape shape, Interpolation interpolation>
 struct PatchLight {
   static constexpr bool gaussian = shape == Shape::gauss || shape == Shape::gauss_argchk;
+  static constexpr bool interpolated = interpolation != Interpolation::nearest;
   using Index = typename SpotTerms<shape, interpolation>::Index;
+  using Value = double;  // photons, less the scale of the terms
+  using Envelope = PhotonEnvelope<shape>;
 
   PixelTable rays;
   SpotTerms<shape, interpolation> term;
@@ -61,7 +64,7 @@ struct PatchLight {
   // Whether terms along rays in this range are to be checked one by one, see over_sources.
   KOKKOS_INLINE_FUNCTION bool must_check(const Patch& patch, const WavelengthWindow& window) const {
     return !gaussian || interpolation != Interpolation::nearest || window.leaves_cell(term.cells) ||
-           double(patch.reach) * patch.reach > 0.9 * reach2<shape>();
+           double(patch.reach) * patch.reach > 0.9 * Envelope::largest_reach2();
   }
 
   // What a ray receives from some of the sources.  check: some may be too far from the reflection, or nearer to

@@ -36,7 +36,7 @@ struct Patch {
   float line_fast, line_slow;      // one end of the middle line of the strip
   float along_fast, along_slow;    // unit vector along it
   float half_width;                // pixels, half a pixel's diagonal included
-  std::int64_t first_patch_pixel;  // see SpotNotes::patch_pixels
+  std::int64_t first_patch_pixel;  // see PatchPixels
 
   KOKKOS_INLINE_FUNCTION int n_fast() const { return fast.size(); }
   KOKKOS_INLINE_FUNCTION int n_slow() const { return slow.size(); }
@@ -83,14 +83,14 @@ KOKKOS_INLINE_FUNCTION void reciprocal(const Mat3& cell, Vec3 (&axes)[3]) {
 
 // Finds patches in two steps.  A row of reflections is one block, direction, h and k; its candidates lie between the
 // Ewald spheres of the shortest and the longest wavelength.
-template <Shape shape>
+template <class Envelope>
 struct PatchSearch {
   DeviceArray<Mat3> blocks;
   DeviceArray<Direction> directions;
   DeviceArray<double> wavenumber;
   PixelTable pixels;
   AmplitudeTable amplitude;
-  Reach<shape> reach;
+  Reach<Envelope> reach;
   bool interpolated;            // the amplitude of a reflection says nothing of that near it
   int low[3], size[3];          // of the indices
   double per_reduced_distance;  // no distance in reciprocal space (1/m) is longer in units of the shape
@@ -109,7 +109,8 @@ struct PatchSearch {
 
     // Inside the sphere of radius x.high + rho about -x.high s0, and not inside that of radius x.low - rho about -x.low
     // s0.
-    const double rho = in_reciprocal_space(reach2<shape>() >= 0 ? reach2<shape>() : 1e30), margin = 1e-6;
+    const double rho = in_reciprocal_space(Envelope::largest_reach2() >= 0 ? Envelope::largest_reach2() : 1e30),
+                 margin = 1e-6;
     const double a = dot(here.step, here.step);
     const Vec3 from_outer = along(here.start, x.high, here.direction.incident),
                from_inner = along(here.start, x.low, here.direction.incident);
@@ -289,21 +290,21 @@ inline double stretch(const Vec3 (&columns)[3]) {
 
 // The indices that any ray can come near are those of the table or, where others are not dark, all up to
 // backscattering.
-template <Shape shape>
-PatchSearch<shape> patch_search(const Scene& scene, bool interpolated, const Reach<shape>& reach) {
+template <class Envelope>
+PatchSearch<Envelope> patch_search(const Scene& scene, bool interpolated, const Reach<Envelope>& reach) {
   const SourceTable& beam = scene.sources.on_device().table;
   const AmplitudeTable& amplitude = scene.structure_factors.on_device().table;
-  PatchSearch<shape> search{scene.crystal.on_device().table,
-                            beam.directions,
-                            beam.wavenumber,
-                            scene.detector.on_device().table,
-                            amplitude,
-                            reach,
-                            interpolated,
-                            {},
-                            {},
-                            0,
-                            0};
+  PatchSearch<Envelope> search{scene.crystal.on_device().table,
+                               beam.directions,
+                               beam.wavenumber,
+                               scene.detector.on_device().table,
+                               amplitude,
+                               reach,
+                               interpolated,
+                               {},
+                               {},
+                               0,
+                               0};
   Vec3 axes[3];
   reciprocal(scene.crystal.cell(), axes);
   for (const Vec3& axis : axes) search.to_corner += 0.5 * norm(axis);

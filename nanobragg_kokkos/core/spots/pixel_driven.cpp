@@ -36,21 +36,4 @@ void add_spots_pixel_driven(Workspace& workspace, Image& image, const Scene& sce
              [&](auto shape, auto how) { run<shape(), how()>(calculation.space(), image, scene); });
 }
 
-double pixel_driven_work(const Scene& scene, Interpolation interpolation) {
-  // Measured with one core of a recent x86 processor.
-  constexpr double a_ray = 3.3e-9, a_test = 0.28e-9;
-  const double a_term = interpolation == Interpolation::tricubic ? 60e-9 : 4.5e-9;
-  // The share of terms that a shape reaches is its part of a reflection's cell; several times as many are computed,
-  // since pixels are taken together.
-  double computed = 1;
-  with_shape(scene.crystal.shape(), Interpolation::nearest, [&](auto shape, auto) {
-    const auto& cells = scene.crystal.cells();
-    const double radius2 = reach2<shape()>(), volume = cells[0] * cells[1] * cells[2];
-    if (radius2 >= 0) computed = std::min(1.0, 4 * 4.19 * radius2 * std::sqrt(radius2) / volume);
-  });
-  return scene.detector.n_rays() *
-         (a_ray * double(scene.sources.n_directions()) +
-          double(scene.crystal.n_blocks()) * scene.sources.size() * (a_test + computed * a_term));
-}
-
 }  // namespace nanobragg

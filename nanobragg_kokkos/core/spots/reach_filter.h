@@ -17,6 +17,8 @@
 #ifndef NANOBRAGG_KOKKOS_CORE_SPOTS_REACH_FILTER_H
 #define NANOBRAGG_KOKKOS_CORE_SPOTS_REACH_FILTER_H
 
+#include <Kokkos_Core.hpp>
+
 #include <cmath>
 
 #include <nanobragg_kokkos/core/models/crystal_on_device.h>
@@ -38,7 +40,7 @@ class ReachFilter {
   // The squared distance from the nearest reflection, of Miller indices in single precision.
   KOKKOS_FORCEINLINE_FUNCTION float distance2(float h, float k, float l) const {
     const float dh = h - nearest(h), dk = k - nearest(k), dl = l - nearest(l);
-    return std::fma(weight_h_, dh * dh, std::fma(weight_k_, dk * dk, dl * dl));
+    return Kokkos::fma(weight_h_, dh * dh, Kokkos::fma(weight_k_, dk * dk, dl * dl));
   }
 
   KOKKOS_FORCEINLINE_FUNCTION bool passes(float distance2) const { return distance2 < limit_; }

@@ -20,6 +20,13 @@ enum class Interpolation { nearest, tricubic };
 // source asks for a channel that the structure factors do not have.
 void check_spots(const Image& image, const Scene& scene);
 
+// Whether a shape has no light beyond some distance from its reflections, or next to none.
+bool ends(Shape shape);
+
+// Returns the tolerance that the reflection-driven engine works with, see add_spots_reflection_driven; throws as it
+// does.
+double checked_tolerance(std::optional<double> tolerance, Shape shape);
+
 // Adds the spots of the crystal to the image, pixel by pixel: every pixel asks every sub-pixel, sensor layer, source,
 // rotation step and mosaic block what it contributes.  Exact for every shape; the yardstick for anything faster.
 void add_spots_pixel_driven(Workspace& workspace, Image& image, const Scene& scene, Interpolation interpolation);
@@ -32,13 +39,6 @@ void add_spots_pixel_driven(Workspace& workspace, Image& image, const Scene& sce
 // more than 2^31 - 1 patches of pixels.
 void add_spots_reflection_driven(Workspace& workspace, Image& image, const Scene& scene, Interpolation interpolation,
                                  std::optional<double> tolerance = {});
-
-// What the engines would have to do, in seconds of one CPU core or thereabouts: only the ratio counts.  The
-// reflections' share is found by looking for the patches of a few blocks.  Infinite for what the reflection-driven
-// engine does not do.
-double pixel_driven_work(const Scene& scene, Interpolation interpolation);
-double reflection_driven_work(Workspace& workspace, const Scene& scene, Interpolation interpolation,
-                              std::optional<double> tolerance = {});
 
 }  // namespace nanobragg
 #endif
