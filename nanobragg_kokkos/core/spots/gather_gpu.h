@@ -21,6 +21,7 @@ template <class Light, class Sink>
 class GatherGpu {
  public:
   using Value = typename Light::Value;
+  struct Kernels;  // public, because nvcc names them outside
 
   GatherGpu(Workspace::OnDevice& workspace, const Light& light, const Sink& sink)
       : light_(light), sink_(sink), pixels_(workspace.scratch<PatchPixels<Value>>()) {
@@ -42,7 +43,6 @@ class GatherGpu {
   }
 
  private:
-  struct Kernels;
   Light light_;
   Sink sink_;
   PatchPixels<Value>& pixels_;
