@@ -1,12 +1,16 @@
 // Runs the tests of the core, or those whose names contain one of the arguments, and ends with 1 if a check failed.
 #include <algorithm>
 #include <exception>
+#include <filesystem>
 
 #include <nanobragg_kokkos/core/runtime/runtime.h>
 
 #include "check.h"
+#include "host_program.h"
 
 int main(int n_arguments, char** arguments) {
+  if (n_arguments == 2 && std::string(arguments[1]) == as_host_program) return host_program();
+  own_path() = std::filesystem::read_symlink("/proc/self/exe").string();
   const auto asked_for = [&](const Test& test) {
     return n_arguments == 1 || std::any_of(arguments + 1, arguments + n_arguments,
                                            [&](const char* part) { return test.name.find(part) != std::string::npos; });

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
-#include <mutex>
+#include <memory>
 #include <stdexcept>
 #include <type_traits>
 
@@ -16,36 +16,38 @@
 
 namespace nanobragg {
 
-// The amplitude's curve and, for the sources that were asked for last, those of the intensity.
-struct Amorphous::OnDevice : Resident {
-  AmplitudeCurve amplitude;
+namespace {
 
+// The intensity's curves of the last few samples in the beam that was asked for last.
+class TabulatedCurves {
+ public:
   // summed: a curve for each direction, the sum over its sources; otherwise one that all sources share.
-  IntensityCurves curves(const Sources& sources, bool summed) {
-    const SourceTable& table = sources.on_device().table;
-    const std::lock_guard<std::mutex> lock(mutex_);
-    if (wavenumber_.data() != table.wavenumber.data() || summed != summed_) {
-      const AmplitudeCurve reached = amplitude.up_to(sources.largest_wavenumber());
-      curves_ = summed ? intensity_curves(reached, table) : intensity_curve(reached, sources.largest_wavenumber());
-      wavenumber_ = table.wavenumber;
-      summed_ = summed;
-    }
-    return curves_;
-  }
-
-  void release() noexcept override {
-    wavenumber_ = {};
-    curves_ = {};
+  IntensityCurves of(const ExecutionSpace& space, const std::shared_ptr<const AmplitudeCurve>& sample,
+                     const Sources& sources, bool summed) {
+    const SourceTable& beam = sources.on_device().table;
+    if (wavenumber_.data() != beam.wavenumber.data()) of_samples_.clear();
+    wavenumber_ = beam.wavenumber;
+    for (const OfSample& known : of_samples_)
+      if (known.sample == sample && known.summed == summed) return known.curves;
+    if (of_samples_.size() == most) of_samples_.erase(of_samples_.begin());
+    const double limit = sources.largest_wavenumber();
+    const AmplitudeCurve reached = sample->up_to(limit);
+    of_samples_.push_back(
+        {sample, summed, summed ? intensity_curves(space, reached, beam) : intensity_curve(space, reached, limit)});
+    return of_samples_.back().curves;
   }
 
  private:
-  std::mutex mutex_;
-  DeviceArray<double> wavenumber_;  // tells sources apart: while it is kept, no others have theirs in the same place
-  bool summed_ = false;
-  IntensityCurves curves_;
-};
+  struct OfSample {
+    std::shared_ptr<const AmplitudeCurve> sample;
+    bool summed;
+    IntensityCurves curves;
+  };
+  static constexpr std::size_t most = 4;
 
-namespace {
+  DeviceArray<double> wavenumber_;  // tells beams apart: while it is kept, no other has its own in the same place
+  std::vector<OfSample> of_samples_;
+};
 
 // Of several pixels at a time, each in a lane of its own.
 template <int lanes>
@@ -63,7 +65,7 @@ struct AddBackground {
   PixelTable rays;
   SourceTable sources;
   IntensityCurves curves;
-  bool summed;  // see Amorphous::OnDevice
+  bool summed;  // see TabulatedCurves
   double scale;
   double sub_pixel = 1.0 / rays.oversample;  // side of a sub-pixel, in pixels
 
@@ -206,9 +208,8 @@ Amorphous::Amorphous(const std::vector<std::pair<double, double>>& table, double
       throw std::invalid_argument(
           "the table of a background must ascend in sin(theta)/lambda, by 1e-9 of its range or more");
   }
-  on_device_ = std::make_shared<OnDevice>();
-  on_device_->amplitude = AmplitudeCurve(table);
-  for (const AmplitudePiece& piece : on_device_->amplitude.pieces)
+  amplitude_ = std::make_shared<const AmplitudeCurve>(table);
+  for (const AmplitudePiece& piece : amplitude_->pieces)
     for (double c : piece.coefficient)
       if (!std::isfinite(c))
         throw std::invalid_argument("the points of a background's table are too close to each other, or too large");
@@ -219,10 +220,11 @@ void add_background(Workspace& workspace, Image& image, const Detector& detector
   const Calculation calculation(workspace, "nanobragg::background::add");
   if (image.size() != detector.n_pixels()) throw std::invalid_argument("the image does not have the detector's pixels");
   const double n_rays = detector.n_rays();
-  const bool summed = worth_a_sum(n_rays, sources, amorphous.on_device().amplitude);
+  const bool summed = worth_a_sum(n_rays, sources, *amorphous.amplitude());
   const PixelTable& rays = detector.on_device().table;
   const SourceTable& source_table = sources.on_device().table;
-  const IntensityCurves curves = amorphous.on_device().curves(sources, summed);
+  const IntensityCurves curves =
+      workspace.on_device().scratch<TabulatedCurves>().of(calculation.space(), amorphous.amplitude(), sources, summed);
   const double scale = thomson_cross_section * sources.fluence() * amorphous.molecules();
   if (n_rays == double(detector.n_pixels()))
     run(calculation.space(), AddBackground<true>{image.on_device().pixels, rays, source_table, curves, summed, scale});

@@ -15,6 +15,8 @@
 
 namespace nanobragg {
 
+struct AmplitudeCurve;  // intensity_curves.h
+
 class Amorphous {
  public:
   // table: (s in 1/m, ascending; amplitude in electrons of one molecule); a negative amplitude counts as a negative
@@ -24,22 +26,20 @@ class Amorphous {
 
   double molecules() const { return molecules_; }
 
-  // Keeps what was last tabulated for a beam; several threads may ask at a time.
-  struct OnDevice;
-  OnDevice& on_device() const { return *on_device_; }
+  const std::shared_ptr<const AmplitudeCurve>& amplitude() const { return amplitude_; }
 
  private:
   double molecules_;
-  std::shared_ptr<OnDevice> on_device_;
+  std::shared_ptr<const AmplitudeCurve> amplitude_;
 };
 
 // Adds r_e^2 × fluence × molecules × Σ weight × solid angle × absorbed fraction × polarization × F(s)^2 to each pixel.
 //
 // The sum over the wavelengths of a direction is tabulated as a function of sin(theta) alone (intensity_curves.h), so
-// that the work of a pixel does not depend on their number; the sample keeps the table until it is asked for other
-// sources. Nothing is approximated: a pixel is as exact as the sum taken term by term, some 1e-15 of the brightest
-// unless the table is so steep that the rounding of theta matters. Throws std::invalid_argument if the image does not
-// have the detector's pixels.
+// that the work of a pixel does not depend on their number; the workspace keeps the tables of the last samples until it
+// is asked for other sources. Nothing is approximated: a pixel is as exact as the sum taken term by term, some 1e-15 of
+// the brightest unless the table is so steep that the rounding of theta matters. Throws std::invalid_argument if the
+// image does not have the detector's pixels.
 void add_background(Workspace& workspace, Image& image, const Detector& detector, const Sources& sources,
                     const Amorphous& amorphous);
 

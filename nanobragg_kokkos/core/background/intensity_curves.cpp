@@ -84,7 +84,7 @@ struct FillPieces {
 };
 
 // host_wavenumber: a copy of wavenumber.
-IntensityCurves tabulate(const AmplitudeCurve& amplitude, const std::vector<Range>& groups,
+IntensityCurves tabulate(const ExecutionSpace& space, const AmplitudeCurve& amplitude, const std::vector<Range>& groups,
                          const std::vector<double>& host_wavenumber, const DeviceArray<double>& wavenumber,
                          const DeviceArray<double>& weight, double limit) {
   constexpr double infinity = std::numeric_limits<double>::infinity();
@@ -123,28 +123,28 @@ IntensityCurves tabulate(const AmplitudeCurve& amplitude, const std::vector<Rang
       first.push_back(piece);
     }
   }
-  curves.ends = to_device("nanobragg::background::ends", ends);
-  curves.first = to_device("nanobragg::background::first", first);
+  curves.ends = to_device(space, "nanobragg::background::ends", ends);
+  curves.first = to_device(space, "nanobragg::background::first", first);
 
-  Kokkos::View<IntensityPiece*, DeviceSpace> filled("nanobragg::background::pieces", pieces.size());
+  Kokkos::View<IntensityPiece*, DeviceSpace> filled(
+      Kokkos::view_alloc(space, "nanobragg::background::pieces", Kokkos::WithoutInitializing), pieces.size());
   Kokkos::deep_copy(
-      ExecutionSpace(), filled,
+      space, filled,
       Kokkos::View<const IntensityPiece*, Kokkos::HostSpace, Kokkos::MemoryUnmanaged>(pieces.data(), pieces.size()));
   Kokkos::parallel_for("nanobragg::background::tabulate",
-                       Kokkos::RangePolicy<ExecutionSpace, Kokkos::IndexType<int>>(0, int(pieces.size())),
-                       FillPieces{filled, to_device("nanobragg::background::first_pieces", first_pieces),
-                                  to_device("nanobragg::background::groups", groups), wavenumber, weight,
-                                  to_device("nanobragg::background::knots", amplitude.knots),
-                                  to_device("nanobragg::background::amplitude", amplitude.pieces)});
-  ExecutionSpace().fence("nanobragg::background::tabulate");
+                       Kokkos::RangePolicy<ExecutionSpace, Kokkos::IndexType<int>>(space, 0, int(pieces.size())),
+                       FillPieces{filled, to_device(space, "nanobragg::background::first_pieces", first_pieces),
+                                  to_device(space, "nanobragg::background::groups", groups), wavenumber, weight,
+                                  to_device(space, "nanobragg::background::knots", amplitude.knots),
+                                  to_device(space, "nanobragg::background::amplitude", amplitude.pieces)});
+  space.fence("nanobragg::background::tabulate");
   curves.pieces = filled;
   return curves;
 }
 
 template <class T>
-std::vector<T> to_host(const DeviceArray<T>& device) {
+std::vector<T> to_host(const ExecutionSpace& space, const DeviceArray<T>& device) {
   std::vector<T> values(device.extent(0));
-  const ExecutionSpace space;
   Kokkos::deep_copy(space, Kokkos::View<T*, Kokkos::HostSpace, Kokkos::MemoryUnmanaged>(values.data(), values.size()),
                     device);
   space.fence("nanobragg::background::to_host");
@@ -179,16 +179,17 @@ AmplitudeCurve AmplitudeCurve::up_to(double limit) const {
   return curve;
 }
 
-IntensityCurves intensity_curves(const AmplitudeCurve& amplitude, const SourceTable& sources) {
+IntensityCurves intensity_curves(const ExecutionSpace& space, const AmplitudeCurve& amplitude,
+                                 const SourceTable& sources) {
   std::vector<Range> groups;
-  for (const Direction& direction : to_host(sources.directions)) groups.push_back(direction.sources);
-  return tabulate(amplitude, groups, to_host(sources.wavenumber), sources.wavenumber, sources.weight, 1);
+  for (const Direction& direction : to_host(space, sources.directions)) groups.push_back(direction.sources);
+  return tabulate(space, amplitude, groups, to_host(space, sources.wavenumber), sources.wavenumber, sources.weight, 1);
 }
 
-IntensityCurves intensity_curve(const AmplitudeCurve& amplitude, double limit) {
+IntensityCurves intensity_curve(const ExecutionSpace& space, const AmplitudeCurve& amplitude, double limit) {
   const std::vector<double> one{1};
-  const auto on_device = to_device("nanobragg::background::one", one);
-  return tabulate(amplitude, {{0, 1}}, one, on_device, on_device, limit);
+  const auto on_device = to_device(space, "nanobragg::background::one", one);
+  return tabulate(space, amplitude, {{0, 1}}, one, on_device, on_device, limit);
 }
 
 }  // namespace nanobragg

@@ -81,10 +81,11 @@ struct IntensityCurves {
 };
 
 // A curve for each direction of the beam, for 0 <= q <= 1; amplitude must reach to the largest wavenumber.
-IntensityCurves intensity_curves(const AmplitudeCurve& amplitude, const SourceTable& sources);
+IntensityCurves intensity_curves(const ExecutionSpace& space, const AmplitudeCurve& amplitude,
+                                 const SourceTable& sources);
 
 // The curve of a single source of the wavenumber and the weight 1: F|F| for 0 <= s <= limit.
-IntensityCurves intensity_curve(const AmplitudeCurve& amplitude, double limit);
+IntensityCurves intensity_curve(const ExecutionSpace& space, const AmplitudeCurve& amplitude, double limit);
 
 }  // namespace nanobragg
 #endif

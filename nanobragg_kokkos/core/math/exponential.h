@@ -17,22 +17,22 @@ namespace nanobragg {
 // memcpy without std::, which is for the host alone under HIP.
 KOKKOS_FORCEINLINE_FUNCTION double vectorizable_exp(double x) {
   const double round = 6755399441055744.0;  // 1.5 * 2^52: adding it leaves the integer in the last bits
-  const double shifted = std::fma(x, 1.4426950408889634074, round), n = shifted - round;
-  const double r = std::fma(n, -1.90821492927058770002e-10, std::fma(n, -0.693147180369123816490, x));
+  const double shifted = Kokkos::fma(x, 1.4426950408889634074, round), n = shifted - round;
+  const double r = Kokkos::fma(n, -1.90821492927058770002e-10, Kokkos::fma(n, -0.693147180369123816490, x));
   double p = 1.0 / 6227020800;
-  p = std::fma(p, r, 1.0 / 479001600);
-  p = std::fma(p, r, 1.0 / 39916800);
-  p = std::fma(p, r, 1.0 / 3628800);
-  p = std::fma(p, r, 1.0 / 362880);
-  p = std::fma(p, r, 1.0 / 40320);
-  p = std::fma(p, r, 1.0 / 5040);
-  p = std::fma(p, r, 1.0 / 720);
-  p = std::fma(p, r, 1.0 / 120);
-  p = std::fma(p, r, 1.0 / 24);
-  p = std::fma(p, r, 1.0 / 6);
-  p = std::fma(p, r, 0.5);
-  p = std::fma(p, r, 1.0);
-  p = std::fma(p, r, 1.0);
+  p = Kokkos::fma(p, r, 1.0 / 479001600);
+  p = Kokkos::fma(p, r, 1.0 / 39916800);
+  p = Kokkos::fma(p, r, 1.0 / 3628800);
+  p = Kokkos::fma(p, r, 1.0 / 362880);
+  p = Kokkos::fma(p, r, 1.0 / 40320);
+  p = Kokkos::fma(p, r, 1.0 / 5040);
+  p = Kokkos::fma(p, r, 1.0 / 720);
+  p = Kokkos::fma(p, r, 1.0 / 120);
+  p = Kokkos::fma(p, r, 1.0 / 24);
+  p = Kokkos::fma(p, r, 1.0 / 6);
+  p = Kokkos::fma(p, r, 0.5);
+  p = Kokkos::fma(p, r, 1.0);
+  p = Kokkos::fma(p, r, 1.0);
   std::uint64_t bits;
   memcpy(&bits, &shifted, sizeof bits);
   bits = (bits + 1023) << 52;  // 2^n
@@ -47,14 +47,14 @@ KOKKOS_FORCEINLINE_FUNCTION double vectorizable_exp(double x) {
 constexpr int powers_in_table = 32;  // 2^(i / 32)
 
 KOKKOS_INLINE_FUNCTION double exp_by_table(double x, const double* powers) {
-  const double round = 6755399441055744.0, shifted = std::fma(x, 46.166241308446828384, round);
-  const double r = std::fma(shifted - round, -0.021660849392498290196, x);
+  const double round = 6755399441055744.0, shifted = Kokkos::fma(x, 46.166241308446828384, round);
+  const double r = Kokkos::fma(shifted - round, -0.021660849392498290196, x);
   double p = 1.0 / 120;
-  p = std::fma(p, r, 1.0 / 24);
-  p = std::fma(p, r, 1.0 / 6);
-  p = std::fma(p, r, 0.5);
-  p = std::fma(p, r, 1.0);
-  p = std::fma(p, r, 1.0);
+  p = Kokkos::fma(p, r, 1.0 / 24);
+  p = Kokkos::fma(p, r, 1.0 / 6);
+  p = Kokkos::fma(p, r, 0.5);
+  p = Kokkos::fma(p, r, 1.0);
+  p = Kokkos::fma(p, r, 1.0);
   std::int64_t bits;
   memcpy(&bits, &shifted, sizeof bits);
   const std::int32_t n = std::int32_t(bits);

@@ -8,7 +8,6 @@
 
 #include <Kokkos_Core.hpp>
 
-#include <cmath>
 #include <cstdint>
 #include <cstring>
 
@@ -18,17 +17,17 @@ namespace nanobragg {
 KOKKOS_FORCEINLINE_FUNCTION double log_of_1_plus(double f) {
   const double s = f / (2.0 + f), z = s * s;
   double p = 1.0 / 21;
-  p = std::fma(p, z, 1.0 / 19);
-  p = std::fma(p, z, 1.0 / 17);
-  p = std::fma(p, z, 1.0 / 15);
-  p = std::fma(p, z, 1.0 / 13);
-  p = std::fma(p, z, 1.0 / 11);
-  p = std::fma(p, z, 1.0 / 9);
-  p = std::fma(p, z, 1.0 / 7);
-  p = std::fma(p, z, 1.0 / 5);
-  p = std::fma(p, z, 1.0 / 3);
+  p = Kokkos::fma(p, z, 1.0 / 19);
+  p = Kokkos::fma(p, z, 1.0 / 17);
+  p = Kokkos::fma(p, z, 1.0 / 15);
+  p = Kokkos::fma(p, z, 1.0 / 13);
+  p = Kokkos::fma(p, z, 1.0 / 11);
+  p = Kokkos::fma(p, z, 1.0 / 9);
+  p = Kokkos::fma(p, z, 1.0 / 7);
+  p = Kokkos::fma(p, z, 1.0 / 5);
+  p = Kokkos::fma(p, z, 1.0 / 3);
   // 2 s + 2 s z p, where 2 s = f - s f without the rounding of s
-  return f - s * std::fma(-2.0 * z, p, f);
+  return f - s * Kokkos::fma(-2.0 * z, p, f);
 }
 
 KOKKOS_FORCEINLINE_FUNCTION double vectorizable_log(double x) {
@@ -40,7 +39,7 @@ KOKKOS_FORCEINLINE_FUNCTION double vectorizable_log(double x) {
   bits -= from_root & 0xFFF0000000000000u;
   double m;
   memcpy(&m, &bits, sizeof m);
-  return std::fma(n, 0.693147180369123816490, std::fma(n, 1.90821492927058770002e-10, log_of_1_plus(m - 1.0)));
+  return Kokkos::fma(n, 0.693147180369123816490, Kokkos::fma(n, 1.90821492927058770002e-10, log_of_1_plus(m - 1.0)));
 }
 
 }  // namespace nanobragg

@@ -14,10 +14,10 @@ struct NormalPair {
 };
 
 KOKKOS_FORCEINLINE_FUNCTION NormalPair normal_pair(const RandomBits& bits) {
-  const double radius = std::sqrt(-2.0 * vectorizable_log(uniform(bits.low())));
-  const double turn = std::fma(uniform(bits.high()), 2.0, -1.0), size = std::fabs(turn);  // half turns, -1 to 1
+  const double radius = Kokkos::sqrt(-2.0 * vectorizable_log(uniform(bits.low())));
+  const double turn = Kokkos::fma(uniform(bits.high()), 2.0, -1.0), size = Kokkos::abs(turn);  // half turns, -1 to 1
   const double folded = size > 0.5 ? 1.0 - size : size;
-  return {radius * sine_of_half_turns(0.5 - size), radius * std::copysign(sine_of_half_turns(folded), turn)};
+  return {radius * sine_of_half_turns(0.5 - size), radius * Kokkos::copysign(sine_of_half_turns(folded), turn)};
 }
 
 }  // namespace nanobragg

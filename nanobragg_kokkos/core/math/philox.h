@@ -4,6 +4,8 @@
 #ifndef NANOBRAGG_KOKKOS_CORE_MATH_PHILOX_H
 #define NANOBRAGG_KOKKOS_CORE_MATH_PHILOX_H
 
+#include <Kokkos_Core.hpp>
+
 #include <cstdint>
 
 #include <nanobragg_kokkos/core/math/vector.h>
@@ -54,7 +56,7 @@ struct RandomStream {
 };
 
 // In (0, 1]; 64 bits, of which those next to 0 all count.
-NANOBRAGG_FUNCTION double uniform(std::uint64_t bits) { return std::fma(double(bits), 0x1p-64, 0x1p-65); }
+NANOBRAGG_FUNCTION double uniform(std::uint64_t bits) { return Kokkos::fma(double(bits), 0x1p-64, 0x1p-65); }
 
 }  // namespace nanobragg
 #endif

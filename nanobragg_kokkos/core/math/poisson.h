@@ -35,18 +35,18 @@ PoissonTable poisson_table();
 // 1 - exp(-x) for 0 <= x <= 1: x times a polynomial with an error of 3e-19 at most, before rounding.
 KOKKOS_FORCEINLINE_FUNCTION double probability_of_any(double x) {
   double p = 1.0139109651721785e-10;
-  p = std::fma(p, x, -1.9309460924429584e-09);
-  p = std::fma(p, x, 2.4800370395064755e-08);
-  p = std::fma(p, x, -2.7530797703605593e-07);
-  p = std::fma(p, x, 2.7555417304955275e-06);
-  p = std::fma(p, x, -2.480149323714812e-05);
-  p = std::fma(p, x, 0.00019841266648210382);
-  p = std::fma(p, x, -0.001388888881612628);
-  p = std::fma(p, x, 0.008333333332267658);
-  p = std::fma(p, x, -0.04166666666657369);
-  p = std::fma(p, x, 0.16666666666666244);
-  p = std::fma(p, x, -0.5);
-  return std::fma(p * x, x, x);
+  p = Kokkos::fma(p, x, -1.9309460924429584e-09);
+  p = Kokkos::fma(p, x, 2.4800370395064755e-08);
+  p = Kokkos::fma(p, x, -2.7530797703605593e-07);
+  p = Kokkos::fma(p, x, 2.7555417304955275e-06);
+  p = Kokkos::fma(p, x, -2.480149323714812e-05);
+  p = Kokkos::fma(p, x, 0.00019841266648210382);
+  p = Kokkos::fma(p, x, -0.001388888881612628);
+  p = Kokkos::fma(p, x, 0.008333333332267658);
+  p = Kokkos::fma(p, x, -0.04166666666657369);
+  p = Kokkos::fma(p, x, 0.16666666666666244);
+  p = Kokkos::fma(p, x, -0.5);
+  return Kokkos::fma(p * x, x, x);
 }
 
 // A Poisson number of a mean from 0 to 1, by inversion of the distribution: branch-free as far as it mostly goes.
@@ -82,16 +82,16 @@ struct FewEvents {
 // sqrt(mean), and one number of events comes too rarely, by 7e-6 of its probability.  An envelope 0.2 % higher covers
 // every mean.
 KOKKOS_INLINE_FUNCTION double many_events(double mean, const RandomBits& bits) {
-  const double b = std::fma(2.53, std::sqrt(mean), 0.931), a = std::fma(0.02483, b, -0.059);
-  const double u = uniform(bits.low()) - 0.5, v = 1.002 * uniform(bits.high()), from_edge = 0.5 - std::fabs(u);
-  const double n = std::floor(std::fma(2.0 * a / from_edge + b, u, mean + 0.43));
+  const double b = Kokkos::fma(2.53, Kokkos::sqrt(mean), 0.931), a = Kokkos::fma(0.02483, b, -0.059);
+  const double u = uniform(bits.low()) - 0.5, v = 1.002 * uniform(bits.high()), from_edge = 0.5 - Kokkos::abs(u);
+  const double n = Kokkos::floor(Kokkos::fma(2.0 * a / from_edge + b, u, mean + 0.43));
   if (from_edge >= 0.07 && v <= 0.9277 - 3.6224 / (b - 2.0)) return n;
   if (!(n >= 1.0) || (from_edge < 0.013 && v > from_edge)) return -1.0;  // no event: 3e-56 or less
   // log of mean^n exp(-mean) / n!, by Stirling's series; n log(mean / n) + n - mean loses no digits next to the peak.
   const double shift = (mean - n) / n;
-  const double deviance = std::fabs(shift) < 0.25 ? log_of_1_plus(shift) - shift : vectorizable_log(mean / n) - shift;
+  const double deviance = Kokkos::abs(shift) < 0.25 ? log_of_1_plus(shift) - shift : vectorizable_log(mean / n) - shift;
   const double inverse = 1.0 / n, square = inverse * inverse;
-  const double stirling = inverse * std::fma(square, std::fma(square, -1.0 / 1260, 1.0 / 360), -1.0 / 12);
+  const double stirling = inverse * Kokkos::fma(square, Kokkos::fma(square, -1.0 / 1260, 1.0 / 360), -1.0 / 12);
   const double log_probability = n * deviance + stirling - 0.5 * vectorizable_log(6.283185307179586477 * n);
   const double inverse_alpha = 1.1239 + 1.1328 / (b - 3.4);
   return vectorizable_log(v * inverse_alpha / (a / (from_edge * from_edge) + b)) <= log_probability ? n : -1.0;

@@ -8,20 +8,18 @@
 
 #include <Kokkos_Core.hpp>
 
-#include <cmath>
-
 namespace nanobragg {
 
 KOKKOS_FORCEINLINE_FUNCTION double sine_of_half_turns(double x) {
   const double y = x * x;
   double p = -2.1122952964745312e-05;
-  p = std::fma(p, y, 0.0004659776170186174);
-  p = std::fma(p, y, -0.0073703610716849555);
-  p = std::fma(p, y, 0.08214587825655341);
-  p = std::fma(p, y, -0.5992645287757098);
-  p = std::fma(p, y, 2.5501640398597765);
-  p = std::fma(p, y, -5.167712780049753);
-  p = std::fma(p, y, 3.1415926535897927);
+  p = Kokkos::fma(p, y, 0.0004659776170186174);
+  p = Kokkos::fma(p, y, -0.0073703610716849555);
+  p = Kokkos::fma(p, y, 0.08214587825655341);
+  p = Kokkos::fma(p, y, -0.5992645287757098);
+  p = Kokkos::fma(p, y, 2.5501640398597765);
+  p = Kokkos::fma(p, y, -5.167712780049753);
+  p = Kokkos::fma(p, y, 3.1415926535897927);
   return x * p;
 }
 

@@ -13,7 +13,9 @@ struct alignas(16) SingleVec3 {
 };
 
 NANOBRAGG_FUNCTION SingleVec3 to_single(Vec3 v) { return {float(v.x), float(v.y), float(v.z)}; }
-NANOBRAGG_FUNCTION float dot(SingleVec3 a, SingleVec3 b) { return std::fma(a.x, b.x, std::fma(a.y, b.y, a.z * b.z)); }
+NANOBRAGG_FUNCTION float dot(SingleVec3 a, SingleVec3 b) {
+  return Kokkos::fma(a.x, b.x, Kokkos::fma(a.y, b.y, a.z * b.z));
+}
 
 NANOBRAGG_FUNCTION SingleVec3 operator*(float s, SingleVec3 v) { return {s * v.x, s * v.y, s * v.z}; }
 
@@ -21,9 +23,9 @@ struct SingleMat3 {
   SingleVec3 row[3];
 };
 
-struct Crystal::OnDevice : Kept<DeviceArray<Mat3>> {  // the cell vectors of each block
-  Kept<DeviceArray<SingleMat3>> single;               // the same
-  double largest_extent = 0;                          // of the blocks' sqrt(|N_a a|^2 + |N_b b|^2 + |N_c c|^2), m
+struct Crystal::OnDevice : ResidentTable<DeviceArray<Mat3>> {  // the cell vectors of each block
+  ResidentTable<DeviceArray<SingleMat3>> single;               // the same
+  double largest_extent = 0;  // of the blocks' sqrt(|N_a a|^2 + |N_b b|^2 + |N_c c|^2), m
 };
 
 }  // namespace nanobragg

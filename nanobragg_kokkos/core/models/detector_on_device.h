@@ -122,7 +122,7 @@ struct PixelTable {
   }
 };
 
-struct Detector::OnDevice : Kept<PixelTable> {};
+struct Detector::OnDevice : ResidentTable<PixelTable> {};
 
 }  // namespace nanobragg
 #endif

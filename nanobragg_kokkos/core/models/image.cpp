@@ -64,7 +64,8 @@ void Image::add(Workspace& workspace, const Image& other) {
 void Image::add(Workspace& workspace, const std::vector<double>& values) {
   if (values.size() != size_) throw std::invalid_argument("an image and an array of different sizes cannot be added");
   const Calculation calculation(workspace, "nanobragg::image::add");
-  add_pixels(calculation.space(), pixels(*on_device_, size_), to_device("nanobragg::image::more", values));
+  add_pixels(calculation.space(), pixels(*on_device_, size_),
+             to_device(calculation.space(), "nanobragg::image::more", values));
 }
 
 void Image::swap(Image& other) noexcept {

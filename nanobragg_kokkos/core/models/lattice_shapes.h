@@ -54,24 +54,24 @@ struct Quotient {
 // leaves n d less its nearest integer without an error to speak of.  Below 1e-20 the quotient no longer changes; not
 // going there needs no case for d = 0, and no product of denominators gets too small for a double.
 KOKKOS_FORCEINLINE_FUNCTION Quotient grating(double d, double n) {
-  const double x = std::abs(d) < 1e-20 ? 1e-20 : std::abs(d);
-  return {sine_of_half_turns(std::fma(n, x, -nearest_whole(n * x))), sine_of_half_turns(x)};
+  const double x = Kokkos::abs(d) < 1e-20 ? 1e-20 : Kokkos::abs(d);
+  return {sine_of_half_turns(Kokkos::fma(n, x, -nearest_whole(n * x))), sine_of_half_turns(x)};
 }
 
 // (3 (sin x - x cos x) / x^3)^2 for x = pi r.
 KOKKOS_FORCEINLINE_FUNCTION double ball2(double r2) {
-  const double y = Kokkos::numbers::pi * Kokkos::numbers::pi * r2, r = std::sqrt(r2), x = Kokkos::numbers::pi * r;
+  const double y = Kokkos::numbers::pi * Kokkos::numbers::pi * r2, r = Kokkos::sqrt(r2), x = Kokkos::numbers::pi * r;
   // The closed form loses digits near 0; there the first terms of the series are all that counts.
   double series = 1.0 / 31135104000;
-  series = std::fma(series, y, -1.0 / 172972800);
-  series = std::fma(series, y, 1.0 / 1330560);
-  series = std::fma(series, y, -1.0 / 15120);
-  series = std::fma(series, y, 1.0 / 280);
-  series = std::fma(series, y, -1.0 / 10);
-  series = std::fma(series, y, 1.0);
+  series = Kokkos::fma(series, y, -1.0 / 172972800);
+  series = Kokkos::fma(series, y, 1.0 / 1330560);
+  series = Kokkos::fma(series, y, -1.0 / 15120);
+  series = Kokkos::fma(series, y, 1.0 / 280);
+  series = Kokkos::fma(series, y, -1.0 / 10);
+  series = Kokkos::fma(series, y, 1.0);
   // Whole half turns change the sign of sine and cosine together, which the square forgets.
   const double rest = r - nearest_whole(r);
-  const double sine = sine_of_half_turns(rest), cosine = sine_of_half_turns(0.5 - std::abs(rest));
+  const double sine = sine_of_half_turns(rest), cosine = sine_of_half_turns(0.5 - Kokkos::abs(rest));
   const double closed = 3 * (sine - x * cosine) / (y * x);
   const double amplitude = y < 0.25 ? series : closed;
   return amplitude * amplitude;

@@ -42,7 +42,7 @@ struct SourceTable {
   }
 };
 
-struct Sources::OnDevice : Kept<SourceTable> {};
+struct Sources::OnDevice : ResidentTable<SourceTable> {};
 
 }  // namespace nanobragg
 #endif

@@ -64,7 +64,7 @@ struct AmplitudeTable : IndexBox {
  private:
   // Weights of the four integers around x; returns the first of them.
   KOKKOS_INLINE_FUNCTION static int lagrange_weights(double x, double weight[4]) {
-    const double base = std::floor(x), t = x - base;
+    const double base = Kokkos::floor(x), t = x - base;
     weight[0] = -t * (t - 1) * (t - 2) / 6;
     weight[1] = (t + 1) * (t - 1) * (t - 2) / 2;
     weight[2] = -(t + 1) * t * (t - 2) / 2;
@@ -73,7 +73,7 @@ struct AmplitudeTable : IndexBox {
   }
 };
 
-struct StructureFactors::OnDevice : Kept<AmplitudeTable> {
+struct StructureFactors::OnDevice : ResidentTable<AmplitudeTable> {
   std::shared_ptr<const void> owner;  // of memory that the table does not hold itself
 };
 

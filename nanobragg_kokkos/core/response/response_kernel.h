@@ -78,20 +78,20 @@ struct Respond {
         double deviate[n];
         draw_normal<pairs>(numbers.calibration, block.panel, pixel, deviate);
         for (int k = 0; k < n; ++k) {
-          const double factor = std::fma(calibration_noise, deviate[k], 1.0);
+          const double factor = Kokkos::fma(calibration_noise, deviate[k], 1.0);
           value[k] *= factor > 0 ? factor : 0;
         }
       }
     }
     if constexpr (counts) {
-      for (int k = 0; k < n; ++k) value[k] = std::fma(quantum_gain, value[k], adc_offset);
+      for (int k = 0; k < n; ++k) value[k] = Kokkos::fma(quantum_gain, value[k], adc_offset);
       if (readout_noise > 0) {
         double deviate[n];
         draw_normal<pairs>(numbers.readout, block.panel, pixel, deviate);
-        for (int k = 0; k < n; ++k) value[k] = std::fma(readout_noise, deviate[k], value[k]);
+        for (int k = 0; k < n; ++k) value[k] = Kokkos::fma(readout_noise, deviate[k], value[k]);
       }
       for (int k = 0; k < n; ++k) {
-        value[k] = std::rint(value[k]);
+        value[k] = Kokkos::nearbyint(value[k]);
         value[k] = value[k] > 0 ? (value[k] < highest ? value[k] : highest) : 0;
       }
     }

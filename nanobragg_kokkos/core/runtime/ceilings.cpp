@@ -50,7 +50,7 @@ double fastest(const char* name, std::int64_t n, const Kernel& kernel) {
   for (int attempt = 0; attempt < least_attempts || all < least_seconds; ++attempt) {
     const auto begin = std::chrono::steady_clock::now();
     Kokkos::parallel_for(name, Range(0, n), kernel);
-    Kokkos::fence(name);
+    ExecutionSpace().fence(name);
     const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
     if (attempt > 0) best = attempt == 1 ? seconds : std::min(best, seconds);
     all += seconds;

@@ -25,21 +25,31 @@ constexpr int fast_scratch = 47 * 1024;
 template <class T>
 using DeviceArray = Kokkos::View<const T*, DeviceSpace, Kokkos::MemoryTraits<Kokkos::RandomAccess>>;
 
-// Only this queue of the device is waited for, here and wherever something is computed: another one may be busy with
-// the copy of an earlier image to the host.
+// Only the queue of this execution space instance is waited for, here and wherever something is computed: others may
+// be busy with other images, or with the copy of an earlier one to the host.
 template <class T>
-DeviceArray<T> to_device(const std::string& label, const T* values, std::size_t n) {
-  Kokkos::View<T*, DeviceSpace> device(Kokkos::view_alloc(label, Kokkos::WithoutInitializing), n);
+DeviceArray<T> to_device(const ExecutionSpace& space, const std::string& label, const T* values, std::size_t n) {
+  Kokkos::View<T*, DeviceSpace> device(Kokkos::view_alloc(space, label, Kokkos::WithoutInitializing), n);
   Kokkos::View<const T*, Kokkos::HostSpace, Kokkos::MemoryUnmanaged> host(values, n);
-  const ExecutionSpace space;
   Kokkos::deep_copy(space, device, host);
-  space.fence("nanobragg::to_device");
+  space.fence("nanobragg::runtime::to_device");
   return device;
 }
 
 template <class T>
+DeviceArray<T> to_device(const ExecutionSpace& space, const std::string& label, const std::vector<T>& values) {
+  return to_device(space, label, values.data(), values.size());
+}
+
+// Models belong to no workspace: they are copied by the default instance, in which no kernel of an image runs.
+template <class T>
+DeviceArray<T> to_device(const std::string& label, const T* values, std::size_t n) {
+  return to_device(ExecutionSpace(), label, values, n);
+}
+
+template <class T>
 DeviceArray<T> to_device(const std::string& label, const std::vector<T>& values) {
-  return to_device(label, values.data(), values.size());
+  return to_device(ExecutionSpace(), label, values);
 }
 
 // The same policy for a kernel that takes its values with the launch: Kokkos would else put them, since they are many,
@@ -49,9 +59,9 @@ auto at_once(const Policy& policy) {
   return Kokkos::Experimental::require(policy, Kokkos::Experimental::WorkItemProperty::HintLightWeight);
 }
 
-// A table that is let go before Kokkos ends.
+// A table on the device that is let go before Kokkos ends.
 template <class Table>
-struct Kept : Resident {
+struct ResidentTable : Resident {
   Table table;
   void release() noexcept override { table = Table(); }
 };

@@ -25,12 +25,17 @@ Memory& memory() {
   return *instance;
 }
 
+// Of a profiling tool, or null.
+decltype(Kokkos::Tools::Experimental::EventSet::allocate_data) earlier_allocated = nullptr;
+decltype(Kokkos::Tools::Experimental::EventSet::deallocate_data) earlier_released = nullptr;
+
 bool of_device(const Kokkos::Profiling::SpaceHandle& space) {
   return std::strcmp(space.name, DeviceSpace::name()) == 0;
 }
 
-void allocated(const Kokkos::Profiling::SpaceHandle space, const char*, const void* const pointer,
+void allocated(const Kokkos::Profiling::SpaceHandle space, const char* label, const void* const pointer,
                const std::uint64_t size) {
+  if (earlier_allocated) earlier_allocated(space, label, pointer, size);
   if (!of_device(space)) return;
   Memory& m = memory();
   std::lock_guard<std::mutex> lock(m.mutex);
@@ -39,7 +44,9 @@ void allocated(const Kokkos::Profiling::SpaceHandle space, const char*, const vo
   if (m.in_use > m.peak) m.peak = m.in_use;
 }
 
-void released(const Kokkos::Profiling::SpaceHandle space, const char*, const void* const pointer, const std::uint64_t) {
+void released(const Kokkos::Profiling::SpaceHandle space, const char* label, const void* const pointer,
+              const std::uint64_t size) {
+  if (earlier_released) earlier_released(space, label, pointer, size);
   if (!of_device(space)) return;
   Memory& m = memory();
   std::lock_guard<std::mutex> lock(m.mutex);
@@ -53,8 +60,16 @@ void released(const Kokkos::Profiling::SpaceHandle space, const char*, const voi
 
 void watch_memory() {
   start();
-  Kokkos::Tools::Experimental::set_allocate_data_callback(allocated);
-  Kokkos::Tools::Experimental::set_deallocate_data_callback(released);
+  namespace Tools = Kokkos::Tools::Experimental;
+  const Tools::EventSet now = Tools::get_callbacks();
+  if (now.allocate_data != allocated) {
+    earlier_allocated = now.allocate_data;
+    Tools::set_allocate_data_callback(allocated);
+  }
+  if (now.deallocate_data != released) {
+    earlier_released = now.deallocate_data;
+    Tools::set_deallocate_data_callback(released);
+  }
 }
 
 std::size_t peak_memory() {

@@ -1,6 +1,7 @@
 // How much memory the kernels take on the device: models, images, intermediate results.
 //
-// What Kokkos hands out is counted as it does so.  On a CPU the images are not among it: their memory is not Kokkos's.
+// What Kokkos hands out is counted as it does so; a profiling tool that watches the same hears of it as before.  On a
+// CPU the images are not among it: their memory is not Kokkos's.
 #ifndef NANOBRAGG_KOKKOS_CORE_RUNTIME_DEVICE_MEMORY_H
 #define NANOBRAGG_KOKKOS_CORE_RUNTIME_DEVICE_MEMORY_H
 

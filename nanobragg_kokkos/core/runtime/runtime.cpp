@@ -60,6 +60,15 @@ void check_number_of_threads() {
     throw std::invalid_argument(std::string("KOKKOS_NUM_THREADS must be a positive whole number, not '") + text + "'");
 }
 
+// A program that has started Kokkos itself may end it while it still keeps objects of the core.
+void release_residents() noexcept {
+  Runtime& r = runtime();
+  if (r.process != getpid()) return;
+  std::lock_guard<std::recursive_mutex> lock(r.mutex);
+  for (Resident* resident : r.residents) resident->release();
+  r.state = State::ended;
+}
+
 }  // namespace
 
 void start() {
@@ -80,6 +89,7 @@ void start() {
     r.owner = true;
   }
   r.process = getpid();
+  Kokkos::push_finalize_hook(release_residents);
   check_that_loops_run_once();
   r.state = State::running;
 }
@@ -88,8 +98,10 @@ void stop() noexcept {
   Runtime& r = runtime();
   if (r.process != 0 && r.process != getpid()) return;  // the parent ends it
   std::lock_guard<std::recursive_mutex> lock(r.mutex);
-  for (Resident* resident : r.residents) resident->release();
-  if (r.owner && !Kokkos::is_finalized()) Kokkos::finalize();
+  if (r.state == State::running && r.owner)
+    Kokkos::finalize();
+  else
+    release_residents();
   r.state = State::ended;
 }
 

@@ -1,7 +1,8 @@
 // The Kokkos runtime: started on first use, ended once, before the process that hosts it takes itself apart.
 //
-// Whatever holds device memory derives from Resident.  stop() makes every Resident let go of its memory before
-// Kokkos ends, so that an object which a script keeps alive to the very end does no harm; using one afterwards throws.
+// Whatever holds device memory derives from Resident.  Every Resident lets go of its memory before Kokkos ends, by
+// stop() or by a program that has started Kokkos itself, so that an object which is kept alive to the very end does no
+// harm; using one afterwards throws.
 #ifndef NANOBRAGG_KOKKOS_CORE_RUNTIME_RUNTIME_H
 #define NANOBRAGG_KOKKOS_CORE_RUNTIME_RUNTIME_H
 
