@@ -1,4 +1,4 @@
-// The workloads of the benchmark for Python, in the toolkit's units, and what the machine can do at most.
+// The workloads of the benchmark for Python, in the toolkit's units.
 #include <boost/python.hpp>
 #include <cctbx/miller.h>
 #include <scitbx/array_family/boost_python/flex_fwd.h>
@@ -9,11 +9,9 @@
 #include <string>
 #include <vector>
 
-#include <nanobragg_kokkos/core/runtime/ceilings.h>
-#include <nanobragg_kokkos/core/runtime/device_memory.h>
-
 #include "../benchmarks/floors.h"
 #include "../benchmarks/workloads.h"
+#include "wrappers.h"
 
 namespace bp = boost::python;
 namespace af = scitbx::af;
@@ -85,17 +83,9 @@ double floor_seconds(const nb::Workload& w, const std::string& step, const std::
   return nb::floor_seconds(w, step, of, {bytes_per_second, fma_per_second});
 }
 
-bp::dict measure_ceilings() {
-  const nb::Ceilings ceilings = nb::measure_ceilings();
-  bp::dict d;
-  d["bytes_per_second"] = ceilings.bytes_per_second;
-  d["fma_per_second"] = ceilings.fma_per_second;
-  return d;
-}
-
 }  // namespace
 
-void wrap_benchmarks() {
+void wrap_workload() {
   using namespace boost::python;
   using nb::Workload;
   class_<Workload>("Workload", no_init)
@@ -135,7 +125,4 @@ void wrap_benchmarks() {
   def("random_orientation", random_orientation, arg("image"));
   def("reflections", reflections, (arg("cell_edges"), arg("d_min")));
   def("random_amplitudes", random_amplitudes, (arg("indices"), arg("channel")));
-  def("measure_ceilings", measure_ceilings);
-  def("watch_memory", nb::watch_memory);
-  def("peak_memory", nb::peak_memory);
 }
