@@ -82,7 +82,7 @@ def model(options: argparse.Namespace) -> None:
     longer than for one data file: n_f max(r s, w) seconds of n_f images.
     """
     gpus = options.nodes * options.gpus
-    print("| ranks a GPU | GPUs, images/s | writing, images/s | file system, images/s | job | bound by |")
+    print("| ranks per GPU | GPUs, images/s | writing, images/s | file system, images/s | job | bound by |")
     print("| --- | --- | --- | --- | --- | --- |")
     for ranks in options.ranks_a_gpu:
         rates = {

@@ -1,4 +1,4 @@
-"""Times images through simtbx's classes, from the objects' constructors to raw_pixels:
+"""Times images through simtbx's classes, from the objects' constructors to raw_pixels.
 
     nanobragg_kokkos.simtbx benchmarks/simtbx_images.py [rayonix|exafel] [IMAGES]
 
