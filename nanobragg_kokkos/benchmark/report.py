@@ -152,8 +152,8 @@ def contents(panels: tuple[np.ndarray, ...]) -> dict[str, float]:
         panels: (slow, fast) each.
 
     Returns:
-        photons (or counts) of all pixels together, those of the brightest pixel, and a checksum, the sum of pixel i times
-        i modulo CHECKSUM_PERIOD, by which photons in a wrong place are noticed.
+        photons (or counts) of all pixels together, those of the brightest pixel, and a checksum, the sum of pixel i
+        times i modulo CHECKSUM_PERIOD, by which photons in a wrong place are noticed.
     """
     pixels = np.concatenate([panel.ravel() for panel in panels])
     whole = len(pixels) // CHECKSUM_PERIOD * CHECKSUM_PERIOD

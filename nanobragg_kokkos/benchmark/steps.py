@@ -78,7 +78,7 @@ def steps(workload: ext.Workload, names: Sequence[str], engines: Sequence[str]) 
 
 def _spots(workload: ext.Workload, image: Simulation, engines: Sequence[str]) -> Iterator[Step]:
     crystal, structure_factors = workloads.crystal(workload), workloads.structure_factors(workload)
-    structure_factors.on_device  # goes there once for many images, so it is no part of one
+    _ = structure_factors.on_device  # goes there once for many images, so it is no part of one
     for engine in workload.engines:
         if engine in engines:
             run = partial(image.add_spots, crystal, structure_factors, engine)
@@ -173,7 +173,7 @@ class _Batch:
         self._image.add_spots(crystal, self._structure_factors, "reflection")
 
     def _simulate_all(self, readout: Readout) -> None:
-        """The counts of an image are waited for when the next one has been started; those of the last in the next run."""
+        """Waits for the counts of an image when the next one has been started; for the last ones in the next run."""
         for number in range(self._workload.images):
             self._simulate(number)
             earlier = self._counts

@@ -57,7 +57,7 @@ def experiment(params: libtbx.phil.scope_extract) -> Experiment:
 
 
 def highest_resolution(detector: Detector, energies_eV: np.ndarray) -> float:
-    """Returns d (angstrom) at the corner of the detector that is farthest from the beam, at the highest of the energies."""
+    """Returns d (angstrom) at the detector's corner farthest from the beam, at the highest of the energies."""
     wavelength = factor_ev_angstrom / max(energies_eV)
     return detector.get_max_resolution((0.0, 0.0, -1.0 / wavelength))
 

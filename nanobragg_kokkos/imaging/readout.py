@@ -74,7 +74,8 @@ class Readout:
         self.saturation = finite("saturation", saturation, least=0)
         if self.saturation > HIGHEST_SATURATION[self.dtype]:
             raise ValueError(
-                f"saturation of {self.dtype} counts must be {HIGHEST_SATURATION[self.dtype]} or less, not {saturation!r}"
+                f"saturation of {self.dtype} counts must be {HIGHEST_SATURATION[self.dtype]} or less, "
+                f"not {saturation!r}"
             )
         self._simulation = simulation
         spread = response.point_spread

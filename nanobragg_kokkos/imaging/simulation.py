@@ -30,8 +30,8 @@ class EngineChoice:
 class Simulation:
     """An image of expected photons: starts dark, and adds up what is asked for.
 
-    It belongs to the process that made it: it cannot be pickled or copied (its models can), and not be used in a process
-    that was forked from it.  Ctrl-C takes effect when a calculation is done.
+    It belongs to the process that made it: it cannot be pickled or copied (its models can), and not be used in a
+    process that was forked from it.  Ctrl-C takes effect when a calculation is done.
 
     Args:
         detector: dxtbx Detector; any number of panels, each in a plane of its own.
@@ -40,7 +40,8 @@ class Simulation:
         beam_size_mm: side of the beam's square cross-section; needed for backgrounds only.
         oversample: sub-pixels along each axis of a pixel.
         sensor: SensorLayers of every panel.  Default: every photon is absorbed at the surface.
-        mask: bool array (slow, fast), NumPy or flex, for each panel; pixels where it is False stay dark and take no time.
+        mask: bool array (slow, fast), NumPy or flex, for each panel; pixels where it is False stay dark and take no
+            time.
         point_pixel: 1/r² (1/m²) in place of the solid angle of a pixel.
         polarized: False leaves out the polarization factor altogether.
 
@@ -125,16 +126,16 @@ class Simulation:
         """Adds the Bragg spots of a crystal.
 
         Args:
-            engine: "pixel" asks every pixel what it receives, for every shape; "reflection" starts from the reflections,
-                for the shapes gauss, gauss_argchk and tophat, and with a tolerance for square and round; both add up the same
-                terms, in another order.  "auto" takes whichever has less to do, see choose_engine.
-            tolerance: what the reflection-driven engine may leave out of any pixel, as a share of the brightest pixel of
-                these spots, 1e-15 to 0.1: an upper bound.  None: 3e-13, and shapes that end only.  The pixel-driven engine
-                leaves out nothing, whatever the tolerance.
+            engine: "pixel" asks every pixel what it receives, for every shape; "reflection" starts from the
+                reflections, for the shapes gauss, gauss_argchk and tophat, and with a tolerance for square and round;
+                both add up the same terms, in another order.  "auto" takes whichever has less to do, see choose_engine.
+            tolerance: what the reflection-driven engine may leave out of any pixel, as a share of the brightest pixel
+                of these spots, 1e-15 to 0.1: an upper bound.  None: 3e-13, and shapes that end only.  The pixel-driven
+                engine leaves out nothing, whatever the tolerance.
 
         Raises:
-            ValueError: a source asks for a structure-factor channel that is not there, the engine cannot do the shape, or
-                a tolerance that cannot be.
+            ValueError: a source asks for a structure-factor channel that is not there, the engine cannot do the shape,
+                or a tolerance that cannot be.
         """
         if engine == "auto":
             engine = self.choose_engine(crystal, structure_factors, tolerance).engine
@@ -171,8 +172,8 @@ class Simulation:
     def add_background(self, *samples: Amorphous) -> None:
         """Adds the diffuse scattering of one or more amorphous samples.
 
-        The image of these samples together is kept, 8 bytes a pixel, until others are asked for: to add equal ones again,
-        after clear() say, takes one addition of images and gives the same bits.
+        The image of these samples together is kept, 8 bytes a pixel, until others are asked for: to add equal ones
+        again, after clear() say, takes one addition of images and gives the same bits.
 
         Raises:
             ValueError: the simulation has no beam_size_mm.
@@ -223,8 +224,8 @@ class Simulation:
         """Replaces the expected photons by what a detector's point-spread function makes of them, panel by panel.
 
         Args:
-            method: "direct" adds up the pixels within its radius, "fourier" multiplies Fourier transforms; the images are
-                the same to 1e-10 of the brightest pixel.  "auto" takes whichever is faster.
+            method: "direct" adds up the pixels within its radius, "fourier" multiplies Fourier transforms; the images
+                are the same to 1e-10 of the brightest pixel.  "auto" takes whichever is faster.
         """
         if self._blur is None or self._blur[0] != (point_spread, method):
             blur = ext.Blur(self._workspace, self._detector, point_spread.on_device(), method)

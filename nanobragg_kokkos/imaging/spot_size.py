@@ -73,7 +73,7 @@ def ripple(fwhm: float, step: float) -> float:
 
 
 def wavelength_spread(imperfection: Imperfection, wavelength: float, d: float) -> float:
-    """Returns the standard deviation (angstrom) of the wavelengths at which a reflection of resolution d (angstrom) shines."""
+    """Returns the standard deviation (angstrom) of the wavelengths that a reflection of resolution d diffracts."""
     sine = min(1.0, wavelength / (2 * d))
     theta = math.asin(sine)
     mosaic = wavelength / math.tan(theta) * imperfection.tilt

@@ -13,8 +13,8 @@ TEXT = """
 output {
   directory = simulated
     .type = path
-    .help = "Directory of all files; it is made if it does not exist. A job that was killed continues if the same command"
-            "runs again."
+    .help = "Directory of all files; it is made if it does not exist. A job that was killed continues if the same"
+            "command runs again."
   prefix = shot
     .type = str
     .help = "Prefix of all file names."
@@ -27,12 +27,12 @@ output {
     .help = "Write the images. False: write only the sums of output.reduce."
   images_per_file = 1
     .type = int
-    .help = "Number of consecutive images in one HDF5 data file. One process writes a file; if it is killed, it simulates"
-            "these images again: a file should be the work of minutes at most."
+    .help = "Number of consecutive images in one HDF5 data file. One process writes a file; if it is killed, it"
+            "simulates these images again: a file should be the work of minutes at most."
   reduce = sum mean variance maximum radial histogram
     .type = choice(multi=True)
-    .help = "Sums over all images, written to PREFIX_reduced.h5; several as sum+maximum. Each pixel's sum, mean, variance"
-            "and maximum; the mean count by scattering angle; the histogram of counts."
+    .help = "Sums over all images, written to PREFIX_reduced.h5; several as sum+maximum. Each pixel's sum, mean,"
+            "variance and maximum; the mean count by scattering angle; the histogram of counts."
   true_amplitudes = None
     .type = path
     .help = "File of the true amplitudes (MTZ). None: PREFIX_truth.mtz in output.directory."

@@ -120,7 +120,7 @@ def _read(path: Path, working: libtbx.phil.scope) -> tuple[libtbx.phil.scope, di
 
 
 def _values(scope: libtbx.phil.scope) -> dict[str, list[Any]]:
-    """Returns by name the values of all parameters that determine pixels; a list, as some may be given several times."""
+    """Returns by name the values of all parameters that determine pixels: lists, as some may be given several times."""
     values: dict[str, list[Any]] = {}
     for locator in scope.all_definitions():
         if not locator.path.startswith(FREE) or locator.path in NOT_FREE:

@@ -200,7 +200,7 @@ class FirstRank(_Rank):
         elif self._error is None:
             try:
                 self.report(content)
-            # Nobody reads the output any more, for example: that ends the job, but not before all others have ended their work.
+            # Nobody reads the output any more, for example: that ends the job, once all others have ended their work.
             except BaseException as error:
                 self._error = error
                 self.stopped_by = self.stopped_by or f"The first rank cannot go on ({error})"

@@ -218,16 +218,16 @@ def _spot_plots(look: _Look) -> Iterator[tuple[Figure, str, str]]:
             close,
             "close_ups",
             (
-                f"The brightest spots of image {look.images[0] + 1}. Greys go with the square root of the counts; +: where "
-                "the true models predict the spot."
+                f"The brightest spots of image {look.images[0] + 1}. Greys go with the square root of the counts; +: "
+                "where the true models predict the spot."
             ),
         )
     yield (
         figures.signal(look.found, look.shells),
         "signal_to_background",
         (
-            f"Signal to background by resolution. Boxes of {2 * look.radius + 1} × {2 * look.radius + 1} pixels around the "
-            "predicted spots; the background is that of the pixels around."
+            f"Signal to background by resolution. Boxes of {2 * look.radius + 1} × {2 * look.radius + 1} pixels around "
+            "the predicted spots; the background is that of the pixels around."
         ),
     )
     compared = figures.counted_against_expected(look.found)
@@ -236,8 +236,9 @@ def _spot_plots(look: _Look) -> Iterator[tuple[Figure, str, str]]:
             compared,
             "counted_against_expected",
             (
-                "Photons counted and expected. Expected: von Laue's integral over the spectrum for the true amplitudes, "
-                "without simulating anything; points scatter by photon noise and because a crystal has few domains."
+                "Photons counted and expected. Expected: von Laue's integral over the spectrum for the true "
+                "amplitudes, without simulating anything; points scatter by photon noise and because a crystal has few "
+                "domains."
             ),
         )
 
@@ -249,7 +250,8 @@ def _count_plots(look: _Look) -> Iterator[tuple[Figure, str, str]]:
         figures.background(look.found, look.shells),
         "background",
         (
-            "Background by resolution, predicted spots left out. Line: mean; band: from the least to the most of an image."
+            "Background by resolution, predicted spots left out. Line: mean; band: from the least to the most "
+            "of an image."
         ),
     )
 
@@ -262,8 +264,8 @@ def _model_plots(look: _Look) -> Iterator[tuple[Figure, str, str]]:
         "orientations",
         (
             f"Orientations of {counted(len(run.all_crystals), 'true crystal')}"
-            f"{'' if run.truth[0].scan is None else ', at angle 0 of the rotation'}. Directions of the axes seen from the "
-            "source, which is in the middle; circles: angles from the beam. Equal areas hold equally many if all "
+            f"{'' if run.truth[0].scan is None else ', at angle 0 of the rotation'}. Directions of the axes seen from "
+            "the source, which is in the middle; circles: angles from the beam. Equal areas hold equally many if all "
             "orientations are as likely."
         ),
     )

@@ -62,7 +62,7 @@ def spectra(pulses: Sequence[Pulse]) -> Figure:
     with rc_context(STYLE):
         figure = Figure(figsize=(6, 3.6))
         axes = figure.add_subplot()
-        for number, pulse in enumerate(pulses):
+        for pulse in pulses:
             style = {"color": BLUE, "alpha": max(0.25, 1 / len(pulses)), "lw": 1.6}
             if len(pulse.energies_eV) == 1:
                 axes.axvline(pulse.energies_eV[0], **style)

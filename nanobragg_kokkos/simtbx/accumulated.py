@@ -10,8 +10,8 @@ from nanobragg_kokkos.simtbx.setup import dark_image
 ANY_SIZE = 1e-4  # of a pixel (m), where it does not matter
 
 
-# The last image that nobody needs any more, by its shape: scripts make a detector for each image, and on a GPU its memory
-# would take as long as the photons.
+# The last image that nobody needs any more, by its shape: scripts make a detector for each image, and on a GPU its
+# memory would take as long as the photons.
 _spare: dict[tuple[int, int, int], Simulation] = {}
 
 

@@ -12,8 +12,8 @@ class gpu_instance:
     """Chooses a device; Kokkos starts with the first image and ends with the interpreter.
 
     Args:
-        deviceId: number of the GPU, which counts if nothing has been computed before and the variable KOKKOS_DEVICE_ID is
-            not set.  Negative: Kokkos chooses.
+        deviceId: number of the GPU, which counts if nothing has been computed before and the variable KOKKOS_DEVICE_ID
+            is not set.  Negative: Kokkos chooses.
     """
 
     def __init__(self, deviceId: int = -1) -> None:

@@ -27,16 +27,16 @@ from nanobragg_kokkos.util.argument_checks import finite
 ALLOCATED = ("real_vectors", "cell_volume", "spindle_vector", "mosaic_blocks", "polar_vector", "source_XYZ")
 # What a crystal is made of.
 OF_CRYSTAL = (
-    "real_vectors", "cell_volume", "spindle_vector", "mosaic_blocks", "mosaic_spread", "mosaic_domains", "phi", "phi_step",
-    "phi_steps", "shape", "cells",
+    "real_vectors", "cell_volume", "spindle_vector", "mosaic_blocks", "mosaic_spread", "mosaic_domains", "phi",
+    "phi_step", "phi_steps", "shape", "cells",
 )  # fmt: skip
 
 
 class exascale_api:
     """Adds up the image of a nanoBragg object energy by energy.
 
-    Structure factors come from gpu_energy_channels and the place of the panels from gpu_detector; everything else is the
-    nanoBragg object's.  Structure factors are never interpolated, and those that are not given are 0.
+    Structure factors come from gpu_energy_channels and the place of the panels from gpu_detector; everything else is
+    the nanoBragg object's.  Structure factors are never interpolated, and those that are not given are 0.
 
     Args:
         nanoBragg: the object.
@@ -53,9 +53,9 @@ class exascale_api:
         self._diffuse = diffuse_api()
 
     def allocate(self) -> None:
-        """Takes the crystal's orientation and its mosaic blocks, the spindle, the electric field and the sources' directions.
+        """Takes the orientation and mosaic blocks of the crystal, the spindle, the electric field, and the sources.
 
-        Until the next call they count as they are now.
+        Of the sources it takes the directions.  All of these count as they are now until the next call.
         """
         self._allocated = {name: getattr(self._state, name) for name in ALLOCATED}
 
@@ -115,7 +115,7 @@ class exascale_api:
         pixel_active_list_ints: Sequence[int],
         weights: Sequence[float],
     ) -> None:
-        """Adds the spots of each source, which sees its own channel, in some pixels; the blocks are always Gauss-shaped.
+        """Adds the spots of each source, which sees its own channel, in some pixels; mosaic blocks are Gauss-shaped.
 
         Args:
             ichannels: (n,) the channel of each of the object's n sources; a negative one leaves the source out.
@@ -170,8 +170,8 @@ class exascale_api:
         s = copy.copy(self._state)
         if photons.shape[1:] != (s.slow_pixels, s.fast_pixels):
             raise ValueError(
-                f"nanoBragg has a panel of {s.slow_pixels} x {s.fast_pixels} pixels (slow, fast), but the detector's have "
-                f"{photons.shape[1]} x {photons.shape[2]}"
+                f"nanoBragg has a panel of {s.slow_pixels} x {s.fast_pixels} pixels (slow, fast), but the detector's "
+                f"have {photons.shape[1]} x {photons.shape[2]}"
             )
         return flex.double(np.stack([noise.add_noise(s, self._simulation._engine, panel) for panel in photons]))
 
@@ -230,7 +230,7 @@ class exascale_api:
         detector.add(Spots(setup, self._crystal_of(s), amplitudes.table, channels, light))
 
     def _crystal_of(self, s: State) -> Crystal:
-        """The engine's crystal: the same object as long as it is the same crystal, which makes one pass of many calls."""
+        """Returns the engine's crystal, the same object as long as nothing changes, so that many calls share a pass."""
         made_of = tuple(getattr(s, name) for name in OF_CRYSTAL)
         if self._crystal is None or self._crystal[0] != made_of:
             self._crystal = (made_of, engine.crystal(s))

@@ -1,23 +1,22 @@
 """What a detector has been asked to add but has not yet computed, in as few passes of the engine as possible.
 
-Scripts for simtbx add a spectrum energy by energy.  A pass of the engine takes all sources at once, so calls are only noted,
-each with models that do not change any more, and those that differ in nothing but their sources, the channels that these see
-and the number of photons become one pass when somebody asks for the pixels.
+Scripts for simtbx add a spectrum energy by energy.  A pass of the engine takes all sources at once, so calls are only
+noted, each with models that do not change any more, and those that differ in nothing but their sources, the channels
+that these see and the number of photons become one pass when somebody asks for the pixels.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Union
 
 from nanobragg_kokkos import Amorphous, Crystal, Simulation
 from nanobragg_kokkos.simtbx.channels import ChannelTable
 from nanobragg_kokkos.simtbx.light import Light
 from nanobragg_kokkos.simtbx.setup import Kept, Setup
 
-# Scripts make new objects for each image, so what is on the device belongs to none of them.  Spots and background each have
-# their own, as the beam of the one often changes from image to image, and that of the other does not.
+# Scripts make new objects for each image, so what is on the device belongs to none of them.  Spots and background each
+# have their own, as the beam of the one often changes from image to image, and that of the other does not.
 SPOTS, BACKGROUNDS = Kept(2), Kept(1)
 
 
@@ -41,7 +40,7 @@ class Background:
     light: Light
 
 
-Term = Union[Spots, Background]
+Term = Spots | Background
 
 
 def scaled(term: Term, factor: float) -> Term:

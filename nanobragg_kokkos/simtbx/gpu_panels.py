@@ -149,7 +149,7 @@ class gpu_detector:
             ValueError: another number of bools, numbers of pixels that are not there.
         """
         name = "pixel_active_list_ints"
-        if isinstance(pixels, flex.bool) or getattr(pixels, "dtype", None) == bool:
+        if isinstance(pixels, flex.bool) or (isinstance(pixels, np.ndarray) and np.issubdtype(pixels.dtype, np.bool_)):
             name = "pixel_active_mask_bools"
             mask = (pixels.as_numpy_array() if isinstance(pixels, flex.bool) else pixels).ravel()
             if mask.size != self.n_pixels:

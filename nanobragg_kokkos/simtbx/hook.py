@@ -40,8 +40,8 @@ _FINDER = _Extensions()
 def enable() -> None:
     """Makes imports of simtbx_nanoBragg_ext, simtbx_kokkos_ext and simtbx_gpu_ext end in this package.
 
-    This holds for this process, from now on, whether simtbx's own are there or not.  Its Python files, simtbx.nanoBragg and
-    the others, are used as they are where they are installed.  A second call changes nothing.
+    This holds for this process, from now on, whether simtbx's own are there or not.  Its Python files, simtbx.nanoBragg
+    and the others, are used as they are where they are installed.  A second call changes nothing.
 
     Raises:
         ImportError: simtbx's own extensions are already in this process.

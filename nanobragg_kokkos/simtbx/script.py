@@ -15,13 +15,13 @@ HELP = """\
 Usage: nanobragg_kokkos.simtbx SCRIPT [ARGUMENTS]
        nanobragg_kokkos.simtbx -m MODULE [ARGUMENTS]
 
-Runs a Python script, or a module, that was written for simtbx, as it is: what it imports of simtbx's classes computes on
-this package's engine. simtbx's own Python files are used where they are installed; its extensions are not needed.
+Runs a Python script, or a module, that was written for simtbx, as it is: what it imports of simtbx's classes computes
+on this package's engine. simtbx's own Python files are used where they are installed; its extensions are not needed.
 """
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Runs the script as python would: its arguments, its folder first on the path, its exit code and its tracebacks."""
+    """Runs the script as python would: with its arguments, its folder first on the path, its exit code."""
     if not arguments or arguments[0] in ("-h", "--help"):
         print(HELP, end="")
         return

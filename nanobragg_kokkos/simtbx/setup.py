@@ -110,7 +110,7 @@ class Setup:
 
 
 class Kept:
-    """The simulations of the last few setups, which stay on the device, each in the light that it was last asked for."""
+    """Keeps the simulations of the last few setups on the device, each in the light that it was last asked for."""
 
     def __init__(self, most: int) -> None:
         self._most = most

@@ -63,7 +63,7 @@ def assert_tutorial_keeps_its_promises(directory: Path, said: str) -> None:
 
 
 def test_reference_of_parameters_is_up_to_date():
-    """If this fails: build/bin/libtbx.python docs/make_reference.py"""
+    """If this fails, run build/bin/libtbx.python docs/make_reference.py and commit what changed."""
     done = subprocess.run(
         [sys.executable, str(CLONE / "docs" / "make_reference.py"), "--check"],
         env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},

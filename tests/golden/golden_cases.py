@@ -1,9 +1,12 @@
-"""Compares the engine with cases of known pixel values: libtbx.python tests/golden/golden_cases.py DIR
+"""Compares the engine with cases of known pixel values.
 
-DIR holds NAME.json (what is simulated: dxtbx models, properties by simtbx's names) and NAME.npz (structure factors hkl and
-amplitude_times_10, expected photons physical_0, physical_1, … of each panel).  Prints a line a panel and exits with 1 if
-any differs by more than TOLERANCE of its brightest pixel, or SPREAD_TOLERANCE where a point-spread function is all there is.
-With --interface simtbx or exascale the cases run on the simtbx interface, and panel_0, panel_1, … are what simtbx gave for them.
+    libtbx.python tests/golden/golden_cases.py DIR
+
+DIR holds NAME.json (what is simulated: dxtbx models, properties by simtbx's names) and NAME.npz (structure factors hkl
+and amplitude_times_10, expected photons physical_0, physical_1, … of each panel).  Prints a line a panel and exits with
+1 if any differs by more than TOLERANCE of its brightest pixel, or SPREAD_TOLERANCE where a point-spread function is all
+there is. With --interface simtbx or exascale the cases run on the simtbx interface, and panel_0, panel_1, … are what
+simtbx gave for them.
 """
 
 from __future__ import annotations
@@ -171,8 +174,10 @@ def supported(case: dict, engine: str = "auto") -> bool:
 
 @dataclass
 class Deviation:
-    """Of a panel: the largest difference, relative to the brightest pixel; the ratio of the sums; the number of pixels for
-    which the case holds no finite value, and which are left out; the largest difference that is tolerated.
+    """How a panel differs from its case.
+
+    relative: the largest difference, relative to the brightest pixel; ratio: of the sums; undefined: the number of
+    pixels that are left out, as the case holds no finite value for them; and the largest difference tolerated.
     """
 
     relative: float

@@ -1,8 +1,10 @@
-"""Replays recipes on the simtbx interface: libtbx.python tests/golden/simtbx_states.py FILE
+"""Replays recipes on the simtbx interface.
+
+    libtbx.python tests/golden/simtbx_states.py FILE
 
 FILE is a list of recipes: a constructor ("default", "dxtbx", or keyword arguments), steps (property and value, or
-"call" and a method), the state that simtbx's object reports after them, and what it raised.  Prints a line a recipe and exits
-with 1 if any value differs by more than TOLERANCE of the largest number of its property.
+"call" and a method), the state that simtbx's object reports after them, and what it raised.  Prints a line a recipe and
+exits with 1 if any value differs by more than TOLERANCE of the largest number of its property.
 """
 
 from __future__ import annotations
@@ -104,7 +106,7 @@ def differences(recipe: dict) -> list[str]:
 
 
 def agrees(got: Any, want: Any) -> bool:
-    if isinstance(want, str) or isinstance(want, bool) or want is None:
+    if want is None or isinstance(want, (str, bool)):
         return got == want
     try:
         got, want = np.array(got, float), np.array(want, float)

@@ -1,4 +1,6 @@
-"""A table of what Nsight Compute has measured of each kernel: profile_table.py FILE.csv
+"""A table of what Nsight Compute has measured of each kernel.
+
+    profile_table.py FILE.csv
 
 FILE is the output of `ncu --page details --csv`. Launches of one kernel are put together: durations are added up, of
 everything else the median is shown.

@@ -121,8 +121,9 @@ def rare(observed: int, expected: float) -> float:
 
 
 def correlations(one: np.ndarray, other: np.ndarray | None = None) -> np.ndarray:
-    """Correlation coefficients of numbers in a row with those of another row, or of the same, each so many places on, in
-    standard errors: all there are.
+    """Correlation coefficients of the numbers in a row with those of another row, or of the same, so many places on.
+
+    All there are, in standard errors.
     """
     n = one.size
     a = np.fft.rfft((one - one.mean()) / one.std())

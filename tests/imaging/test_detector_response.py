@@ -298,8 +298,8 @@ photons = [np.random.default_rng(i).random(shape) ** 9 * 1e5 for i, shape in enu
 options = dict(flicker=0.1, calibration_noise=0.05, quantum_gain=1.7, readout_noise=3.0, adc_offset=40.0)
 spreads = (None, PointSpread("fiber", 0.12, 6))
 print(backend()["threads"], *(
-    hashlib.sha256(b"".join(panel.tobytes() for panel in counts(photons, seed, 3, point_spread=spread, **options))).hexdigest()
-    for seed in (1, 2**40) for spread in spreads
+    hashlib.sha256(b"".join(panel.tobytes() for panel in counts(photons, seed, 3, point_spread=spread,
+    **options))).hexdigest() for seed in (1, 2**40) for spread in spreads
 ))
 """
 
@@ -386,7 +386,7 @@ class TestArrays:
         first, second = read.panels()
         assert first.shape == SHAPE and second.shape == (7, 5)
         assert not first.flags.writeable and not second.flags.writeable
-        with pytest.raises(ValueError):
+        with pytest.raises(ValueError, match="WRITEABLE"):
             first.flags.writeable = True
         assert second.ctypes.data == first.ctypes.data + first.nbytes
         assert read.panels()[0].ctypes.data == first.ctypes.data
@@ -578,7 +578,8 @@ class TestErrors:
 
     def test_numpy_scalars_are_welcome(self):
         response = dict(
-            flicker=np.float32(0.5), calibration_noise=np.float64(0), readout_noise=np.int32(2), quantum_gain=np.float32(1.5),
-            calibration_seed=np.int64(3), photon_noise=np.bool_(False), adc_offset=np.int64(5),
+            flicker=np.float32(0.5), calibration_noise=np.float64(0), readout_noise=np.int32(2),
+            quantum_gain=np.float32(1.5), calibration_seed=np.int64(3), photon_noise=np.bool_(False),
+            adc_offset=np.int64(5),
         )  # fmt: skip
         assert counts(np.ones((2, 3)), np.int64(1), np.int8(2), saturation=np.float32(100), **response).max() > 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -214,7 +215,7 @@ def test_smaller_tolerance_leaves_out_less(shape):
     assert most[0] > 1e-3, "next to nothing is left out: the experiment shows nothing"
     for loss, tolerance in zip(most, tolerances):
         assert loss <= tolerance + ROUNDING
-    for before, after in zip(most, most[1:]):
+    for before, after in itertools.pairwise(most):
         assert after <= before + ROUNDING
     assert most[-1] < 1e-6 * most[0]
 

@@ -170,7 +170,7 @@ class TestShape:
         everywhere = image[0, 0]  # what is added back
         for slow, fast in ((0, 0), (0, 1), (1, 0), (2, 3), (-5, 4), (0, 12), (-12, 0), (8, 8)):
             x, y = 0.1 * fast, 0.1 * slow
-            expected, error = integrate.dblquad(
+            expected, _ = integrate.dblquad(
                 function, x - 0.05, x + 0.05, y - 0.05, y + 0.05, epsabs=1e-13, epsrel=1e-11
             )
             assert image[20 + slow, 20 + fast] - everywhere == pytest.approx(expected, rel=1e-9, abs=1e-12)

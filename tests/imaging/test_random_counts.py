@@ -1,6 +1,7 @@
 """The random numbers of the detector's response: as its documentation says, and distributed as they should be.
 
-The draws are the same in every run.  The bounds allow for the number of checks: right numbers pass with nearly any seeds.
+The draws are the same in every run.  The bounds allow for the number of checks: right numbers pass with nearly any
+seeds.
 """
 
 from __future__ import annotations
@@ -34,7 +35,8 @@ from helpers.counting import (
 )
 from scipy import special, stats
 
-# On either side of where the method changes, whole numbers, which have no rest, and the smallest and the largest of rests.
+# On either side of where the method changes, whole numbers, which have no rest, and the smallest and the largest of
+# rests.
 MEANS = (
     1e-4,
     1e-3,

@@ -11,9 +11,9 @@ import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from pathlib import Path
 from types import SimpleNamespace
-from typing import ContextManager
 
 import h5py
 import libtbx.load_env
@@ -449,7 +449,7 @@ def test_processes_that_cannot_see_each_other_are_refused(mpi4py, reason, tmp_pa
 def test_directory_that_vanishes_ends_the_job(detector_file, tmp_path, monkeypatch, capsys):
     out = tmp_path / "out"
 
-    def write(path: Path, n_images: int) -> ContextManager:
+    def write(path: Path, n_images: int) -> AbstractContextManager:
         if path.name == "shot_00002.h5":
             shutil.rmtree(out)
         return image_file(path, n_images)
@@ -462,7 +462,7 @@ def test_directory_that_vanishes_ends_the_job(detector_file, tmp_path, monkeypat
 
 
 def test_mistake_in_the_writer_is_told_with_where_it_is(detector_file, tmp_path, monkeypatch, capsys):
-    def write(path: Path, n_images: int) -> ContextManager:
+    def write(path: Path, n_images: int) -> AbstractContextManager:
         raise ZeroDivisionError("a mistake")
 
     monkeypatch.setattr("nanobragg_kokkos.files.nxmx.image_file", write)

@@ -53,9 +53,9 @@ def test_the_image_adds_up_in_the_array_that_a_script_holds():
     np.testing.assert_allclose(simulation.raw_pixels.as_numpy_array().reshape(60, 80), 1 + once, rtol=1e-12)
 
 
-def test_a_detector_stays_on_the_device_as_long_as_it_does_not_change(monkeypatch, make=Setup.simulation):
+def test_a_detector_stays_on_the_device_as_long_as_it_does_not_change(monkeypatch):
     simulation = small()
-    made = []
+    make, made = Setup.simulation, []
     monkeypatch.setattr(Setup, "simulation", lambda *arguments: made.append(1) or make(*arguments))
     simulation.add_nanoBragg_spots()
     simulation.randomize_orientation()

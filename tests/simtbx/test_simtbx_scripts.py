@@ -17,7 +17,7 @@ from helpers.places import COMMAND_LINE
 COMMAND = COMMAND_LINE / "simtbx.py"
 found = importlib.util.find_spec("simtbx")
 pytestmark = pytest.mark.skipif(found is None, reason="simtbx's Python is not installed")
-SIMTBX = Path(list(found.submodule_search_locations)[0]) if found else Path()
+SIMTBX = Path(next(iter(found.submodule_search_locations))) if found else Path()
 
 
 def run(script: Path, *arguments: str, cwd: Path) -> subprocess.CompletedProcess:

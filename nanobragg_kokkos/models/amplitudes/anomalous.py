@@ -55,7 +55,7 @@ class AnomalousScattering:
     measured: Mapping[str, MeasuredTable] = field(default_factory=dict)
 
     def factors(self, element: str, energies_eV: np.ndarray) -> np.ndarray:
-        """Returns f' + i f'' (n,) in electrons at energies (n,) in eV; 0 for elements that the table leaves out, such as H.
+        """Returns f' + i f'' (n,) in electrons at energies (n,) in eV; 0 for elements not in the table, such as H.
 
         Raises:
             Sorry: the table has the element, but not at one of these energies.

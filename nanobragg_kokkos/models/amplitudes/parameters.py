@@ -1,5 +1,6 @@
-"""The parameters of structure factors, a part of crystal: their text, the values that make sense, and which exclude
-each other.
+"""The parameters of structure factors, a part of crystal.
+
+Their text, the values that make sense, and which exclude each other.
 """
 
 from __future__ import annotations

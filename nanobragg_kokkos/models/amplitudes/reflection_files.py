@@ -29,8 +29,10 @@ ANGLE_TOLERANCE_DEG = 3.0
 
 @dataclass(frozen=True, eq=False)
 class ReadAmplitudes:
-    """What a file of reflections gives: amplitudes in its space group, what they were made of, and a line for each thing
-    that was given and contradicts the file.
+    """What a file of reflections gives.
+
+    Its amplitudes in its space group, a description of what they were made of, and a line for each thing that was given
+    and contradicts the file.
     """
 
     amplitudes: miller.array

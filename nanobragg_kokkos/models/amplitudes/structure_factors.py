@@ -16,8 +16,8 @@ class StructureFactors:
     """Amplitudes of all reflections, in one or several channels.
 
     Args:
-        amplitudes: cctbx Miller array of amplitudes (or of complex structure factors, whose absolute value counts), in any
-            space group, with Bijvoet mates or without; or a list of them, one a channel.  Expanded to P1 here.
+        amplitudes: cctbx Miller array of amplitudes (or of complex structure factors, whose absolute value counts), in
+            any space group, with Bijvoet mates or without; or a list of them, one a channel.  Expanded to P1 here.
         default_amplitude: of every reflection that is not given, those that a centred lattice forbids included.
         F000: of the direct beam, 0, 0, 0; a value that the array may have for it does not count.
 

@@ -130,8 +130,9 @@ class RecordedPulses:
 
     @property
     def energies_eV(self) -> np.ndarray:
-        """Ascending, from the lowest to the highest of all images; those of each, if images have the same, else at even
-        distances.
+        """Energies in eV, ascending, from the lowest to the highest of all images.
+
+        They are those of each image if all images have the same, else evenly spaced.
         """
         first = self.spectra[0][0]
         if all(energies is first or np.array_equal(energies, first) for energies, _ in self.spectra):
@@ -171,8 +172,8 @@ def gaussian_spectrum(mean_energy: float, nchannels: int, channel_width: float, 
 def tophat_spectrum(mean_energy: float, nchannels: int, channel_width: float, fwhm: float) -> Spectrum:
     """Returns energies (eV) at even distances around a mean, and their weights on a rectangle, which sum up to 1.
 
-    The rectangle is fwhm wide. A channel counts as far as it lies inside; those outside are left out. If none is inside,
-    those nearest to the middle stay.
+    The rectangle is fwhm wide. A channel counts as far as it lies inside; those outside are left out. If none is
+    inside, those nearest to the middle stay.
     """
     energies = even_energies(mean_energy, nchannels, channel_width)
     beyond = np.abs(energies - mean_energy) + 0.5 * channel_width - 0.5 * fwhm

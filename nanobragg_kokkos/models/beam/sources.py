@@ -24,12 +24,12 @@ class Sources:
         channels: (n,) which channel of the structure factors a source sees.  Default: 0 for all.
         electric_vector: (3,) direction of the electric field; for each source its component at right angles to the
             direction counts.
-        polarization_fraction: 1 fully polarized along electric_vector, 0.5 not at all, 0 fully polarized across it.  The
-            Kahn factor is twice this minus 1 (Kahn et al., J. Appl. Cryst. 15, 330 (1982)).
+        polarization_fraction: 1 fully polarized along electric_vector, 0.5 not at all, 0 fully polarized across it.
+            The Kahn factor is twice this minus 1 (Kahn et al., J. Appl. Cryst. 15, 330 (1982)).
 
     Raises:
-        ValueError: no source, arrays of different lengths, a wavelength that is not positive, channels that are not whole
-            numbers, a fraction outside 0…1.
+        ValueError: no source, arrays of different lengths, a wavelength that is not positive, channels that are not
+            whole numbers, a fraction outside 0…1.
     """
 
     wavelengths: np.ndarray

@@ -1,5 +1,6 @@
-"""The parameters detector, psf and detector_response: their text, the values that make sense, and which exclude each
-other.
+"""The parameters detector, psf and detector_response.
+
+Their text, the values that make sense, and which exclude each other.
 """
 
 from __future__ import annotations

@@ -13,8 +13,8 @@ class PointSpread:
     """A detector's point-spread function, integrated over each pixel within a radius of the one that a photon hits.
 
     Args:
-        shape: "gauss", or "fiber" for a taper of glass fibres, g/2π (g² + r²)^-3/2 (Holton, Nielsen & Frankel, J. Synchrotron
-            Rad. 19, 1006 (2012)).
+        shape: "gauss", or "fiber" for a taper of glass fibres, g/2π (g² + r²)^-3/2 (Holton, Nielsen & Frankel, J.
+            Synchrotron Rad. 19, 1006 (2012)).
         fwhm_mm: full width at half maximum.
         radius: pixels along the fast axis; what falls beyond is added back evenly over the panel.
         added_back: "missing": what the kernel's pixels lack, so that no photon is lost but over the panel's edges;

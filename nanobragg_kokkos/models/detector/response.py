@@ -17,7 +17,8 @@ class DetectorResponse:
     Args:
         flicker: relative standard deviation of a factor that all pixels of an image share: the source's intensity.
         photon_noise: photons are counted, by Poisson's law; False: fractions of photons stay.
-        calibration_noise: relative standard deviation of a factor that each pixel has of its own, the same in every image.
+        calibration_noise: relative standard deviation of a factor that each pixel has of its own, the same in every
+            image.
         calibration_seed: of these factors, 0 to 2⁶⁴ − 1.
         point_spread: of the photons over the pixels around.
         quantum_gain: analog-digital units (ADU) per photon.

@@ -70,8 +70,9 @@ PRESETS = {
     # range"), all set where there are more. What the count rate allows may be less: files say it as Count_cutoff.
     "pilatus": Preset(saturation=2**20 - 2),
     # Counts photons with the 16 bits of an EIGER2 (DECTRIS, EIGER2 user manual, section 3.2.5); in files of 16 bits,
-    # 65535 marks pixels that hold no measurement. An EIGER X has 12 bits and sums frames up, to 32 bits at most (DECTRIS,
-    # "Continuous readout and auto-summation"): for images of 32 bits, give data_type=int32 and the saturation.
+    # 65535 marks pixels that hold no measurement. An EIGER X has 12 bits and sums frames up, to 32 bits at most
+    # (DECTRIS, "Continuous readout and auto-summation"): for images of 32 bits, give data_type=int32 and the
+    # saturation.
     "eiger": Preset(saturation=65533, data_type="uint16"),
     # Integrates charge; here in its low gain (assumed: bright spots need it), calibrated to photons of 8 keV.
     "cspad": Preset(

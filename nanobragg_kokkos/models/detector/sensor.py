@@ -33,8 +33,8 @@ class SensorLayers:
         thickness_mm: of the sensor.
         attenuation_length_mm: after which 1/e of the photons are left.
         layers: number of equal layers.
-        placement: where in its layer a photon is put: 0 the front face (as nanoBragg does), 0.5 the middle, which follows
-            parallax with few layers, 1 the back.
+        placement: where in its layer a photon is put: 0 the front face (as nanoBragg does), 0.5 the middle, which
+            follows parallax with few layers, 1 the back.
 
     Raises:
         ValueError: a length that is not positive and finite, less than one layer, a placement outside 0…1.

@@ -31,8 +31,8 @@ class Amorphous:
         molecular_weight_Da: of one molecule.
 
     Raises:
-        ValueError: a table that is empty, not finite or does not ascend, arrays of different lengths, thickness or density
-            negative, molecular weight not positive.
+        ValueError: a table that is empty, not finite or does not ascend, arrays of different lengths, thickness or
+            density negative, molecular weight not positive.
     """
 
     stol: Sequence[float]
@@ -83,9 +83,9 @@ class Amorphous:
 def water(thickness_mm: float) -> Amorphous:
     """Returns a layer of liquid water.
 
-    To sin(theta)/lambda = 0.5 the structure factor that nanoBragg's examples use (James Holton, from measured scattering);
-    beyond, where there is no order left, that of the independent atoms (Waasmaier & Kirfel 1995, Acta Cryst. A51,
-    416-431), scaled to join on.
+    To sin(theta)/lambda = 0.5 the structure factor that nanoBragg's examples use (James Holton, from measured
+    scattering); beyond, where there is no order left, that of the independent atoms (Waasmaier & Kirfel 1995, Acta
+    Cryst. A51, 416-431), scaled to join on.
     """
     return Amorphous(
         stol=(0, 0.0365, 0.07, 0.12, 0.162, 0.18, 0.2, 0.216, 0.236, 0.28, 0.3, 0.345, 0.436, 0.5, *TAIL_STOL),

@@ -17,7 +17,7 @@ INTERPOLATIONS = ("nearest", "tricubic")
 
 @dataclass(frozen=True)
 class Rotation:
-    """A rotation during the exposure: right-handed about axis, at start_deg + k * width_deg / steps for k = 0 … steps - 1.
+    """A rotation during the exposure, right-handed about axis: start_deg + k * width_deg / steps, k = 0 … steps - 1.
 
     Args:
         axis: (3,) in the laboratory frame; need not be a unit vector.
@@ -50,7 +50,8 @@ class Crystal:
     Args:
         model: dxtbx Crystal; its A matrix is the orientation at angle zero.
         n_cells: (3,) unit cells along a, b, c in one block; whole numbers for the shape square.
-        shape: of the blocks, which decides on the profile of the reflections: square, round, gauss, gauss_argchk or tophat.
+        shape: of the blocks, which decides on the profile of the reflections: square, round, gauss, gauss_argchk or
+            tophat.
         mosaic_blocks: (n, 3, 3) rotation matrices, each turning the crystal into the orientation of a block, after the
             rotation of the exposure.  Default: one block in the crystal's own orientation.
         volume_mm3: of crystal in the beam.  The photons of one block are multiplied by volume / (volume of a block).
