@@ -34,7 +34,7 @@ def help_text(usage: str, scope: libtbx.phil.scope, names: Sequence[str]) -> str
 
 
 def parameter_line(name: str, definition: libtbx.phil.definition) -> str:
-    """Returns a line: a parameter with its default, its choices, if they fit, and the sentences of its help that fit."""
+    """Returns one line: a parameter, its default, its choices if they fit, and the sentences of its help that fit."""
     assignment = textwrap.shorten(f"{name}={default(definition)}".replace("+", " + "), COLUMNS // 2, placeholder=" …")
     assignment = assignment.replace(" + ", "+")
     width = COLUMNS - max(NAME_COLUMNS, len(assignment) + 4)
