@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -44,7 +45,9 @@ def calculated_channels(
     anomalous_scattering: anomalous.AnomalousScattering,
     k_sol: float = protein.K_SOL,
     b_sol: float = protein.B_SOL,
-    algorithm: str = "fft",
+    algorithm: str = "auto",
+    warn: Callable[[str], None] = lambda line: None,
+    seed: int = 0,
 ) -> AmplitudeChannels:
     """Returns the amplitudes of a structure at some energies (eV, ascending).
 
@@ -52,21 +55,22 @@ def calculated_channels(
 
     Args:
         d_min: angstrom.
-        k_sol, b_sol, algorithm: as for protein.structure_factors.
+        k_sol, b_sol, algorithm, warn, seed: as for protein.structure_factors.
     """
     reflections = protein.reflections(structure.crystal_symmetry(), d_min)
     elements = protein.elements(structure)
+    how = (algorithm, warn, seed)
     factors = {element: anomalous_scattering.factors(element, energies_eV) for element in elements}
     if len(energies_eV) == 1:
         fixed = {element: complex(values[0]) for element, values in factors.items()}
-        whole = protein.structure_factors(structure, reflections, fixed, k_sol, b_sol, algorithm)
+        whole = protein.structure_factors(structure, reflections, fixed, k_sol, b_sol, *how)
         return AmplitudeChannels(energies_eV, whole)
     scatter = [element for element in elements if factors[element].any()]
     return AmplitudeChannels(
         energies_eV,
-        protein.structure_factors(structure, reflections, {}, k_sol, b_sol, algorithm),
+        protein.structure_factors(structure, reflections, {}, k_sol, b_sol, *how),
         tuple(
-            flumpy.to_numpy(protein.partial_structure_factors(structure, reflections, element, algorithm).data())
+            flumpy.to_numpy(protein.partial_structure_factors(structure, reflections, element, *how).data())
             for element in scatter
         ),
         np.stack([factors[element] for element in scatter], axis=1) if scatter else None,

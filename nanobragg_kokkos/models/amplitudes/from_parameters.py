@@ -43,7 +43,7 @@ def _calculated(
     given = params.crystal
     messages: list[str] = []
     path = given.pdb.file or protein.default_coordinates()
-    structure = protein.read_coordinates(path, given.unit_cell, given.space_group, warn=messages.append)
+    structure = protein.read_coordinates(path, given.unit_cell, given.space_group, messages.append, given.pdb.model)
     if given.b_iso is not None:
         structure = protein.with_mean_b(structure, given.b_iso)
     n_reflections = 4 / 3 * np.pi * structure.unit_cell().volume() / d_min**3
@@ -56,7 +56,12 @@ def _calculated(
     table = anomalous.AnomalousScattering(given.anomalous, _measured_tables(given.anomalous_tables, elements))
     energies = anomalous.channel_energies(table, elements, energies_eV, mean_energy, given.anomalous_channels)
     _require_room(structure.unit_cell(), d_min, len(energies))
-    channels = calculated_channels(structure, d_min, energies, table, given.k_sol, given.b_sol)
+    told: list[str] = []
+    channels = calculated_channels(
+        structure, d_min, energies, table, given.k_sol, given.b_sol, warn=told.append, seed=params.seed
+    )
+    # Each element that scatters anomalously has its transform, and most have the same to say.
+    messages += dict.fromkeys(told)
     if len(energies) == 1:
         amplitudes = channels.channel(0)
     else:

@@ -9,6 +9,11 @@ from libtbx.utils import Sorry
 LENGTHS = 0.01
 ANGLES_DEG = 1.0
 
+# How far a cell may be from the symmetry of its space group before it is worth a word: lengths in files have three
+# digits after the point, or 24 bits; relative, and degrees.
+ROUNDING = 2e-5
+ROUNDING_DEG = 1e-3
+
 
 def chosen(
     file: str,
@@ -43,14 +48,35 @@ def contradictions(
     unit_cell: uctbx.unit_cell | None,
     space_group: sgtbx.space_group_info | None,
 ) -> tuple[str, ...]:
-    """Returns a line for each given value that differs from that of the file."""
+    """Returns a line for each thing that is given and unlike what the file says, and for a cell that is made symmetric.
+
+    Args:
+        of_file: unit cell and space group as they stand in the file, the cell not yet made to fit with the group.
+    """
     found = []
     cell, group = of_file.unit_cell(), of_file.space_group_info()
+    found.extend(_averaging(file, unit_cell, cell, space_group or group))
     if unit_cell and cell and not unit_cell.is_similar_to(cell, LENGTHS, ANGLES_DEG):
         found.append(f"Warning: crystal.unit_cell={numbers(unit_cell)} takes the place of {numbers(cell)} in {file}")
     if space_group and group and space_group.group() != group.group():
         found.append(f"Warning: crystal.space_group={space_group} takes the place of {group} in {file}")
     return tuple(found)
+
+
+def _averaging(
+    file: str,
+    given: uctbx.unit_cell | None,
+    of_file: uctbx.unit_cell | None,
+    group: sgtbx.space_group_info | None,
+) -> tuple[str, ...]:
+    cell = given or of_file
+    if cell is None or group is None or not group.group().is_compatible_unit_cell(cell):
+        return ()
+    symmetric = group.group().average_unit_cell(cell)
+    if symmetric.is_similar_to(cell, ROUNDING, ROUNDING_DEG):
+        return ()
+    origin = f"crystal.unit_cell={numbers(given)}" if given else f"the cell {numbers(cell)} of {file}"
+    return (f"Warning: {origin} does not have the symmetry of {group}: {numbers(symmetric)} is used",)
 
 
 def numbers(cell: uctbx.unit_cell) -> str:

@@ -17,8 +17,12 @@ TEXT = """
   {
     file = None
       .type = path
-      .help = "Coordinates: PDB or mmCIF, compressed (.gz) or not. None: rubredoxin, PDB entry 1BRF, which comes with"
-              "cctbx."
+      .help = "Coordinates: PDB, mmCIF or small-molecule CIF, compressed (.gz, .bz2, .xz) or not. None: rubredoxin, PDB"
+              "entry 1BRF, which comes with cctbx."
+    model = None
+      .type = str
+      .help = "Which model of a file with several: its number, or mean: all of them, their occupancies divided by"
+              "their number. None: the first."
   }
   structure_factors
     .help = "Amplitudes from a file, in place of a model."
@@ -85,6 +89,7 @@ def validate(params: libtbx.phil.scope_extract) -> None:
         return
     for name, value in (
         ("crystal.pdb.file", crystal.pdb.file),
+        ("crystal.pdb.model", crystal.pdb.model),
         ("crystal.b_iso", crystal.b_iso),
         ("crystal.anomalous_tables", " ".join(crystal.anomalous_tables) if crystal.anomalous_tables else None),
         ("crystal.anomalous_channels", None if crystal.anomalous_channels == 1 else crystal.anomalous_channels),

@@ -5,19 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-import iotbx.pdb
 from cctbx import adptbx, crystal, factor_ev_angstrom, miller, sgtbx, uctbx, xray
 from cctbx.array_family import flex
-from iotbx.pdb import mmcif
-from libtbx import smart_open
 from libtbx.utils import Sorry
 
-from nanobragg_kokkos.models.amplitudes import cif_text, given_symmetry
+from nanobragg_kokkos.models.amplitudes import coordinate_files, given_symmetry, rigid_motion, transform
 from nanobragg_kokkos.models.amplitudes.anomalous import AnomalousScattering
+from nanobragg_kokkos.models.amplitudes.coordinate_files import CoordinateFile
+from nanobragg_kokkos.util.compressed_files import read_contents
 from nanobragg_kokkos.util.reading import reading
 
 # What a file should have been.
-EXPECTED = "a PDB or mmCIF file"
+EXPECTED = "a PDB, mmCIF or small-molecule CIF file"
+
+# Of crystal.pdb.model: all models, each with its share.
+MEAN = "mean"
 
 # Rubredoxin from Pyrococcus furiosus, PDB entry 1BRF (Bau et al. 1998, J. Biol. Inorg. Chem. 3, 484-493): 54 residues
 # and an iron atom, P 21 21 21, refined to 0.95 angstrom. It comes with cctbx.
@@ -32,6 +34,12 @@ LEAST_RESOLUTION = 8.0
 
 # The smallest volume in which the atoms of a crystal find room; protein crystals have about 20.
 ANGSTROM3_AN_ATOM = 5.0
+
+# angstrom^2, by which mean square displacements may be less than 0 from rounding.
+LEAST_U = 1e-6
+
+# How many points of the grid of the solvent's mask lie in the highest resolution, at the least.
+MASK_POINTS_PER_D_MIN = 3
 
 
 def default_coordinates() -> str:
@@ -53,28 +61,49 @@ def read_coordinates(
     unit_cell: uctbx.unit_cell | None = None,
     space_group: sgtbx.space_group_info | None = None,
     warn: Callable[[str], None] = lambda line: None,
+    model: str | None = None,
 ) -> xray.structure:
-    """Returns the atoms of a PDB or mmCIF file, which may be compressed (.gz), and the symmetry of their crystal.
+    """Returns the atoms of a PDB, mmCIF or small-molecule CIF file and the symmetry of their crystal.
+
+    The file may be compressed (gzip, bzip2 or xz). Copies by non-crystallographic symmetry that the file describes but
+    does not hold are added; coordinates on other axes than those of the cell are brought to these.
 
     Args:
         unit_cell, space_group: take the place of what the file says.
-        warn: is called with a line for each of them that contradicts the file.
+        warn: is called with a line for each of them that contradicts the file, and for each thing that the file leaves
+            open or that is changed.
+        model: the name (number) of a model of the file, or "mean" for all of them, their occupancies divided by their
+            number; None: the first.
 
     Raises:
-        Sorry: the file is not there or is damaged, or there is no unit cell or space group that makes sense.
+        Sorry: the file is not there or is damaged, has no such model, or there is no unit cell or space group that
+            makes sense.
     """
     name = f"crystal.pdb.file={path}"
     with reading(name, EXPECTED, path):
-        records = _records(path)
-        given = records.crystal_symmetry() or crystal.symmetry()
-        atoms = records.atoms()
-        if not len(atoms):
-            raise ValueError("it has no atoms")
-    symmetry = _symmetry(name, given, unit_cell, space_group, len(atoms))
-    for line in given_symmetry.contradictions(name, given, unit_cell, space_group):
+        file = coordinate_files.parse(read_contents(path), name, space_group)
+    symmetry = _symmetry(name, file.symmetry, unit_cell, space_group)
+    for line in given_symmetry.contradictions(name, file.symmetry, unit_cell, space_group):
         warn(line)
+    for line in file.warnings:
+        warn(line)
+    names = _chosen_models(name, file, model, warn)
     with reading(name, EXPECTED):
-        return records.xray_structure_simple(crystal_symmetry=symmetry)
+        structure = _models(file, names, symmetry)
+        unknown = structure.deep_copy_scatterers().scattering_type_registry(table="wk1995").unassigned_types()
+        if unknown.size():
+            raise ValueError(f"no form factors are known for {', '.join(unknown)}")
+        if file.operators:
+            structure, n_applied = rigid_motion.expanded(structure, file.operators)
+            if n_applied:
+                warn(f"{name}: {n_applied} copies by non-crystallographic symmetry (MTRIX, _struct_ncs_oper) are added")
+        if file.placement:
+            structure = rigid_motion.moved(structure, *file.placement)
+    _require_room(name, structure, unit_cell)
+    structure = _with_positive_displacements(name, structure, warn)
+    if structure.scatterers().extract_occupancies().all_eq(0):
+        warn(f"Warning: {name}: all atoms have an occupancy of 0: they scatter nothing")
+    return structure
 
 
 def with_mean_b(structure: xray.structure, b_iso: float) -> xray.structure:
@@ -113,7 +142,9 @@ def structure_factors(
     anomalous: Mapping[str, complex],
     k_sol: float = K_SOL,
     b_sol: float = B_SOL,
-    algorithm: str = "fft",
+    algorithm: str = "auto",
+    warn: Callable[[str], None] = lambda line: None,
+    seed: int = 0,
 ) -> miller.array:
     """Returns structure factors (electrons, complex) of a crystal with its solvent.
 
@@ -125,7 +156,7 @@ def structure_factors(
         anomalous: f' + i f'' of elements; those that are not among them scatter without.
         k_sol: electrons / angstrom^3.
         b_sol: angstrom^2.
-        algorithm: "fft", to 0.1 % of the mean amplitude, or "direct".
+        algorithm, warn, seed: as for transform.structure_factors.
     """
     structure = structure.deep_copy_scatterers()
     structure.scattering_type_registry(table="wk1995")
@@ -133,22 +164,34 @@ def structure_factors(
         factor = anomalous.get(scatterer.element_symbol(), 0)
         scatterer.fp, scatterer.fdp = factor.real, factor.imag
         scatterer.flags.set_use_fp_fdp(factor != 0)
-    calculated = _transformed(structure, reflections, algorithm)
+    calculated = transform.structure_factors(structure, reflections, algorithm, warn, seed)
     if k_sol == 0:
         return calculated
     import mmtbx.f_model
+    import mmtbx.masks
 
+    # By default the solvent ends at 3 angstrom, with a step. It ends by itself, by exp(-b_sol / 4 d^2); the grid of the
+    # mask has to be fine enough for all reflections.
+    mask = mmtbx.masks.mask_master_params.extract()
+    mask.Fmask_res_high = 0.0
+    mask.step = min(mask.step, reflections.d_min() / MASK_POINTS_PER_D_MIN)
     return mmtbx.f_model.manager(
         f_obs=reflections.array(data=flex.double(reflections.size(), 1.0)),
         f_calc=calculated,
         xray_structure=structure,
         k_sol=k_sol,
         b_sol=b_sol,
+        mask_params=mask,
     ).f_model()
 
 
 def partial_structure_factors(
-    structure: xray.structure, reflections: miller.set, element: str, algorithm: str = "fft"
+    structure: xray.structure,
+    reflections: miller.set,
+    element: str,
+    algorithm: str = "auto",
+    warn: Callable[[str], None] = lambda line: None,
+    seed: int = 0,
 ) -> miller.array:
     """Returns structure factors (complex) of the atoms of one element if each scattered like one electron in one point.
 
@@ -160,7 +203,7 @@ def partial_structure_factors(
         scatterer.scattering_type = "const"  # cctbx's name of what scatters like one electron in one point
         scatterer.flags.set_use_fp_fdp(False)
     structure.scattering_type_registry(table="wk1995")
-    return _transformed(structure, reflections, algorithm)
+    return transform.structure_factors(structure, reflections, algorithm, warn, seed)
 
 
 def amplitudes(
@@ -186,14 +229,6 @@ def amplitudes(
     return found.amplitudes().set_observation_type_xray_amplitude()
 
 
-def _transformed(structure: xray.structure, reflections: miller.set, algorithm: str) -> miller.array:
-    # These keep the errors of the fast Fourier transform at 0.1 % of the mean amplitude; the defaults at 0.6 %.
-    transform = xray.structure_factors.from_scatterers(
-        miller_set=reflections, grid_resolution_factor=1 / 3, quality_factor=1000, wing_cutoff=1e-5
-    )
-    return transform(xray_structure=structure, miller_set=reflections, algorithm=algorithm).f_calc()
-
-
 def _least_u(scatterer: xray.scatterer, unit_cell: uctbx.unit_cell) -> float:
     """Returns the mean square displacement (angstrom^2) of an atom in the direction in which it is least."""
     if scatterer.flags.use_u_aniso():
@@ -201,17 +236,72 @@ def _least_u(scatterer: xray.scatterer, unit_cell: uctbx.unit_cell) -> float:
     return scatterer.u_iso
 
 
-def _records(path: str) -> iotbx.pdb.pdb_input_mixin:
-    """Returns the contents of a PDB or mmCIF file."""
-    with smart_open.for_reading(path, mode="rb") as file:
-        contents = file.read()
-    text = contents.decode("utf-8", "replace")
-    if cif_text.is_cif(text):
-        cif_text.check(text)
-        return mmcif.cif_input(lines=text, source_info=f"file {path}")
-    if not any(line.startswith(("ATOM", "HETATM")) for line in text.splitlines()):
-        raise ValueError("it has no atoms")
-    return iotbx.pdb.pdb_input(source_info=f"file {path}", lines=text)
+def _chosen_models(name: str, file: CoordinateFile, model: str | None, warn: Callable[[str], None]) -> list[str]:
+    """Returns the names of the models that count."""
+    names = list(file.models)
+    if model is None:
+        if len(names) > 1:
+            warn(f"{name} has {len(names)} models: the first ({names[0]}) counts; crystal.pdb.model chooses another")
+        return names[:1]
+    if model.strip().lower() == MEAN:
+        if len(names) > 1:
+            warn(f"{name} has {len(names)} models: their mean counts")
+        return names
+    if model.strip() not in names:
+        raise Sorry(f"crystal.pdb.model={model}: expected mean or a model of {name}, which has {', '.join(names)}")
+    return [model.strip()]
+
+
+def _models(file: CoordinateFile, names: list[str], symmetry: crystal.symmetry) -> xray.structure:
+    """Returns the atoms of some models, each with its share of the occupancy."""
+    first, *others = (file.models[name](symmetry) for name in names)
+    if not others:
+        return first
+    scatterers = first.scatterers().deep_copy()
+    for other in others:
+        scatterers.extend(other.scatterers())
+    for scatterer in scatterers:
+        scatterer.occupancy /= len(names)
+    return rigid_motion.with_scatterers(first, scatterers)
+
+
+def _with_positive_displacements(name: str, structure: xray.structure, warn: Callable[[str], None]) -> xray.structure:
+    """Returns the atoms with mean square displacements of 0 in the directions in which they were less."""
+    cell = structure.unit_cell()
+    negative = [k for k, atom in enumerate(structure.scatterers()) if _least_u(atom, cell) < -LEAST_U]
+    if not negative:
+        return structure
+    structure = structure.deep_copy_scatterers()
+    scatterers = structure.scatterers()
+    for k in negative:
+        atom = scatterers[k]
+        if atom.flags.use_u_aniso():
+            u_cart = adptbx.u_star_as_u_cart(cell, atom.u_star)
+            atom.u_star = adptbx.u_cart_as_u_star(cell, adptbx.eigenvalue_filtering(u_cart, 0.0))
+        else:
+            atom.u_iso = 0.0
+    labels = ", ".join(
+        " ".join(scatterers[k].label.removeprefix("pdb=").replace('"', " ").split()) for k in negative[:5]
+    )
+    more = ", …" if len(negative) > 5 else ""
+    warn(
+        f"Warning: {name}: {len(negative)} atoms have B factors or ANISOU that are not positive definite: what is "
+        f"negative is set to 0 ({labels}{more})"
+    )
+    return structure
+
+
+def _require_room(name: str, structure: xray.structure, unit_cell: uctbx.unit_cell | None) -> None:
+    """Refuses a crystal whose cell cannot hold its atoms, each of which counts as often as it is in the cell."""
+    n_atoms = sum(scatterer.multiplicity() * scatterer.occupancy for scatterer in structure.scatterers())
+    volume = structure.unit_cell().volume()
+    if volume >= n_atoms * ANGSTROM3_AN_ATOM:
+        return
+    given = f"crystal.unit_cell={given_symmetry.numbers(unit_cell)}" if unit_cell else name
+    raise Sorry(
+        f"{given}: expected a cell with room for the atoms of {name}, but in a cell of {volume:.4g} angstrom^3 with "
+        f"space group {structure.space_group_info()} each of {n_atoms:.4g} has {volume / n_atoms:.2g} angstrom^3"
+    )
 
 
 def _symmetry(
@@ -219,7 +309,6 @@ def _symmetry(
     of_file: crystal.symmetry,
     unit_cell: uctbx.unit_cell | None,
     space_group: sgtbx.space_group_info | None,
-    n_atoms: int,
 ) -> crystal.symmetry:
     if not (unit_cell or of_file.unit_cell()):
         place = "a unit cell (CRYST1, or _cell in mmCIF) in this file"
@@ -227,12 +316,4 @@ def _symmetry(
     if not (space_group or of_file.space_group_info()):
         place = "a space group (CRYST1, or _symmetry in mmCIF) in this file"
         raise Sorry(f"{name}: expected {place}; else give crystal.space_group")
-    symmetry = given_symmetry.chosen(name, of_file, unit_cell, space_group)
-    room = symmetry.unit_cell().volume() / symmetry.space_group().order_z()
-    if room < n_atoms * ANGSTROM3_AN_ATOM:
-        raise Sorry(
-            f"crystal.unit_cell={given_symmetry.numbers(symmetry.unit_cell())}: expected a cell with room for the "
-            f"{n_atoms} atoms of {name}, but in space group {symmetry.space_group_info()} each has "
-            f"{room / n_atoms:.2g} angstrom^3"
-        )
-    return symmetry
+    return given_symmetry.chosen(name, of_file, unit_cell, space_group)
