@@ -8,7 +8,7 @@ import pytest
 import simtbx_states
 from helpers.places import TESTS
 
-RECIPES = json.loads((TESTS / "golden" / "simtbx_states.json").read_text())
+RECIPES = json.loads((TESTS / "golden_cases" / "simtbx_states.json").read_text())
 
 
 @pytest.mark.parametrize("recipe", RECIPES, ids=lambda recipe: recipe["name"])

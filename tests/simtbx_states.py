@@ -1,6 +1,6 @@
 """Replays recipes on the simtbx interface.
 
-    libtbx.python tests/golden/simtbx_states.py FILE
+    libtbx.python tests/simtbx_states.py FILE
 
 FILE is a list of recipes: a constructor ("default", "dxtbx", or keyword arguments), steps (property and value, or
 "call" and a method), the state that simtbx's object reports after them, and what it raised.  Prints a line a recipe and

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-import golden_cases
+import golden
 import numpy as np
 import pytest
 from helpers.places import TESTS
 
-CASES = sorted((TESTS / "golden" / "cases").glob("*.json"))
+CASES = sorted((TESTS / "golden_cases" / "cases").glob("*.json"))
 SPREADS = [path for path in CASES if path.stem.startswith("psf")]
 
 
 @pytest.mark.parametrize("engine", ["auto", "pixel", "reflection"])
 @pytest.mark.parametrize("path", [path for path in CASES if path not in SPREADS], ids=lambda path: path.stem)
 def test_every_pixel_agrees(path, engine):
-    panels = golden_cases.deviations(path, engine)
+    panels = golden.deviations(path, engine)
     if panels is None:
         pytest.skip("not a shape for this engine")
     for panel in panels:
-        assert panel.relative < golden_cases.TOLERANCE
+        assert panel.relative < golden.TOLERANCE
         assert panel.ratio == pytest.approx(1, abs=1e-8)
         assert panel.undefined == 0
 
@@ -26,15 +26,15 @@ def test_every_pixel_agrees(path, engine):
 @pytest.mark.parametrize("method", ["auto", "direct", "fourier"])
 @pytest.mark.parametrize("path", SPREADS, ids=lambda path: path.stem)
 def test_every_blurred_pixel_agrees(path, method):
-    (panel,) = golden_cases.deviations(path, blur=method)
-    assert panel.relative < golden_cases.SPREAD_TOLERANCE
+    (panel,) = golden.deviations(path, blur=method)
+    assert panel.relative < golden.SPREAD_TOLERANCE
     assert panel.ratio == pytest.approx(1, abs=1e-12)
     assert panel.undefined == 0
 
 
 def test_the_command_reports_and_passes(capsys):
     assert (
-        golden_cases.main([str(TESTS / "golden" / "cases"), "tophat", "round", "psf_gauss", "--engine", "reflection"])
+        golden.main([str(TESTS / "golden_cases" / "cases"), "tophat", "round", "psf_gauss", "--engine", "reflection"])
         == 0
     )
     printed = capsys.readouterr().out
@@ -44,21 +44,21 @@ def test_the_command_reports_and_passes(capsys):
 
 
 def test_the_command_fails_on_a_wrong_pixel(tmp_path, capsys):
-    source = TESTS / "golden" / "cases"
+    source = TESTS / "golden_cases" / "cases"
     (tmp_path / "tophat.json").write_text((source / "tophat.json").read_text())
     with np.load(source / "tophat.npz") as file:
         arrays = dict(file)
     arrays["physical_0"][3, 5] += 2e-9 * arrays["physical_0"].max()
     np.savez(tmp_path / "tophat.npz", **arrays)
-    assert golden_cases.main([str(tmp_path)]) == 1
+    assert golden.main([str(tmp_path)]) == 1
     arrays["physical_0"][3, 5] = np.nan  # of which nothing is known
     np.savez(tmp_path / "tophat.npz", **arrays)
-    assert golden_cases.main([str(tmp_path)]) == 0
+    assert golden.main([str(tmp_path)]) == 0
     assert "without 1 undefined pixels" in capsys.readouterr().out
     arrays["physical_0"][:] = np.nan
     np.savez(tmp_path / "tophat.npz", **arrays)
-    assert golden_cases.main([str(tmp_path)]) == 1
+    assert golden.main([str(tmp_path)]) == 1
     arrays["physical_0"] = np.zeros((3, 3))
     np.savez(tmp_path / "tophat.npz", **arrays)
-    assert golden_cases.main([str(tmp_path)]) == 1
-    assert golden_cases.main([str(tmp_path / "nothing")]) == 1
+    assert golden.main([str(tmp_path)]) == 1
+    assert golden.main([str(tmp_path / "nothing")]) == 1

@@ -1,6 +1,6 @@
 """Compares the engine with cases of known pixel values.
 
-    libtbx.python tests/golden/golden_cases.py DIR
+    libtbx.python tests/golden.py DIR
 
 DIR holds NAME.json (what is simulated: dxtbx models, properties by simtbx's names) and NAME.npz (structure factors hkl
 and amplitude_times_10, expected photons physical_0, physical_1, … of each panel).  Prints a line a panel and exits with
@@ -17,12 +17,12 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-import golden_simtbx
 import numpy as np
 from cctbx import crystal, miller
 from cctbx.array_family import flex
 from dxtbx.model import BeamFactory, Detector
 from dxtbx.model import Crystal as DxtbxCrystal
+from helpers import golden_simtbx
 
 from nanobragg_kokkos import (
     Amorphous,
