@@ -19,7 +19,7 @@ using Light = PatchLight<Shape::gauss_argchk, Interpolation::nearest>;
 
 // Another sink than that of images: no more than the scale of the terms is missing.
 struct Keep {
-  Array<double> sums;
+  DeviceBuffer<double> sums;
   KOKKOS_INLINE_FUNCTION void operator()(std::int64_t pixel, double sum) const { sums(pixel) = sum; }
 };
 

@@ -16,7 +16,7 @@ namespace {
 template <class Function>
 std::vector<double> on_device(int n, const Function& function) {
   start();
-  Kokkos::View<double*, DeviceSpace> results("results", std::size_t(n));
+  DeviceBuffer<double> results("results", std::size_t(n));
   Kokkos::parallel_for(
       "numbers", Kokkos::RangePolicy<ExecutionSpace>(0, n), KOKKOS_LAMBDA(const int i) { results(i) = function(i); });
   std::vector<double> values(static_cast<std::size_t>(n));

@@ -45,7 +45,7 @@ class TabulatedCurves {
   };
   static constexpr std::size_t most = 4;
 
-  DeviceArray<double> wavenumber_;  // tells beams apart: while it is kept, no other has its own in the same place
+  DeviceTable<double> wavenumber_;  // tells beams apart: while it is kept, no other has its own in the same place
   std::vector<OfSample> of_samples_;
 };
 
@@ -61,7 +61,7 @@ struct Rays {
 // one_ray: no pixel has more than one ray; a GPU then needs half the registers.
 template <bool one_ray>
 struct AddBackground {
-  Kokkos::View<double*, DeviceSpace> image;
+  DeviceBuffer<double> image;
   PixelTable rays;
   SourceTable sources;
   IntensityCurves curves;
@@ -183,8 +183,9 @@ template <bool one_ray>
 void run(const ExecutionSpace& space, const AddBackground<one_ray>& kernel) {
   Kokkos::parallel_for(
       "nanobragg::background",
-      at_once(Kokkos::RangePolicy<ExecutionSpace, Kokkos::Schedule<Kokkos::Dynamic>, Kokkos::IndexType<std::int64_t>>(
-          space, 0, kernel.n_iterations())),
+      light_weight(
+          Kokkos::RangePolicy<ExecutionSpace, Kokkos::Schedule<Kokkos::Dynamic>, Kokkos::IndexType<std::int64_t>>(
+              space, 0, kernel.n_iterations())),
       kernel);
 }
 

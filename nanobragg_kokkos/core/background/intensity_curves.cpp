@@ -45,12 +45,12 @@ std::vector<double> sign_changes(const AmplitudePiece& p, double from, double to
 }
 
 struct FillPieces {
-  Kokkos::View<IntensityPiece*, DeviceSpace> pieces;
-  DeviceArray<int> first_pieces;  // of the groups
-  DeviceArray<Range> groups;      // of sources that share a curve
-  DeviceArray<double> wavenumber, weight;
-  DeviceArray<double> knots;
-  DeviceArray<AmplitudePiece> amplitude;
+  DeviceBuffer<IntensityPiece> pieces;
+  DeviceTable<int> first_pieces;  // of the groups
+  DeviceTable<Range> groups;      // of sources that share a curve
+  DeviceTable<double> wavenumber, weight;
+  DeviceTable<double> knots;
+  DeviceTable<AmplitudePiece> amplitude;
 
   // F, as a polynomial in v = x (q - middle), is f0 + f1 v + f2 v^2 + f3 v^3; its square times weight and sign is added
   // up.
@@ -85,8 +85,8 @@ struct FillPieces {
 
 // host_wavenumber: a copy of wavenumber.
 IntensityCurves tabulate(const ExecutionSpace& space, const AmplitudeCurve& amplitude, const std::vector<Range>& groups,
-                         const std::vector<double>& host_wavenumber, const DeviceArray<double>& wavenumber,
-                         const DeviceArray<double>& weight, double limit) {
+                         const std::vector<double>& host_wavenumber, const DeviceTable<double>& wavenumber,
+                         const DeviceTable<double>& weight, double limit) {
   constexpr double infinity = std::numeric_limits<double>::infinity();
   std::vector<double> ends;
   std::vector<IntensityPiece> pieces;
@@ -126,7 +126,7 @@ IntensityCurves tabulate(const ExecutionSpace& space, const AmplitudeCurve& ampl
   curves.ends = to_device(space, "nanobragg::background::ends", ends);
   curves.first = to_device(space, "nanobragg::background::first", first);
 
-  Kokkos::View<IntensityPiece*, DeviceSpace> filled(
+  DeviceBuffer<IntensityPiece> filled(
       Kokkos::view_alloc(space, "nanobragg::background::pieces", Kokkos::WithoutInitializing), pieces.size());
   Kokkos::deep_copy(
       space, filled,
@@ -143,7 +143,7 @@ IntensityCurves tabulate(const ExecutionSpace& space, const AmplitudeCurve& ampl
 }
 
 template <class T>
-std::vector<T> to_host(const ExecutionSpace& space, const DeviceArray<T>& device) {
+std::vector<T> to_host(const ExecutionSpace& space, const DeviceTable<T>& device) {
   std::vector<T> values(device.extent(0));
   Kokkos::deep_copy(space, Kokkos::View<T*, Kokkos::HostSpace, Kokkos::MemoryUnmanaged>(values.data(), values.size()),
                     device);

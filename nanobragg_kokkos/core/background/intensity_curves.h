@@ -58,9 +58,9 @@ struct alignas(64) IntensityPiece {
 };
 
 struct IntensityCurves {
-  DeviceArray<IntensityPiece> pieces;  // of all curves, one curve after the other
-  DeviceArray<double> ends;            // of each piece, included; that of a curve's last piece is infinite
-  DeviceArray<int> first;     // (curve, cell of its grid): the first piece with a part in the cell, and after the
+  DeviceTable<IntensityPiece> pieces;  // of all curves, one curve after the other
+  DeviceTable<double> ends;            // of each piece, included; that of a curve's last piece is infinite
+  DeviceTable<int> first;     // (curve, cell of its grid): the first piece with a part in the cell, and after the
                               // last cell, the curve's last piece
   int n_cells = 0;            // of each curve
   double cells_per_unit = 0;  // of q

@@ -19,7 +19,7 @@ struct FourierBundle {
   int length;     // of a line
   int by_eights;  // the part of it, a power of 8, that steps by eights transform
   int lane_bits_on_gpu;
-  DeviceArray<Complex> turns;  // exp(-2 pi i k / length)
+  DeviceTable<Complex> turns;  // exp(-2 pi i k / length)
 
   explicit FourierBundle(int length);  // a power of two, at least 32
 

@@ -21,7 +21,7 @@ namespace nanobragg {
 struct PoissonTable {
   static constexpr int means = 128, cells_of_mean = 256;
 
-  DeviceArray<std::uint64_t> cells;
+  DeviceTable<std::uint64_t> cells;
 
   KOKKOS_FORCEINLINE_FUNCTION std::int64_t draw(std::int64_t mean, std::uint64_t bits) const {
     const std::int64_t own = std::int64_t(bits >> 56);

@@ -23,8 +23,8 @@ struct SingleMat3 {
   SingleVec3 row[3];
 };
 
-struct Crystal::OnDevice : ResidentTable<DeviceArray<Mat3>> {  // the cell vectors of each block
-  ResidentTable<DeviceArray<SingleMat3>> single;               // the same
+struct Crystal::OnDevice : ResidentTable<DeviceTable<Mat3>> {  // the cell vectors of each block
+  ResidentTable<DeviceTable<SingleMat3>> single;               // the same
   double largest_extent = 0;  // of the blocks' sqrt(|N_a a|^2 + |N_b b|^2 + |N_c c|^2), m
 };
 

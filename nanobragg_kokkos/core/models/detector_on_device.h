@@ -47,9 +47,9 @@ struct Ray {
 };
 
 struct PixelTable {
-  DeviceArray<DevicePanel> panels;
-  DeviceArray<Ball> around_panel, around_group;  // of panels_in_group panels that follow each other
-  DeviceArray<std::uint8_t> mask;                // empty: all pixels
+  DeviceTable<DevicePanel> panels;
+  DeviceTable<Ball> around_panel, around_group;  // of panels_in_group panels that follow each other
+  DeviceTable<std::uint8_t> mask;                // empty: all pixels
   int oversample = 1;
   double per_sub_pixel = 1;  // 1 / oversample^2
   bool point_pixel = false;

@@ -20,14 +20,13 @@ std::shared_ptr<double> host_memory(std::size_t n) {
   return std::shared_ptr<double>(memory, std::free);
 }
 
-const Kokkos::View<double*, DeviceSpace>& pixels(const Image::OnDevice& image, std::size_t size) {
+const DeviceBuffer<double>& pixels(const Image::OnDevice& image, std::size_t size) {
   if (image.pixels.extent(0) != size)
     throw std::runtime_error("the image has been released: the Kokkos runtime has ended");
   return image.pixels;
 }
 
-void add_pixels(const ExecutionSpace& space, const Kokkos::View<double*, DeviceSpace>& image,
-                const DeviceArray<double>& more) {
+void add_pixels(const ExecutionSpace& space, const DeviceBuffer<double>& image, const DeviceTable<double>& more) {
   Kokkos::parallel_for(
       "nanobragg::image::add",
       Kokkos::RangePolicy<ExecutionSpace, Kokkos::IndexType<std::int64_t>>(space, 0, std::int64_t(image.extent(0))),
@@ -40,10 +39,10 @@ void add_pixels(const ExecutionSpace& space, const Kokkos::View<double*, DeviceS
 Image::Image(Workspace& workspace, std::size_t n_pixels) : size_(n_pixels), on_device_(std::make_shared<OnDevice>()) {
   if constexpr (host_is_device) {
     on_device_->host = host_memory(size_);
-    on_device_->pixels = Kokkos::View<double*, DeviceSpace>(on_device_->host.get(), size_);
+    on_device_->pixels = DeviceBuffer<double>(on_device_->host.get(), size_);
   } else {
     const Calculation calculation(workspace, "nanobragg::image::allocate");
-    on_device_->pixels = Kokkos::View<double*, DeviceSpace>(
+    on_device_->pixels = DeviceBuffer<double>(
         Kokkos::view_alloc(calculation.space(), "nanobragg::image", Kokkos::WithoutInitializing), size_);
   }
   clear(workspace);

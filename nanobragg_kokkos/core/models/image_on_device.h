@@ -9,7 +9,7 @@
 namespace nanobragg {
 
 struct Image::OnDevice : Resident {
-  Kokkos::View<double*, DeviceSpace> pixels;
+  DeviceBuffer<double> pixels;
   std::shared_ptr<double> host;  // holds the pixels themselves where the device is the host
   void release() noexcept override { pixels = {}; }
 };

@@ -23,12 +23,12 @@ struct alignas(16) Wave {
 };
 
 struct SourceTable {
-  DeviceArray<Direction> directions;
+  DeviceTable<Direction> directions;
   // The arrays of the sources end with vector_lanes more, which vector code may read and not use.
-  DeviceArray<double> wavenumber;  // 1 / wavelength, 1/m, ascending within a direction
-  DeviceArray<double> weight;      // sums to 1 over all directions
-  DeviceArray<int> channel;
-  DeviceArray<Wave> waves;  // wavenumber and weight once more, side by side
+  DeviceTable<double> wavenumber;  // 1 / wavelength, 1/m, ascending within a direction
+  DeviceTable<double> weight;      // sums to 1 over all directions
+  DeviceTable<int> channel;
+  DeviceTable<Wave> waves;  // wavenumber and weight once more, side by side
   bool polarized = true;
   double kahn_factor = 0;
 

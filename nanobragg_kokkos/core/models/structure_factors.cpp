@@ -14,9 +14,9 @@ static_assert(structure_factors_padding >= vector_lanes, "vector code reads as m
 
 // What the kernels see of memory of the host: on a CPU that memory itself.
 template <class T>
-DeviceArray<T> seen_by_device(const char* label, const T* values, std::size_t n) {
+DeviceTable<T> seen_by_device(const char* label, const T* values, std::size_t n) {
   if constexpr (host_is_device)
-    return DeviceArray<T>(values, n);
+    return DeviceTable<T>(values, n);
   else
     return to_device(label, values, n);
 }

@@ -24,8 +24,8 @@ struct IndexBox {
 };
 
 struct AmplitudeTable : IndexBox {
-  DeviceArray<double> amplitude;  // and vector_lanes more, which vector code may read and not use
-  DeviceArray<float> strongest;   // no less than the largest magnitude of each reflection in all channels
+  DeviceTable<double> amplitude;  // and vector_lanes more, which vector code may read and not use
+  DeviceTable<float> strongest;   // no less than the largest magnitude of each reflection in all channels
   double default_amplitude = 0;
   double largest = 0;  // magnitude of all
 

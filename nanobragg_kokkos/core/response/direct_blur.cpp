@@ -40,15 +40,15 @@ struct PhotonsInPlace {
 struct SumOverCircle {
   AlikePanels panels;
   double added_to_pixel;
-  DeviceArray<int> heights;
-  DeviceArray<std::int64_t> tops;
-  DeviceArray<double> values;
+  DeviceTable<int> heights;
+  DeviceTable<std::int64_t> tops;
+  DeviceTable<double> values;
   int around_fast, around_slow;  // how far the kernel reaches
   int tile_slow, tiles_fast, tiles_slow;
   int scratch_level;  // -1: the photons are not copied
-  Kokkos::View<const double*, DeviceSpace> photons;
-  Kokkos::View<const PanelTotal*, DeviceSpace> totals;
-  Kokkos::View<double*, DeviceSpace> blurred;
+  DeviceBuffer<const double> photons;
+  DeviceBuffer<const PanelTotal> totals;
+  DeviceBuffer<double> blurred;
 
   KOKKOS_FUNCTION int stride() const { return tile_fast + 2 * around_fast; }
   KOKKOS_FUNCTION int bytes() const { return (tile_slow + 2 * around_slow) * stride() * int(sizeof(double)); }
@@ -183,9 +183,8 @@ double DirectBlur::seconds(const SpreadKernel& kernel, int n_fast, int n_slow, d
   return n_panels * n_fast * n_slow * (seconds_per_pixel + seconds_per_step * steps);
 }
 
-void DirectBlur::operator()(const ExecutionSpace& space, const Kokkos::View<const double*, DeviceSpace>& photons,
-                            const Kokkos::View<const PanelTotal*, DeviceSpace>& totals,
-                            const Kokkos::View<double*, DeviceSpace>& blurred) const {
+void DirectBlur::operator()(const ExecutionSpace& space, const DeviceBuffer<const double>& photons,
+                            const DeviceBuffer<const PanelTotal>& totals, const DeviceBuffer<double>& blurred) const {
   SumOverCircle kernel{panels_,
                        added_to_pixel_,
                        heights_,
@@ -210,7 +209,7 @@ void DirectBlur::operator()(const ExecutionSpace& space, const Kokkos::View<cons
       space, panels_.size() * kernel.tiles_fast * kernel.tiles_slow,
       host_is_device ? 1 : kernel.tile_slow / rows_at_once, host_is_device ? 1 : tile_fast);
   if (kernel.scratch_level >= 0) policy.set_scratch_size(kernel.scratch_level, Kokkos::PerTeam(kernel.bytes() + 64));
-  Kokkos::parallel_for("nanobragg::psf::direct", at_once(policy), kernel);
+  Kokkos::parallel_for("nanobragg::psf::direct", light_weight(policy), kernel);
 }
 
 }  // namespace nanobragg

@@ -18,9 +18,8 @@ class DirectBlur {
  public:
   DirectBlur(const AlikePanels& panels, const SpreadKernel& kernel);
 
-  void operator()(const ExecutionSpace& space, const Kokkos::View<const double*, DeviceSpace>& photons,
-                  const Kokkos::View<const PanelTotal*, DeviceSpace>& totals,
-                  const Kokkos::View<double*, DeviceSpace>& blurred) const;
+  void operator()(const ExecutionSpace& space, const DeviceBuffer<const double>& photons,
+                  const DeviceBuffer<const PanelTotal>& totals, const DeviceBuffer<double>& blurred) const;
 
   // Estimated time for n panels, s.
   static double seconds(const SpreadKernel& kernel, int n_fast, int n_slow, double n_panels);
@@ -29,9 +28,9 @@ class DirectBlur {
   AlikePanels panels_;
   double added_to_pixel_;  // of a panel's photons
   int tallest_;
-  DeviceArray<int> heights_;        // of the columns for fast = 0, 1, …
-  DeviceArray<std::int64_t> tops_;  // where their values for slow = -height are
-  DeviceArray<double> values_;
+  DeviceTable<int> heights_;        // of the columns for fast = 0, 1, …
+  DeviceTable<std::int64_t> tops_;  // where their values for slow = -height are
+  DeviceTable<double> values_;
 };
 
 }  // namespace nanobragg

@@ -11,7 +11,6 @@ constexpr int most_threads = 256;
 using Policy =
     Kokkos::TeamPolicy<ExecutionSpace, Kokkos::Schedule<Kokkos::Dynamic>, Kokkos::LaunchBounds<most_threads, 2>>;
 using Team = Policy::member_type;
-using Array = Kokkos::View<double*, DeviceSpace>;
 
 constexpr int least_length =
     host_is_device ? 32 : 128;  // FourierBundle asks for no less; shorter ones do not fill a GPU
@@ -35,7 +34,7 @@ double seconds_for_halvings(int length) {
 
 // Between the transforms of columns and of rows: bundles of columns as FourierBundle has them, but without gaps.
 struct Work {
-  Array numbers;
+  DeviceBuffer<double> numbers;
   int rows, columns, lane_bits_on_gpu;
   KOKKOS_FORCEINLINE_FUNCTION int lane_bits() const {
     return host_is_device ? FourierBundle::lane_bits_on_host : lane_bits_on_gpu;
@@ -100,7 +99,7 @@ struct TransformColumns {
   Pairs pairs;
   FourierBundle bundle;
   Work work;
-  Kokkos::View<const double*, DeviceSpace> photons;
+  DeviceBuffer<const double> photons;
 
   KOKKOS_FUNCTION void operator()(const Team& team) const {
     const int lanes = bundle.lanes(), of_pair = work.columns / lanes;
@@ -139,7 +138,7 @@ struct FilterRows {
   Pairs pairs;
   FourierBundle bundle;
   Work work;
-  Array spectrum;
+  DeviceBuffer<double> spectrum;
   double scale;
 
   KOKKOS_FUNCTION void operator()(const Team& team) const {
@@ -187,8 +186,8 @@ struct RestoreColumns {
   FourierBundle bundle;
   Work work;
   double added_to_pixel;
-  Kokkos::View<const PanelTotal*, DeviceSpace> totals;
-  Array blurred;
+  DeviceBuffer<const PanelTotal> totals;
+  DeviceBuffer<double> blurred;
 
   KOKKOS_FUNCTION void operator()(const Team& team) const {
     const int lanes = bundle.lanes(), of_pair = work.columns / lanes;
@@ -227,9 +226,9 @@ struct RestoreColumns {
 // The kernel as if it were a panel, its middle at the first pixel: what lies before that is at the other end.
 struct KernelAroundOrigin {
   int n_fast, n_slow;
-  DeviceArray<SpreadKernel::Column> columns;
-  DeviceArray<double> values;
-  Array image;
+  DeviceTable<SpreadKernel::Column> columns;
+  DeviceTable<double> values;
+  DeviceBuffer<double> image;
   KOKKOS_FUNCTION void operator()(const std::int64_t i) const {
     const int x = int(i % n_fast), y = int(i / n_fast), fast = Kokkos::min(x, n_fast - x),
               slow = Kokkos::min(y, n_slow - y);
@@ -243,7 +242,7 @@ void run(const ExecutionSpace& space, const char* name, int n_bundles, const Ker
   const int threads = std::clamp(bundle.length * bundle.lanes() / 8, 32, most_threads);
   Policy policy(space, n_bundles, host_is_device ? 1 : threads / bundle.lanes(), host_is_device ? 1 : bundle.lanes());
   policy.set_scratch_size(bundle.scratch_level(), Kokkos::PerTeam(bundle.bytes() + 64));
-  Kokkos::parallel_for(name, at_once(policy), kernel);
+  Kokkos::parallel_for(name, light_weight(policy), kernel);
 }
 
 }  // namespace
@@ -284,9 +283,10 @@ FourierBlur::FourierBlur(const ExecutionSpace& space, const AlikePanels& panels,
   const std::size_t points = std::size_t(plan.fast.length) * plan.slow.length;
   n_pairs_ = (panels.size() * plan.fast.tiles * plan.slow.tiles + 1) / 2;
   pairs_at_once_ = int(std::clamp(most_work() / (points * sizeof(Complex)), std::size_t(1), std::size_t(n_pairs_)));
-  work_ = Array(Kokkos::view_alloc(space, "nanobragg::psf::work", Kokkos::WithoutInitializing),
-                2 * points * pairs_at_once_);
-  spectrum_ = Array(Kokkos::view_alloc(space, "nanobragg::psf::spectrum", Kokkos::WithoutInitializing), points);
+  work_ = DeviceBuffer<double>(Kokkos::view_alloc(space, "nanobragg::psf::work", Kokkos::WithoutInitializing),
+                               2 * points * pairs_at_once_);
+  spectrum_ =
+      DeviceBuffer<double>(Kokkos::view_alloc(space, "nanobragg::psf::spectrum", Kokkos::WithoutInitializing), points);
 
   const TiledSide fast{plan.fast.length, 0, plan.fast.length, 1}, slow{plan.slow.length, 0, plan.slow.length, 1};
   const AlikePanels one{fast.n, slow.n, to_device("nanobragg::psf::kernel", std::vector<std::int64_t>{0})};
@@ -303,9 +303,8 @@ FourierBlur::FourierBlur(const ExecutionSpace& space, const AlikePanels& panels,
   space.fence("nanobragg::psf::transform_kernel");
 }
 
-void FourierBlur::operator()(const ExecutionSpace& space, const Kokkos::View<const double*, DeviceSpace>& photons,
-                             const Kokkos::View<const PanelTotal*, DeviceSpace>& totals,
-                             const Kokkos::View<double*, DeviceSpace>& blurred) const {
+void FourierBlur::operator()(const ExecutionSpace& space, const DeviceBuffer<const double>& photons,
+                             const DeviceBuffer<const PanelTotal>& totals, const DeviceBuffer<double>& blurred) const {
   const Work work{work_, plan_.slow.length, plan_.fast.length, columns_.lane_bits_on_gpu};
   for (int first = 0; first < n_pairs_; first += pairs_at_once_) {
     const Pairs pairs{panels_, plan_.fast, plan_.slow, first};

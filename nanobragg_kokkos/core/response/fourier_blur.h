@@ -57,9 +57,8 @@ class FourierBlur {
   FourierBlur(const ExecutionSpace& space, const AlikePanels& panels, const SpreadKernel& kernel,
               const FourierPlan& plan);
 
-  void operator()(const ExecutionSpace& space, const Kokkos::View<const double*, DeviceSpace>& photons,
-                  const Kokkos::View<const PanelTotal*, DeviceSpace>& totals,
-                  const Kokkos::View<double*, DeviceSpace>& blurred) const;
+  void operator()(const ExecutionSpace& space, const DeviceBuffer<const double>& photons,
+                  const DeviceBuffer<const PanelTotal>& totals, const DeviceBuffer<double>& blurred) const;
 
  private:
   AlikePanels panels_;
@@ -67,7 +66,7 @@ class FourierBlur {
   FourierBundle rows_, columns_;
   double added_to_pixel_;  // of a panel's photons
   int n_pairs_, pairs_at_once_;
-  Kokkos::View<double*, DeviceSpace> work_, spectrum_;  // spectrum: of the kernel, divided by the number of points
+  DeviceBuffer<double> work_, spectrum_;  // spectrum: of the kernel, divided by the number of points
 };
 
 }  // namespace nanobragg

@@ -12,7 +12,7 @@ namespace nanobragg {
 // Panels of the same number and size of pixels.
 struct AlikePanels {
   int n_fast, n_slow;
-  DeviceArray<std::int64_t> first_pixel;  // of each
+  DeviceTable<std::int64_t> first_pixel;  // of each
   KOKKOS_FUNCTION int size() const { return int(first_pixel.extent(0)); }
   KOKKOS_FUNCTION std::int64_t n_pixels() const { return std::int64_t(n_fast) * n_slow; }
 };
@@ -36,8 +36,8 @@ class PanelTotals {
                   n_blocks_ * panels.size()),
         of_panel_(Kokkos::view_alloc(space, "nanobragg::psf::totals", Kokkos::WithoutInitializing), panels.size()) {}
 
-  Kokkos::View<const PanelTotal*, DeviceSpace> operator()(
-      const ExecutionSpace& space, const Kokkos::View<const double*, DeviceSpace>& photons) const {
+  DeviceBuffer<const PanelTotal> operator()(const ExecutionSpace& space,
+                                            const DeviceBuffer<const double>& photons) const {
     run(space, "nanobragg::psf::sum_blocks", of_block_, SumBlock{panels_, n_blocks_, photons, of_block_});
     run(space, "nanobragg::psf::sum_panels", of_panel_, SumPanel{n_blocks_, of_block_, of_panel_});
     return of_panel_;
@@ -46,8 +46,8 @@ class PanelTotals {
   struct SumBlock {
     AlikePanels panels;
     int n_blocks;
-    Kokkos::View<const double*, DeviceSpace> photons;
-    Kokkos::View<PanelTotal*, DeviceSpace> totals;
+    DeviceBuffer<const double> photons;
+    DeviceBuffer<PanelTotal> totals;
     KOKKOS_FUNCTION void operator()(const Team& team) const {
       const int panel = team.league_rank() / n_blocks;
       const std::int64_t begin = team.league_rank() % n_blocks * block, left = panels.n_pixels() - begin;
@@ -59,8 +59,8 @@ class PanelTotals {
 
   struct SumPanel {
     int n_blocks;
-    Kokkos::View<const PanelTotal*, DeviceSpace> blocks;
-    Kokkos::View<PanelTotal*, DeviceSpace> totals;
+    DeviceBuffer<const PanelTotal> blocks;
+    DeviceBuffer<PanelTotal> totals;
     KOKKOS_FUNCTION void operator()(const Team& team) const {
       const PanelTotal* const first = &blocks(team.league_rank() * n_blocks);
       sum(team, n_blocks, [=](int i) { return first[i]; }, totals(team.league_rank()));
@@ -70,14 +70,14 @@ class PanelTotals {
  private:
   AlikePanels panels_;
   int n_blocks_;
-  Kokkos::View<PanelTotal*, DeviceSpace> of_block_, of_panel_;
+  DeviceBuffer<PanelTotal> of_block_, of_panel_;
 
   template <class Kernel>
-  static void run(const ExecutionSpace& space, const char* name, const Kokkos::View<PanelTotal*, DeviceSpace>& totals,
+  static void run(const ExecutionSpace& space, const char* name, const DeviceBuffer<PanelTotal>& totals,
                   const Kernel& kernel) {
     Kokkos::TeamPolicy<ExecutionSpace> policy(space, int(totals.extent(0)), host_is_device ? 1 : lanes);
     policy.set_scratch_size(0, Kokkos::PerTeam(int(sizeof(PanelTotal)) * lanes + 64));
-    Kokkos::parallel_for(name, at_once(policy), kernel);
+    Kokkos::parallel_for(name, light_weight(policy), kernel);
   }
 
   KOKKOS_FORCEINLINE_FUNCTION static void add(PanelTotal& total, const PanelTotal& more) {

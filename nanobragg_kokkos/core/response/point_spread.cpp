@@ -71,7 +71,7 @@ void Blur::operator()(Workspace& workspace, const Image& photons, Image& blurred
         "an image does not have the pixels of the detector that the point-spread function is prepared for");
   if (&photons.on_device() == &blurred.on_device()) throw std::invalid_argument("an image cannot be blurred in place");
   const std::lock_guard<std::mutex> lock(on_device_->mutex);
-  const Kokkos::View<const double*, DeviceSpace> from = photons.on_device().pixels;
+  const DeviceBuffer<const double> from = photons.on_device().pixels;
   for (const Group& group : on_device_->groups)
     std::visit([&](const auto& blur) { blur(space, from, group.totals(space, from), blurred.on_device().pixels); },
                group.blur);

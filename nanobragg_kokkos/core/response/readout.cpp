@@ -40,13 +40,13 @@ std::size_t bytes_of_count(const CountRange& range) {
 struct Readout::OnDevice : Resident {
   static constexpr int buffers = 2;
 
-  DeviceArray<PixelBlock> blocks;
-  DeviceArray<std::uint8_t> mask;
+  DeviceTable<PixelBlock> blocks;
+  DeviceTable<std::uint8_t> mask;
   PoissonTable poisson;
   std::unique_ptr<Blur> blur;
   std::unique_ptr<Image> photons, blurred;
   HostBuffers host;
-  Kokkos::View<char*, DeviceSpace> counts[buffers];  // not needed where the device is the host
+  DeviceBuffer<char> counts[buffers];  // not needed where the device is the host
   std::vector<ExecutionSpace> queues;
   int next = 0;
   std::mutex mutex;
@@ -64,9 +64,8 @@ struct Readout::OnDevice : Resident {
     }
     if (!host_is_device) {
       for (auto& buffer : counts)
-        buffer = Kokkos::View<char*, DeviceSpace>(
-            Kokkos::view_alloc("nanobragg::response::counts", Kokkos::WithoutInitializing),
-            detector.n_pixels() * bytes_of_count(range));
+        buffer = DeviceBuffer<char>(Kokkos::view_alloc("nanobragg::response::counts", Kokkos::WithoutInitializing),
+                                    detector.n_pixels() * bytes_of_count(range));
       queues = Kokkos::Experimental::partition_space(ExecutionSpace(), std::vector<int>(buffers, 1));
     }
   }
@@ -135,7 +134,7 @@ void Readout::respond(Workspace& workspace, const Image& image, Output* output, 
   const Respond<photons, Output> kernel{d.blocks,
                                         d.mask,
                                         image.on_device().pixels,
-                                        Kokkos::View<Output*, DeviceSpace>(output, n_pixels_),
+                                        DeviceBuffer<Output>(output, n_pixels_),
                                         d.poisson,
                                         numbers,
                                         response_.photon_noise,
@@ -147,8 +146,9 @@ void Readout::respond(Workspace& workspace, const Image& image, Output* output, 
                                         range_.masked()};
   Kokkos::parallel_for(
       photons ? "nanobragg::response::photons" : "nanobragg::response::counts",
-      at_once(Kokkos::RangePolicy<ExecutionSpace, Kokkos::Schedule<Kokkos::Dynamic>, Kokkos::IndexType<std::int64_t>>(
-          workspace.on_device().space(), 0, kernel.n_iterations())),
+      light_weight(
+          Kokkos::RangePolicy<ExecutionSpace, Kokkos::Schedule<Kokkos::Dynamic>, Kokkos::IndexType<std::int64_t>>(
+              workspace.on_device().space(), 0, kernel.n_iterations())),
       kernel);
 }
 

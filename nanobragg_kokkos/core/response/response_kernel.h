@@ -31,10 +31,10 @@ template <bool photons, class Output>
 struct Respond {
   static constexpr bool counts = !std::is_same<Output, double>::value;
 
-  DeviceArray<PixelBlock> blocks;
-  DeviceArray<std::uint8_t> mask;  // empty: all pixels count
-  Kokkos::View<const double*, DeviceSpace> image;
-  Kokkos::View<Output*, DeviceSpace> output;
+  DeviceTable<PixelBlock> blocks;
+  DeviceTable<std::uint8_t> mask;  // empty: all pixels count
+  DeviceBuffer<const double> image;
+  DeviceBuffer<Output> output;
   PoissonTable poisson;
   ResponseNumbers numbers;
   bool photon_noise;

@@ -14,13 +14,12 @@ constexpr int least_attempts = 4;
 constexpr double least_seconds = 0.4;
 
 // Dynamic: a thread whose core is busy with something else does not hold up the others.
-using Range = Kokkos::RangePolicy<ExecutionSpace, Kokkos::Schedule<Kokkos::Dynamic>, Kokkos::IndexType<std::int64_t>>;
-using Array = Kokkos::View<double*, DeviceSpace>;
+using Policy = Kokkos::RangePolicy<ExecutionSpace, Kokkos::Schedule<Kokkos::Dynamic>, Kokkos::IndexType<std::int64_t>>;
 
 // In place, so that a processor need not read what it is about to overwrite.
 struct Update {
-  Array sum;
-  DeviceArray<double> more;
+  DeviceBuffer<double> sum;
+  DeviceTable<double> more;
   double factor;
   KOKKOS_FUNCTION void operator()(const std::int64_t i) const { sum(i) += factor * more(i); }
 };
@@ -29,7 +28,7 @@ struct Update {
 // multiply-add takes, or the instructions in flight of a GPU's thread.
 struct MultiplyAdd {
   static constexpr int chains = host_is_device ? 64 : 8;
-  Array result;
+  DeviceBuffer<double> result;
   double factor, addend;
   int length;
   KOKKOS_FUNCTION void operator()(const std::int64_t i) const {
@@ -49,7 +48,7 @@ double fastest(const char* name, std::int64_t n, const Kernel& kernel) {
   double best = 0, all = 0;
   for (int attempt = 0; attempt < least_attempts || all < least_seconds; ++attempt) {
     const auto begin = std::chrono::steady_clock::now();
-    Kokkos::parallel_for(name, Range(0, n), kernel);
+    Kokkos::parallel_for(name, Policy(0, n), kernel);
     ExecutionSpace().fence(name);
     const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
     if (attempt > 0) best = attempt == 1 ? seconds : std::min(best, seconds);
@@ -66,13 +65,13 @@ Ceilings measure_ceilings() {
   Ceilings ceilings;
   {
     constexpr std::int64_t n = std::int64_t(1) << 25;
-    const Array sum("nanobragg::ceilings::sum", n), more("nanobragg::ceilings::more", n);
+    const DeviceBuffer<double> sum("nanobragg::ceilings::sum", n), more("nanobragg::ceilings::more", n);
     const double seconds = fastest("nanobragg::ceilings::memory", n, Update{sum, more, 0.5});
     ceilings.bytes_per_second = 3.0 * sizeof(double) * n / seconds;
   }
   const std::int64_t n = host_is_device ? 64 * std::int64_t(ExecutionSpace().concurrency()) : std::int64_t(1) << 21;
   const int length = host_is_device ? 20000 : 2000;
-  const MultiplyAdd kernel{Array("nanobragg::ceilings::result", n), 0.999, 0.001, length};
+  const MultiplyAdd kernel{DeviceBuffer<double>("nanobragg::ceilings::result", n), 0.999, 0.001, length};
   ceilings.fma_per_second = double(n) * kernel.chains * length / fastest("nanobragg::ceilings::arithmetic", n, kernel);
   return ceilings;
 }

@@ -1,4 +1,4 @@
-// What the kernels read: arrays on the device, and small tables of them that a kernel captures by value.
+// What the kernels read and write: arrays on the device, and small tables of them that a kernel captures by value.
 #ifndef NANOBRAGG_KOKKOS_CORE_RUNTIME_DEVICE_BUFFERS_H
 #define NANOBRAGG_KOKKOS_CORE_RUNTIME_DEVICE_BUFFERS_H
 
@@ -22,14 +22,23 @@ constexpr int vector_lanes = 8;
 // What a team may take of the fast memory of any GPU, bytes: 48 KiB, less what Kokkos needs of it.
 constexpr int fast_scratch = 47 * 1024;
 
+// Values that kernels look up and never change while they run.
 template <class T>
-using DeviceArray = Kokkos::View<const T*, DeviceSpace, Kokkos::MemoryTraits<Kokkos::RandomAccess>>;
+using DeviceTable = Kokkos::View<const T*, DeviceSpace, Kokkos::MemoryTraits<Kokkos::RandomAccess>>;
+
+// What kernels write.
+template <class T>
+using DeviceBuffer = Kokkos::View<T*, DeviceSpace>;
+
+// A team's part of the scratch memory.
+template <class T>
+using TeamBuffer = Kokkos::View<T*, ExecutionSpace::scratch_memory_space, Kokkos::MemoryUnmanaged>;
 
 // Only the queue of this execution space instance is waited for, here and wherever something is computed: others may
 // be busy with other images, or with the copy of an earlier one to the host.
 template <class T>
-DeviceArray<T> to_device(const ExecutionSpace& space, const std::string& label, const T* values, std::size_t n) {
-  Kokkos::View<T*, DeviceSpace> device(Kokkos::view_alloc(space, label, Kokkos::WithoutInitializing), n);
+DeviceTable<T> to_device(const ExecutionSpace& space, const std::string& label, const T* values, std::size_t n) {
+  DeviceBuffer<T> device(Kokkos::view_alloc(space, label, Kokkos::WithoutInitializing), n);
   Kokkos::View<const T*, Kokkos::HostSpace, Kokkos::MemoryUnmanaged> host(values, n);
   Kokkos::deep_copy(space, device, host);
   space.fence("nanobragg::runtime::to_device");
@@ -37,25 +46,25 @@ DeviceArray<T> to_device(const ExecutionSpace& space, const std::string& label, 
 }
 
 template <class T>
-DeviceArray<T> to_device(const ExecutionSpace& space, const std::string& label, const std::vector<T>& values) {
+DeviceTable<T> to_device(const ExecutionSpace& space, const std::string& label, const std::vector<T>& values) {
   return to_device(space, label, values.data(), values.size());
 }
 
 // Models belong to no workspace: they are copied by the default instance, in which no kernel of an image runs.
 template <class T>
-DeviceArray<T> to_device(const std::string& label, const T* values, std::size_t n) {
+DeviceTable<T> to_device(const std::string& label, const T* values, std::size_t n) {
   return to_device(ExecutionSpace(), label, values, n);
 }
 
 template <class T>
-DeviceArray<T> to_device(const std::string& label, const std::vector<T>& values) {
+DeviceTable<T> to_device(const std::string& label, const std::vector<T>& values) {
   return to_device(ExecutionSpace(), label, values);
 }
 
 // The same policy for a kernel that takes its values with the launch: Kokkos would else put them, since they are many,
 // into a constant memory that only one kernel at a time has, and wait for it.
 template <class Policy>
-auto at_once(const Policy& policy) {
+auto light_weight(const Policy& policy) {
   return Kokkos::Experimental::require(policy, Kokkos::Experimental::WorkItemProperty::HintLightWeight);
 }
 

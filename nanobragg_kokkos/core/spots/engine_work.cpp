@@ -25,8 +25,9 @@ PatchSums sum_patches(const ExecutionSpace& space, const Search& search, const P
   PatchSums sums;
   Kokkos::parallel_reduce(
       "nanobragg::spots::sample_patches",
-      at_once(Kokkos::RangePolicy<ExecutionSpace, Kokkos::Schedule<Kokkos::Dynamic>, Kokkos::IndexType<std::int64_t>>(
-          space, 0, std::int64_t(lists.candidates.extent(0)))),
+      light_weight(
+          Kokkos::RangePolicy<ExecutionSpace, Kokkos::Schedule<Kokkos::Dynamic>, Kokkos::IndexType<std::int64_t>>(
+              space, 0, std::int64_t(lists.candidates.extent(0)))),
       KOKKOS_LAMBDA(const std::int64_t i, double& patches, double& pixels) {
         if (i >= lists.counters().candidates) return;
         search.for_each_patch(lists.candidates(i), [&](const Patch& p) {

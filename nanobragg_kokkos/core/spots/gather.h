@@ -31,7 +31,7 @@ void gather(const ExecutionSpace& space, const PatchLists& lists, Pass& pass) {
 
 // A sink: adds the photons to an image.
 struct AddToImage {
-  Array<double> image;
+  DeviceBuffer<double> image;
   double scale;  // see SpotTerms
   KOKKOS_INLINE_FUNCTION void operator()(std::int64_t pixel, double sum) const {
     if (sum != 0) image(pixel) += scale * sum;

@@ -13,7 +13,7 @@ namespace nanobragg {
 // What each pixel of each patch receives, and the next patch that waits for a warp: 0 between passes.
 template <class Value>
 struct PatchPixels {
-  Array<Value> values;
+  DeviceBuffer<Value> values;
   Kokkos::View<int, DeviceSpace> next_patch;
 };
 
@@ -51,8 +51,6 @@ class GatherGpu {
 template <class Light, class Sink>
 struct GatherGpu<Light, Sink>::Kernels {
   using Team = typename Kokkos::TeamPolicy<ExecutionSpace>::member_type;
-  template <class T>
-  using TeamArray = Kokkos::View<T*, typename ExecutionSpace::scratch_memory_space, Kokkos::MemoryUnmanaged>;
   static constexpr int warps = 4, lanes = 32;
 
   PatchLists lists;
@@ -67,11 +65,11 @@ struct GatherGpu<Light, Sink>::Kernels {
     const int most = space.concurrency() / (warps * lanes);
     Kokkos::TeamPolicy<ExecutionSpace, CalculateLight, Kokkos::LaunchBounds<warps * lanes, 3>> by_patch(space, most / 4,
                                                                                                         warps, lanes);
-    by_patch.set_scratch_size(0, Kokkos::PerTeam(int(TeamArray<Stack>::shmem_size(warps))));
-    Kokkos::parallel_for("nanobragg::spots::calculate_light", at_once(by_patch), *this);
+    by_patch.set_scratch_size(0, Kokkos::PerTeam(int(TeamBuffer<Stack>::shmem_size(warps))));
+    Kokkos::parallel_for("nanobragg::spots::calculate_light", light_weight(by_patch), *this);
     Kokkos::TeamPolicy<ExecutionSpace, AddUp> by_tile(space, std::min(most, light.rays.n_tiles), pixels_of_tile);
-    by_tile.set_scratch_size(0, Kokkos::PerTeam(2 * int(TeamArray<Piece>::shmem_size(pixels_of_tile))));
-    Kokkos::parallel_for("nanobragg::spots::add_up", at_once(by_tile), *this);
+    by_tile.set_scratch_size(0, Kokkos::PerTeam(2 * int(TeamBuffer<Piece>::shmem_size(pixels_of_tile))));
+    Kokkos::parallel_for("nanobragg::spots::add_up", light_weight(by_tile), *this);
   }
 
   KOKKOS_INLINE_FUNCTION bool complete() const {
@@ -93,7 +91,7 @@ struct GatherGpu<Light, Sink>::Kernels {
 
   KOKKOS_FUNCTION void operator()(CalculateLight, const Team& team) const {
     if (!complete()) return;
-    const TeamArray<Stack> stacks(team.team_scratch(0), warps);
+    const TeamBuffer<Stack> stacks(team.team_scratch(0), warps);
     Stack& stack = stacks(team.team_rank());
     Kokkos::single(Kokkos::PerThread(team), [&]() { stack.size = 0; });
     for (;;) {
@@ -162,15 +160,15 @@ struct GatherGpu<Light, Sink>::Kernels {
 
   KOKKOS_FUNCTION void operator()(AddUp, const Team& team) const {
     if (!complete()) return;
-    const TeamArray<Piece> found(team.team_scratch(0), pixels_of_tile), sorted(team.team_scratch(0), pixels_of_tile);
+    const TeamBuffer<Piece> found(team.team_scratch(0), pixels_of_tile), sorted(team.team_scratch(0), pixels_of_tile);
     for (int i = team.league_rank(); i < lists.counters().lit_tiles; i += team.league_size())
       add_tile(team, lists.lit_tiles(i), found, sorted);
     if (team.league_rank() == 0) Kokkos::single(Kokkos::PerTeam(team), [&]() { pixels.next_patch() = 0; });
   }
 
   // Each thread has a pixel.
-  KOKKOS_INLINE_FUNCTION void add_tile(const Team& team, int number, const TeamArray<Piece>& found,
-                                       const TeamArray<Piece>& sorted) const {
+  KOKKOS_INLINE_FUNCTION void add_tile(const Team& team, int number, const TeamBuffer<Piece>& found,
+                                       const TeamBuffer<Piece>& sorted) const {
     const Tile tile(light.rays, number);
     int* const list = &lists.list(lists.begin(number));
     const int n = lists.ends(number) - lists.begin(number), rank = team.team_rank();

@@ -45,11 +45,11 @@ struct PatchLight {
 
   PixelTable rays;
   SpotTerms<shape, interpolation> term;
-  DeviceArray<SingleMat3> single_blocks;
+  DeviceTable<SingleMat3> single_blocks;
   float extent;                // see WavelengthWindow
-  DeviceArray<double> powers;  // see exp_by_table
+  DeviceTable<double> powers;  // see exp_by_table
 
-  PatchLight(const Scene& scene, const DeviceArray<double>& powers_of_two)
+  PatchLight(const Scene& scene, const DeviceTable<double>& powers_of_two)
       : rays(scene.detector.on_device().table),
         term(scene),
         single_blocks(scene.crystal.on_device().single.table),

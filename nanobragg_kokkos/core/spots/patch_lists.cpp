@@ -24,10 +24,10 @@ void PatchLists::clear(const ExecutionSpace& space, int n_tiles) {
     allocate(*this, space, {1 << 14, 1 << 14, 1 << 16, 0, 0});
   }
   if (int(ends.extent(0)) != n_tiles) {
-    ends = lit_tiles = Array<int>();
-    ends = Array<int>(Kokkos::view_alloc(space, "nanobragg::spots::ends", Kokkos::WithoutInitializing), n_tiles);
-    lit_tiles =
-        Array<int>(Kokkos::view_alloc(space, "nanobragg::spots::lit_tiles", Kokkos::WithoutInitializing), n_tiles);
+    ends = lit_tiles = DeviceBuffer<int>();
+    ends = DeviceBuffer<int>(Kokkos::view_alloc(space, "nanobragg::spots::ends", Kokkos::WithoutInitializing), n_tiles);
+    lit_tiles = DeviceBuffer<int>(Kokkos::view_alloc(space, "nanobragg::spots::lit_tiles", Kokkos::WithoutInitializing),
+                                  n_tiles);
   }
   Kokkos::deep_copy(space, ends, 0);
   Kokkos::deep_copy(space, counters, Counters{});

@@ -10,15 +10,12 @@
 
 namespace nanobragg {
 
-template <class T>
-using Array = Kokkos::View<T*, DeviceSpace>;
-
 // Makes the array longer, by somewhat more than is asked for, if it is shorter than n.  What it held is lost.
 template <class T>
-void make_room_for(const ExecutionSpace& space, Array<T>& array, const char* name, std::int64_t n) {
+void make_room_for(const ExecutionSpace& space, DeviceBuffer<T>& array, const char* name, std::int64_t n) {
   if (n <= std::int64_t(array.extent(0))) return;
-  array = Array<T>();  // before the new one is there: both need not fit
-  array = Array<T>(Kokkos::view_alloc(space, std::string(name), Kokkos::WithoutInitializing), n + n / 8);
+  array = DeviceBuffer<T>();  // before the new one is there: both need not fit
+  array = DeviceBuffer<T>(Kokkos::view_alloc(space, std::string(name), Kokkos::WithoutInitializing), n + n / 8);
 }
 
 struct PatchLists {
@@ -26,11 +23,11 @@ struct PatchLists {
     std::int64_t candidates, patches, entries, pixels;  // found, whether or not there was room for them
     int lit_tiles;
   };
-  Array<Candidate> candidates;
-  Array<Patch> patches;
-  Array<int> list;  // numbers of patches, those of a tile together, in any order
-  Array<int> ends;  // of each tile's part of the list; it starts where that of the tile before ends
-  Array<int> lit_tiles;
+  DeviceBuffer<Candidate> candidates;
+  DeviceBuffer<Patch> patches;
+  DeviceBuffer<int> list;  // numbers of patches, those of a tile together, in any order
+  DeviceBuffer<int> ends;  // of each tile's part of the list; it starts where that of the tile before ends
+  DeviceBuffer<int> lit_tiles;
   Kokkos::View<Counters, DeviceSpace> counters;
   Kokkos::View<double, DeviceSpace> brightest;  // see reach.h
   Counters found{};                             // the counters as the host has read them last

@@ -40,7 +40,7 @@ class PatchPipeline {
     const auto lists = lists_;
     const std::int64_t n = (search.count() + stride - 1) / stride;
     Kokkos::parallel_for(
-        "nanobragg::spots::find_candidates", at_once(Policy(space_, 0, n)), KOKKOS_LAMBDA(const std::int64_t i) {
+        "nanobragg::spots::find_candidates", light_weight(Policy(space_, 0, n)), KOKKOS_LAMBDA(const std::int64_t i) {
           search.for_each_candidate(i * stride, [&](const Candidate& candidate) {
             const std::int64_t at = Kokkos::atomic_fetch_add(&lists.counters().candidates, std::int64_t(1));
             if (at < std::int64_t(lists.candidates.extent(0))) lists.candidates(at) = candidate;
@@ -56,7 +56,7 @@ class PatchPipeline {
     const auto light = light_;
     const auto lists = lists_;
     Kokkos::parallel_reduce(
-        "nanobragg::spots::find_brightest", at_once(Policy(space_, 0, std::int64_t(lists.candidates.extent(0)))),
+        "nanobragg::spots::find_brightest", light_weight(Policy(space_, 0, std::int64_t(lists.candidates.extent(0)))),
         KOKKOS_LAMBDA(const std::int64_t i, double& most) {
           most = Kokkos::max(most, 0.0);
           if (i >= lists.counters().candidates) return;
@@ -73,7 +73,7 @@ class PatchPipeline {
     const auto lists = lists_;
     const std::int64_t room = std::int64_t(lists.candidates.extent(0));
     Kokkos::parallel_for(
-        "nanobragg::spots::find_patches", at_once(Policy(space_, 0, room)), KOKKOS_LAMBDA(const std::int64_t i) {
+        "nanobragg::spots::find_patches", light_weight(Policy(space_, 0, room)), KOKKOS_LAMBDA(const std::int64_t i) {
           if (i >= lists.counters().candidates) return;
           search.for_each_patch(lists.candidates(i), [&](const Patch& patch) {
             const std::int64_t at = Kokkos::atomic_fetch_add(&lists.counters().patches, std::int64_t(1));
@@ -90,7 +90,7 @@ class PatchPipeline {
     const int room = int(lists.patches.extent(0));
     // From the numbers of patches to the places where the lists start; filling a list moves that on to where it ends.
     Kokkos::parallel_scan(
-        "nanobragg::spots::lists", at_once(Kokkos::RangePolicy<ExecutionSpace>(space_, 0, pixels.n_tiles)),
+        "nanobragg::spots::lists", light_weight(Kokkos::RangePolicy<ExecutionSpace>(space_, 0, pixels.n_tiles)),
         KOKKOS_LAMBDA(const int tile, std::int64_t& sum, const bool final) {
           const int here = lists.ends(tile);
           if (final) lists.ends(tile) = int(sum);
@@ -100,7 +100,7 @@ class PatchPipeline {
         });
     if (!host_is_device)
       Kokkos::parallel_scan(
-          "nanobragg::spots::places_of_pixels", at_once(Kokkos::RangePolicy<ExecutionSpace>(space_, 0, room)),
+          "nanobragg::spots::places_of_pixels", light_weight(Kokkos::RangePolicy<ExecutionSpace>(space_, 0, room)),
           KOKKOS_LAMBDA(const int i, std::int64_t& sum, const bool final) {
             if (i < lists.counters().patches) {
               if (final) lists.patches(i).first_patch_pixel = sum;
@@ -109,7 +109,7 @@ class PatchPipeline {
             if (final && i + 1 == room) lists.counters().pixels = sum;
           });
     Kokkos::parallel_for(
-        "nanobragg::spots::fill_lists", at_once(Kokkos::RangePolicy<ExecutionSpace>(space_, 0, room)),
+        "nanobragg::spots::fill_lists", light_weight(Kokkos::RangePolicy<ExecutionSpace>(space_, 0, room)),
         KOKKOS_LAMBDA(const int i) {
           if (i >= lists.counters().patches || !lists.complete()) return;
           for_each_tile(lists.patches(i), pixels.panels(lists.patches(i).panel),

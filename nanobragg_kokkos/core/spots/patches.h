@@ -85,9 +85,9 @@ KOKKOS_INLINE_FUNCTION void reciprocal(const Mat3& cell, Vec3 (&axes)[3]) {
 // Ewald spheres of the shortest and the longest wavelength.
 template <class Envelope>
 struct PatchSearch {
-  DeviceArray<Mat3> blocks;
-  DeviceArray<Direction> directions;
-  DeviceArray<double> wavenumber;
+  DeviceTable<Mat3> blocks;
+  DeviceTable<Direction> directions;
+  DeviceTable<double> wavenumber;
   PixelTable pixels;
   AmplitudeTable amplitude;
   Reach<Envelope> reach;

@@ -21,8 +21,8 @@ void run(const ExecutionSpace& space, Image& image, const Scene& scene) {
   // Dynamic: masked or dark regions take no time, others a lot.
   Kokkos::parallel_for(
       "nanobragg::spots::pixel_driven",
-      at_once(Kokkos::RangePolicy<ExecutionSpace, Kokkos::Schedule<Kokkos::Dynamic>, Kokkos::IndexType<std::int64_t>,
-                                  Bounds>(space, 0, kernel.n_steps())),
+      light_weight(Kokkos::RangePolicy<ExecutionSpace, Kokkos::Schedule<Kokkos::Dynamic>,
+                                       Kokkos::IndexType<std::int64_t>, Bounds>(space, 0, kernel.n_steps())),
       kernel);
   space.fence("nanobragg::spots::pixel_driven");
 }

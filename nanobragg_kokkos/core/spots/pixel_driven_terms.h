@@ -13,10 +13,10 @@ template <Shape shape, Interpolation interpolation>
 struct PixelDrivenTerms {
   using Index = typename SpotTerms<shape, interpolation>::Index;
   static constexpr bool ends = reach2<shape>() >= 0;
-  Kokkos::View<double*, DeviceSpace> image;
+  DeviceBuffer<double> image;
   PixelTable rays;
   SpotTerms<shape, interpolation> term;
-  DeviceArray<SingleMat3> single;  // the blocks, for the filter
+  DeviceTable<SingleMat3> single;  // the blocks, for the filter
   ReachFilter filter;
 
   PixelDrivenTerms(Image& to, const Scene& scene)

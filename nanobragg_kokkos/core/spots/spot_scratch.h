@@ -15,7 +15,7 @@ class SpotScratch {
   PatchLists lists;
 
   // See exp_by_table.
-  const DeviceArray<double>& powers() {
+  const DeviceTable<double>& powers() {
     if (powers_.extent(0) == 0) {
       std::vector<double> powers;
       for (int i = 0; i < powers_in_table; ++i) powers.push_back(std::exp2(double(i) / powers_in_table));
@@ -25,7 +25,7 @@ class SpotScratch {
   }
 
  private:
-  DeviceArray<double> powers_;
+  DeviceTable<double> powers_;
 };
 
 }  // namespace nanobragg

@@ -16,7 +16,7 @@ namespace nanobragg {
 template <Shape shape, Interpolation interpolation>
 struct SpotTerms {
   SourceTable sources;
-  DeviceArray<Mat3> blocks;
+  DeviceTable<Mat3> blocks;
   Cells cells;
   AmplitudeTable amplitude;
   double scale;  // from the sum of terms, weighted by the rays, to photons

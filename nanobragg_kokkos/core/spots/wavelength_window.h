@@ -84,7 +84,7 @@ class WavelengthWindow {
 
 // The sources of a direction with wavenumbers from low to high, and perhaps a neighbour at either end.
 KOKKOS_INLINE_FUNCTION Range sources_between(float low, float high, const Direction& direction,
-                                             const DeviceArray<double>& wavenumber) {
+                                             const DeviceTable<double>& wavenumber) {
   const Range all = direction.sources;
   if (direction.per_wavenumber > 0) {
     const float n = float(all.size()), start = float(wavenumber(all.begin)), per = float(direction.per_wavenumber),
