@@ -2,13 +2,13 @@
 #ifndef NANOBRAGG_KOKKOS_CORE_RUNTIME_WORKSPACE_ON_DEVICE_H
 #define NANOBRAGG_KOKKOS_CORE_RUNTIME_WORKSPACE_ON_DEVICE_H
 
+#include <Kokkos_Profiling_ScopedRegion.hpp>
+
 #include <memory>
 #include <mutex>
 #include <optional>
 #include <typeindex>
 #include <unordered_map>
-
-#include <Kokkos_Profiling_ScopedRegion.hpp>
 
 #include <nanobragg_kokkos/core/runtime/arithmetic.h>
 #include <nanobragg_kokkos/core/runtime/device_buffers.h>
