@@ -123,7 +123,8 @@ def fetch(root: Path, log) -> Path:
             requirement.write_text(f"{PACKAGE} --hash=sha256:{SHA256}\n")
             # Only the file is wanted, but pip insists on the package's metadata, for which it would first
             # install a build system. The one in pip_without_build answers at once.
-            environment = dict(os.environ, PYTHONPATH=str(HERE / "pip_without_build"))
+            # It leaves no byte code behind: bootstrap takes whatever is new in setup for a reason to build again.
+            environment = dict(os.environ, PYTHONPATH=str(HERE / "pip_without_build"), PYTHONDONTWRITEBYTECODE="1")
             try:
                 run(
                     [

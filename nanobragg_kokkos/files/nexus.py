@@ -41,6 +41,7 @@ def hdf5_in(stream: io.RawIOBase | io.BytesIO) -> Iterator[File]:
         with File(patient) as file:
             yield file
     finally:
+        patient.close()  # while the stream is open: Python closes what is left open later, and flushes it first
         if patient.error is not None:
             raise patient.error
 
