@@ -10,10 +10,10 @@ import numpy as np
 from dxtbx import flumpy
 from dxtbx.imageset import ImageSet
 from dxtbx.model import Beam, Detector
-from dxtbx.model.experiment_list import ExperimentListFactory
 from libtbx.utils import Sorry
 
 from nanobragg_kokkos.files import nxmx
+from nanobragg_kokkos.util.model_files import read_models
 from nanobragg_kokkos.util.reading import reading
 
 EXPECTED = "an image that dxtbx reads"
@@ -102,9 +102,7 @@ class ImageReader:
 
 def _imagesets(path: str) -> list[ImageSet]:
     with reading(path, EXPECTED, path):
-        if path.endswith((".expt", ".json")):
-            return ExperimentListFactory.from_json_file(path).imagesets()
-        found = ExperimentListFactory.from_filenames([path]).imagesets()
+        found = read_models(path, images=True).experiments.imagesets()
     if not found:
         raise Sorry(f"{path}: expected an image of a kind that dxtbx reads")
     return found

@@ -16,8 +16,7 @@ import numpy as np
 from cctbx import factor_ev_angstrom, miller
 from dxtbx.model import Crystal as CrystalModel
 from dxtbx.model import ExperimentList
-from dxtbx.model.experiment_list import ExperimentListFactory
-from iotbx.reflection_file_reader import any_reflection_file
+from iotbx import mtz
 from libtbx.utils import Sorry
 
 from nanobragg_kokkos.files.reader import ImageReader
@@ -28,6 +27,7 @@ from nanobragg_kokkos.job.summary import headline, rows
 from nanobragg_kokkos.models.beam.pulses import Pulse
 from nanobragg_kokkos.models.detector.from_parameters import detector_response
 from nanobragg_kokkos.models.sample.specimen import illuminated_volume_mm3
+from nanobragg_kokkos.util.model_files import read_models
 from nanobragg_kokkos.util.reading import reading
 
 MASTER_END = "_master.h5"
@@ -101,7 +101,7 @@ class Run:
         path = Path(getattr(self._asked("output"), "true_amplitudes", None) or self.file("_truth.mtz"))
         if not path.is_file():
             return None
-        arrays = any_reflection_file(str(path)).as_miller_arrays()
+        arrays = mtz.object(str(path)).as_miller_arrays()
         return next((array for array in arrays or [] if array.is_xray_amplitude_array()), None)
 
     @cached_property
@@ -173,7 +173,7 @@ class Run:
         if not path.is_file():
             raise Sorry(f"{self.master}: expected the true models beside it, but there is no {path.name}")
         with reading(str(path), "a dxtbx model file"):
-            found = ExperimentListFactory.from_json_file(str(path), check_format=False)
+            found = read_models(path).experiments
         if not len(found):
             raise Sorry(f"{path}: expected a crystal or more")
         return found

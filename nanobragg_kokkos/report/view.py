@@ -9,7 +9,6 @@ import libtbx.phil
 import numpy as np
 from cctbx import factor_ev_angstrom
 from dxtbx.model import Detector, ExperimentList
-from dxtbx.model.experiment_list import ExperimentListFactory
 from libtbx.utils import Sorry
 
 from nanobragg_kokkos.files.picture import Marks, draw
@@ -21,6 +20,7 @@ from nanobragg_kokkos.report import view_parameters
 from nanobragg_kokkos.report.run import MASTER_END, Run
 from nanobragg_kokkos.report.view_parameters import listed
 from nanobragg_kokkos.util import command
+from nanobragg_kokkos.util.model_files import read_models
 from nanobragg_kokkos.util.progress import counted
 from nanobragg_kokkos.util.reading import reading
 from nanobragg_kokkos.util.whole_files import whole_file
@@ -123,7 +123,7 @@ def _predicted(path: str, image: int, frame: StoredImage) -> Spots:
 
 def _models(path: str) -> ExperimentList:
     with reading(f"truth={path}", "a dxtbx model file (.expt)", path):
-        return ExperimentListFactory.from_json_file(path, check_format=False)
+        return read_models(path).experiments
 
 
 def _is_of(experiment, image: int) -> bool:

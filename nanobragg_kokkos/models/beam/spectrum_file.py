@@ -7,10 +7,10 @@ from collections.abc import Iterable
 import h5py
 import numpy as np
 from cctbx import factor_ev_angstrom
-from dxtbx.model.experiment_list import ExperimentListFactory
 from libtbx.utils import Sorry
 
 from nanobragg_kokkos.models.beam.pulses import Spectrum
+from nanobragg_kokkos.util.model_files import MODEL_ENDS, read_models
 from nanobragg_kokkos.util.reading import reading
 
 ANGSTROM = {"angstrom": 1.0, "angstroms": 1.0, "a": 1.0, "nm": 10.0, "m": 1e10}
@@ -35,7 +35,7 @@ def read_spectra(path: str) -> list[Spectrum]:
     with reading(name, "columns of numbers (eV, weights), or images that come with spectra", path):
         if h5py.is_hdf5(path):
             spectra, kind = _of_nxbeam(path) or _of_images(path), "image"
-        elif path.endswith((".expt", ".json")):
+        elif path.endswith(MODEL_ENDS):
             spectra, kind = _of_images(path), "image"
         else:
             spectra, kind = _of_text(path), "spectrum"
@@ -102,10 +102,7 @@ def _tables(beam: h5py.Group) -> Iterable[np.ndarray]:
 
 def _of_images(path: str) -> list[Spectrum]:
     """Returns the spectra of the images that dxtbx finds, one for each."""
-    if path.endswith((".expt", ".json")):
-        experiments = ExperimentListFactory.from_json_file(path)
-    else:
-        experiments = ExperimentListFactory.from_filenames([path])
+    experiments = read_models(path, images=True).experiments
     # What dxtbx 3.11 cannot be asked for: its reader of NXmx fails to look spectra up.
     tables: dict[str, list[Spectrum]] = {}
     spectra = []

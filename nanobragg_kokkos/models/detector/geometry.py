@@ -8,11 +8,11 @@ from collections.abc import Sequence
 
 import numpy as np
 from dxtbx.model import Beam, Detector, Panel
-from dxtbx.model.experiment_list import ExperimentListFactory
 from libtbx.utils import Sorry
 
 from nanobragg_kokkos.models.beam_along_z import frame_rotation, rotated_detector
-from nanobragg_kokkos.models.detector.masks import add_masks
+from nanobragg_kokkos.models.detector.masks import add_masks, masks_of
+from nanobragg_kokkos.util.model_files import read_models
 from nanobragg_kokkos.util.reading import reading
 
 # 8 GiB of expected photons; more than any detector has.
@@ -31,19 +31,17 @@ def from_file(path: str) -> Detector:
     """
     name = f"detector.reference={path}"
     with reading(name, "a dxtbx model file (.expt) or an image that dxtbx reads", path):
-        if path.endswith((".expt", ".json")):
-            experiments = ExperimentListFactory.from_json_file(path, check_format=False)
-        else:
-            experiments = ExperimentListFactory.from_filenames([path])
-    complete = [experiment for experiment in experiments if experiment.detector and experiment.beam]
+        found = read_models(path)
+    complete = [k for k, experiment in enumerate(found.experiments) if experiment.detector and experiment.beam]
     if not complete:
         raise Sorry(f"{name}: expected a file with a model of a detector and of its beam")
-    detector, beam = complete[0].detector, complete[0].beam
+    first = found.experiments[complete[0]]
+    detector, beam = first.detector, first.beam
     fault = _fault(detector, beam)
     if fault:
         raise Sorry(f"{name}: {fault}")
     detector = rotated_detector(detector, frame_rotation(beam))
-    add_masks(detector, complete[0].imageset, name)
+    add_masks(detector, masks_of(first.imageset, found.masks[complete[0]], name), name)
     for panel in detector:
         low, high = panel.get_trusted_range()
         panel.set_trusted_range((-1.0, high if high > max(low, 0.0) else float(np.iinfo(np.int32).max - 1)))

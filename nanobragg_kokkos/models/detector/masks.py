@@ -4,29 +4,51 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from dxtbx import flumpy
+from dxtbx.imageset import ImageSet
 from dxtbx.model import Detector
-from libtbx import easy_pickle
 from libtbx.utils import Sorry
-from scitbx.array_family import flex
 
+from nanobragg_kokkos.util.flex_pickle import NoMask, read_flex_bools
 from nanobragg_kokkos.util.reading import reading
 
 
-def add_masks(detector: Detector, imageset: Any, name: str) -> None:
-    """Adds what an imageset's mask excludes to the untrusted rectangles: that of its images, or of a file of its own.
+def masks_of(imageset: ImageSet | None, path: str | None, name: str) -> list[np.ndarray]:
+    """Returns the mask that comes with images, or that of a file of its own; none if there is neither.
 
     Args:
-        imageset: dxtbx ImageSet; None: there is no mask.
-        name: of the parameter and the file that the imageset is from, for messages.
+        path: of the file with the mask, None: there is none.
+        name: of the parameter and the file that names the mask, for messages.
 
     Raises:
-        Sorry: a file is missing or damaged, or the mask is not one of this detector.
+        Sorry: the file is missing or damaged, or holds no mask.
     """
-    masks = [] if imageset is None else _masks(imageset.external_lookup.mask, name)
+    if path is None:
+        mask = None if imageset is None else imageset.external_lookup.mask.data
+        return [] if mask is None else [mask.tile(k).data().as_numpy_array() for k in range(mask.n_tiles())]
+    if not os.path.isfile(path):
+        raise Sorry(f"{name}: expected its mask in {path}, but there is no such file")
+    try:
+        with reading(name, f"its mask in {path}"):
+            return read_flex_bools(path)
+    except Sorry as error:
+        if isinstance(error.__cause__, NoMask):
+            raise Sorry(f"{name}: expected its mask in {path}, but {error.__cause__}") from error.__cause__
+        raise
+
+
+def add_masks(detector: Detector, masks: Sequence[np.ndarray], name: str) -> None:
+    """Adds what a mask excludes to the untrusted rectangles of a detector.
+
+    Args:
+        masks: bool (slow, fast) of each panel; none: there is no mask.
+        name: of the parameter and the file that the mask is from, for messages.
+
+    Raises:
+        Sorry: the mask is not one of this detector.
+    """
     if not masks:
         return
     shapes = [panel.get_image_size()[::-1] for panel in detector]
@@ -59,21 +81,6 @@ def _runs(marked: np.ndarray) -> list[tuple[int, int]]:
     """Returns beginnings and ends of the runs of marked pixels in a row."""
     edges = np.flatnonzero(np.diff(marked.astype(np.int8), prepend=0, append=0))
     return [(int(begin), int(end)) for begin, end in edges.reshape(-1, 2)]
-
-
-def _masks(mask: Any, name: str) -> list[np.ndarray]:
-    if not mask.data.empty():
-        return [mask.data.tile(k).data().as_numpy_array() for k in range(mask.data.n_tiles())]
-    if not mask.filename:
-        return []
-    if not os.path.isfile(mask.filename):
-        raise Sorry(f"{name}: expected its mask in {mask.filename}, but there is no such file")
-    with reading(name, f"its mask in {mask.filename}"):
-        loaded = easy_pickle.load(mask.filename)
-    tiles = loaded if isinstance(loaded, (tuple, list)) else [loaded]
-    if not all(isinstance(tile, flex.bool) for tile in tiles):
-        raise Sorry(f"{name}: expected its mask in {mask.filename}, but it holds something else")
-    return [tile.as_numpy_array() for tile in tiles]
 
 
 def _sizes(panels: Sequence) -> str:

@@ -6,10 +6,10 @@ import numpy as np
 from cctbx import crystal as cctbx_crystal
 from dxtbx.model import Crystal as CrystalModel
 from dxtbx.model import Experiment
-from dxtbx.model.experiment_list import ExperimentListFactory
 from libtbx.utils import Sorry
 
 from nanobragg_kokkos.models.beam_along_z import frame_rotation
+from nanobragg_kokkos.util.model_files import read_models
 from nanobragg_kokkos.util.reading import reading
 
 # How far lengths (relative) and angles (degrees) may be from those of the crystal that is simulated.
@@ -30,7 +30,7 @@ def read_crystals(path: str, symmetry: cctbx_crystal.symmetry) -> list[CrystalMo
     """
     name = f"crystal.orientation.file={path}"
     with reading(name, "a dxtbx model file (.expt)", path):
-        experiments = ExperimentListFactory.from_json_file(path, check_format=False)
+        experiments = read_models(path).experiments
         found = [_upright(experiment) for experiment in experiments if experiment.crystal is not None]
     if not found:
         raise Sorry(f"{name}: expected a file with a model of a crystal")
