@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import os
 import pickle
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -13,13 +13,52 @@ import numpy as np
 MOST_BYTES = 2**30
 
 # What pickles of flex arrays, in all protocols, consist of.
-_OPERATIONS = """
-PROTO FRAME STOP MARK POP POP_MARK GLOBAL STACK_GLOBAL REDUCE BUILD NONE NEWTRUE NEWFALSE
-INT BININT BININT1 BININT2 LONG1
-STRING BINSTRING SHORT_BINSTRING UNICODE BINUNICODE SHORT_BINUNICODE BINBYTES SHORT_BINBYTES
-EMPTY_TUPLE TUPLE TUPLE1 TUPLE2 TUPLE3 EMPTY_LIST LIST APPEND APPENDS
-PUT BINPUT LONG_BINPUT MEMOIZE GET BINGET LONG_BINGET
-""".split()
+# fmt: off
+_OPERATIONS = (
+    "PROTO",
+    "FRAME",
+    "STOP",
+    "MARK",
+    "POP",
+    "POP_MARK",
+    "GLOBAL",
+    "STACK_GLOBAL",
+    "REDUCE",
+    "BUILD",
+    "NONE",
+    "NEWTRUE",
+    "NEWFALSE",
+    "INT",
+    "BININT",
+    "BININT1",
+    "BININT2",
+    "LONG1",
+    "STRING",
+    "BINSTRING",
+    "SHORT_BINSTRING",
+    "UNICODE",
+    "BINUNICODE",
+    "SHORT_BINUNICODE",
+    "BINBYTES",
+    "SHORT_BINBYTES",
+    "EMPTY_TUPLE",
+    "TUPLE",
+    "TUPLE1",
+    "TUPLE2",
+    "TUPLE3",
+    "EMPTY_LIST",
+    "LIST",
+    "APPEND",
+    "APPENDS",
+    "PUT",
+    "BINPUT",
+    "LONG_BINPUT",
+    "MEMOIZE",
+    "GET",
+    "BINGET",
+    "LONG_BINGET",
+)
+# fmt: on
 
 
 class NoMask(ValueError):
@@ -31,13 +70,20 @@ def read_flex_bools(path: str | os.PathLike) -> list[np.ndarray]:
 
     Raises:
         NoMask: the file holds something else.
-        Exception: of many types: it cannot be read, or is damaged.
+        ValueError: it is damaged.
+        OSError: it cannot be read.
     """
     size = os.path.getsize(path)
     if size > MOST_BYTES:
         raise NoMask(f"it has {size} bytes, more than any mask")
     with open(path, "rb") as file:
-        found = _Unpickler(io.BytesIO(file.read())).load()
+        contents = io.BytesIO(file.read())
+    try:
+        found = _Unpickler(contents).load()
+    except NoMask:
+        raise
+    except Exception as error:  # whatever a stack machine without a plan raises
+        raise ValueError(f"it is no sound pickle: {type(error).__name__} {error}") from error
     tiles = found if isinstance(found, (tuple, list)) else [found]
     if not tiles or not all(isinstance(tile, _Bools) for tile in tiles):
         raise NoMask("it holds something else")
@@ -133,6 +179,8 @@ class _Unpickler(pickle._Unpickler):
         elif not isinstance(filled, _Grid):  # of a grid, the focus is of no interest
             raise NoMask("it fills what is no flex array")
 
-    dispatch = {getattr(pickle, name)[0]: pickle._Unpickler.dispatch[getattr(pickle, name)[0]] for name in _OPERATIONS}
+    dispatch: ClassVar = {
+        getattr(pickle, name)[0]: pickle._Unpickler.dispatch[getattr(pickle, name)[0]] for name in _OPERATIONS
+    }
     dispatch[pickle.REDUCE[0]] = _reduce
     dispatch[pickle.BUILD[0]] = _build

@@ -58,11 +58,11 @@ class _Runs:
 def test_code_is_not_run(read, tmp_path, protocol):
     place = tmp_path / "made"
     for contents in (_Runs(str(place)), (flex.bool(3), _Runs(str(place))), {"a": _Runs(str(place))}):
-        with pytest.raises(Exception, match="only flex.bool is read|KeyError|^[0-9]+$"):
+        with pytest.raises(ValueError, match="only flex.bool is read|no sound pickle"):
             read(pickle.dumps(contents, protocol))
     # Opcodes that import or call by other ways.
     for code in (b"(S'%b'\nios\nmkdir\n.", b"(cos\nmkdir\nS'%b'\no.", b"cos\nmkdir\n(S'%b'\ntR."):
-        with pytest.raises(Exception):
+        with pytest.raises(ValueError, match="no sound pickle|no flex array|only flex.bool is read|something else"):
             read(code % bytes(str(place), "ascii"))
     assert not place.exists()
 
@@ -82,7 +82,7 @@ def test_sizes_are_not_believed(read):
         b"\x80\x02Kar" + struct.pack("<I", 2**32 - 1) + b".",
         b"\x80\x02\x8b" + struct.pack("<i", 2**31 - 1) + b"abc.",
     ):
-        with pytest.raises(Exception):
+        with pytest.raises(ValueError, match="no sound pickle|no flex array|only flex.bool is read|something else"):
             read(code)
 
 
@@ -96,6 +96,6 @@ def test_damaged_pickles_are_arrays_or_refused(data):
         file.flush()
         try:
             found = read_flex_bools(file.name)
-        except Exception:
+        except ValueError:
             return
     assert all(array.dtype == bool for array in found)
