@@ -1,1 +1,1 @@
-"""What a run wrote, on one page: see nanobragg_kokkos.report."""
+"""The report and view commands: a page about a run, and pictures of single images."""

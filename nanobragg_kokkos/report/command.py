@@ -1,4 +1,4 @@
-"""nanobragg_kokkos.report, from its arguments to its files."""
+"""The nanobragg_kokkos.report command: reads its arguments and writes its files."""
 
 from __future__ import annotations
 

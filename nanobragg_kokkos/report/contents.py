@@ -1,4 +1,4 @@
-"""What is on the page: sections, their figures and their words."""
+"""Builds the sections of a report: their figures, tables and texts."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from nanobragg_kokkos.util.progress import counted
 
 PICTURE_SIZE = 960
 
-# A box around a spot, pixels.
+# Limits to the radius of the box around a spot, pixels.
 RADII = (3, 15)
 
 
@@ -38,8 +38,8 @@ class Report:
 
     Attributes:
         html: contents of the page's file.
-        pngs: by name, contents of PNG files.
-        warnings: in words.
+        pngs: contents of the PNG files, by file name.
+        warnings: sentences, in the order of the page.
     """
 
     html: bytes
@@ -49,7 +49,17 @@ class Report:
 
 @dataclass
 class _Look:
-    """What was found by looking at some images."""
+    """The examined images of a run, with the predictions and measurements for each.
+
+    Attributes:
+        images: numbers of the examined images, counted from 0.
+        d_min: resolution at the corner of the detector, angstrom.
+        min_photons: least expected photons of an examined spot.
+        sizes: expected spot sizes at several resolutions.
+        radius: half the side of the box around a spot, pixels.
+        found, spots: statistics and predicted spots, one for each image.
+        first: the first examined image.
+    """
 
     run: Run
     images: list[int]
@@ -64,12 +74,12 @@ class _Look:
 
 
 def report(run: Run, n_images: int, min_photons: float, pngs: bool) -> Report:
-    """Looks at some images of a run, evenly spread, and writes about all of it.
+    """Examines some images, evenly spread over a run, and returns the report on the whole run.
 
     Args:
-        n_images: how many images to look at.
-        min_photons: spots with as many are looked at.
-        pngs: whether figures are wanted as PNG, too.
+        n_images: number of images to examine.
+        min_photons: least expected photons of the spots to examine.
+        pngs: whether to make the figures as PNG files, too.
     """
     look = _look(run, n_images, min_photons)
     warnings = _warnings(look)
@@ -87,13 +97,13 @@ def report(run: Run, n_images: int, min_photons: float, pngs: bool) -> Report:
     seen = "image " + _listed(look.images) if len(look.images) == 1 else "images " + _listed(look.images)
     sections = [
         element("h1", f"{run.prefix}: {counted(run.n_images, 'simulated image')}"),
-        element("p", f"{run.master}. Statistics are of {seen}.", class_="lead"),
+        element("p", f"{run.master}. Statistics cover {seen}.", class_="lead"),
         facts(_facts(look)),
         element("h2", "Warnings"),
         (
             element("ul", *(element("li", warning) for warning in warnings), class_="warnings")
             if warnings
-            else element("p", "None: no overloads, and spots are sampled finely enough.", class_="none")
+            else element("p", "None: there are no overloads, and spots are sampled finely enough.", class_="none")
         ),
         element("h2", "Images"),
         element("p", _marked(look)),
@@ -152,7 +162,7 @@ def _warnings(look: _Look) -> list[str]:
     )
     if params is None:
         found.append(
-            f"{run.file('.phil').name} is missing or of another version: what it would say is taken for the default."
+            f"{run.file('.phil').name} is missing or of another version; the report assumes the default parameters."
         )
     return found
 
@@ -174,20 +184,20 @@ def _facts(look: _Look) -> list[tuple[str, str]]:
         ("Detector", f"{counted(len(detector), 'panel')}, {pixels} pixels"),
         ("Resolution at the corner", f"{look.d_min:.2f} Å"),
         ("Mean energy", f"{mean:.1f} eV"),
-        ("Photons of a pulse", number if np.isfinite(photons).all() else "not known"),
+        ("Photons per pulse", number if np.isfinite(photons).all() else "unknown"),
         (_spots_title(look), _range([len(spots) for spots in look.spots])),
     ]
     scan = run.truth[0].scan
     if scan is not None:
         start, width = scan.get_oscillation()
-        found.insert(1, ("Rotation", f"{width:g}° an image, from {start:g}°"))
+        found.insert(1, ("Rotation", f"{width:g}° per image, from {start:g}°"))
     return found
 
 
 def _spots_title(look: _Look) -> str:
     if look.run.amplitudes is None or not math.isfinite(look.run.volume_mm3):
-        return "Excited spots of an image"
-    return f"Spots of {look.min_photons:g} photons or more"
+        return "Excited spots per image"
+    return f"Spots with {look.min_photons:g} photons or more"
 
 
 def _pictures(look: _Look) -> Iterator[tuple[int, bytes, str]]:
@@ -205,9 +215,10 @@ def _pictures(look: _Look) -> Iterator[tuple[int, bytes, str]]:
 
 
 def _marked(look: _Look) -> str:
+    title = _spots_title(look)
     return (
-        f"{_spots_title(look)}, as the true models predict them, are circled. Greys follow the background, so that "
-        "weak spots are dark, too."
+        f"Circles mark {title[0].lower() + title[1:]} that the true models predict. The grey scale follows the "
+        "background, so that weak spots are dark, too."
     )
 
 
@@ -218,16 +229,16 @@ def _spot_plots(look: _Look) -> Iterator[tuple[Figure, str, str]]:
             close,
             "close_ups",
             (
-                f"The brightest spots of image {look.images[0] + 1}. Greys go with the square root of the counts; +: "
-                "where the true models predict the spot."
+                f"The brightest spots of image {look.images[0] + 1}. The grey scale shows the square root of the "
+                "counts; + marks the position that the true models predict."
             ),
         )
     yield (
         figures.signal(look.found, look.shells),
         "signal_to_background",
         (
-            f"Signal to background by resolution. Boxes of {2 * look.radius + 1} × {2 * look.radius + 1} pixels around "
-            "the predicted spots; the background is that of the pixels around."
+            f"Signal to background by resolution. Photons are summed in boxes of {2 * look.radius + 1} × "
+            f"{2 * look.radius + 1} pixels around the predicted spots; the pixels around a box give its background."
         ),
     )
     compared = figures.counted_against_expected(look.found)
@@ -236,37 +247,34 @@ def _spot_plots(look: _Look) -> Iterator[tuple[Figure, str, str]]:
             compared,
             "counted_against_expected",
             (
-                "Photons counted and expected. Expected: von Laue's integral over the spectrum for the true "
-                "amplitudes, without simulating anything; points scatter by photon noise and because a crystal has few "
-                "domains."
+                "Photons counted and expected. The expected photons are von Laue's integral over the spectrum for the "
+                "true amplitudes, without any simulation. Points scatter because of photon noise and because a crystal "
+                "has few domains."
             ),
         )
 
 
 def _count_plots(look: _Look) -> Iterator[tuple[Figure, str, str]]:
     high = min(panel.get_trusted_range()[1] for panel in look.first.detector)
-    yield figures.histogram(look.found, high), "histogram", "Histogram of the counts, the mean of the images looked at."
+    yield figures.histogram(look.found, high), "histogram", "Histogram of the counts, mean of the examined images."
     yield (
         figures.background(look.found, look.shells),
         "background",
-        (
-            "Background by resolution, predicted spots left out. Line: mean; band: from the least to the most "
-            "of an image."
-        ),
+        ("Background by resolution, without the predicted spots. Line: mean; band: range over the examined images."),
     )
 
 
 def _model_plots(look: _Look) -> Iterator[tuple[Figure, str, str]]:
     run = look.run
-    yield figures.spectra([run.pulse(image) for image in look.images]), "spectra", "Spectra of the images looked at."
+    yield figures.spectra([run.pulse(image) for image in look.images]), "spectra", "Spectra of the examined images."
     yield (
         figures.orientations(run.all_crystals),
         "orientations",
         (
             f"Orientations of {counted(len(run.all_crystals), 'true crystal')}"
-            f"{'' if run.truth[0].scan is None else ', at angle 0 of the rotation'}. Directions of the axes seen from "
-            "the source, which is in the middle; circles: angles from the beam. Equal areas hold equally many if all "
-            "orientations are as likely."
+            f"{'' if run.truth[0].scan is None else ', at angle 0 of the rotation'}. The plot shows the directions of "
+            "the axes as seen from the source, with the beam in the middle; circles mark angles from the beam. Equal "
+            "areas contain equally many directions if all orientations are equally likely."
         ),
     )
 
@@ -284,8 +292,8 @@ def _sizes(look: _Look) -> Element:
     ]
     return element(
         "details",
-        element("summary", "How large spots are"),
-        element("p", "Full widths at half maximum, from the models: domain size, mosaicity, spectrum and distance."),
+        element("summary", "Spot sizes"),
+        element("p", "Full widths at half maximum that follow from domain size, mosaicity, spectrum and distance."),
         table(heads, rows),
         open="open",
     )
@@ -302,7 +310,7 @@ def _counts(look: _Look) -> Element:
         )
         for image, found in zip(look.images, look.found)
     ]
-    numbers = ("brightest pixel", "overloads", "masked pixels", "spots looked at")
+    numbers = ("brightest pixel", "overloads", "masked pixels", "examined spots")
     return table([("Image", ""), *((name, "number") for name in numbers)], rows)
 
 

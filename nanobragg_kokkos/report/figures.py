@@ -27,22 +27,22 @@ STYLE = {
     "axes.axisbelow": True,
     "legend.frameon": False,
     "figure.constrained_layout.use": True,
-    # Letters stay letters, in whatever font there is.
+    # Text stays text, in any font that the browser has.
     "svg.fonttype": "none",
-    # The same names in the file for the same figure.
+    # The same figure gets the same identifiers in the file.
     "svg.hashsalt": "nanobragg_kokkos",
 }
 
-# Spots that are looked at more closely.
+# Number of spots shown in close-up.
 CLOSE_UPS = 12
 MOST_POINTS = 5000
 
-# Of its background: weaker spots are not shown.
+# Spots with a smaller signal-to-background ratio are not shown.
 LEAST_SIGNAL = 1e-3
 
 
 def as_svg(figure: Figure) -> bytes:
-    """The contents of an SVG file."""
+    """Returns the contents of an SVG file."""
     stream = io.BytesIO()
     with rc_context(STYLE):
         figure.savefig(stream, format="svg", metadata={"Date": None})
@@ -50,7 +50,7 @@ def as_svg(figure: Figure) -> bytes:
 
 
 def as_png(figure: Figure) -> bytes:
-    """The contents of a PNG file."""
+    """Returns the contents of a PNG file."""
     stream = io.BytesIO()
     with rc_context(STYLE):
         figure.savefig(stream, format="png", dpi=150)
@@ -58,7 +58,7 @@ def as_png(figure: Figure) -> bytes:
 
 
 def spectra(pulses: Sequence[Pulse]) -> Figure:
-    """The spectrum of each of some images, as photons by eV (of 1 photon, if their number is unknown)."""
+    """Draws the spectra of some pulses, as shares of the photons per eV."""
     with rc_context(STYLE):
         figure = Figure(figsize=(6, 3.6))
         axes = figure.add_subplot()
@@ -82,10 +82,10 @@ def spectra(pulses: Sequence[Pulse]) -> Figure:
 
 
 def orientations(crystals: Sequence[Crystal]) -> Figure:
-    """Directions of the crystals' axes, seen from the source: areas in the figure are as large as on the sphere.
+    """Draws the directions of the crystals' axes as seen from the source.
 
-    Lambert's azimuthal projection of the half sphere around the beam; an axis that points away from the source is
-    drawn as its opposite.
+    The figure is Lambert's azimuthal equal-area projection of the half sphere around the beam. An axis that points away
+    from the source is drawn as its opposite.
     """
     with rc_context(STYLE):
         figure = Figure(figsize=(6, 5.2))
@@ -101,7 +101,7 @@ def orientations(crystals: Sequence[Crystal]) -> Figure:
         for axis, (name, colour, marker) in enumerate((("a", BLUE, "o"), ("b", ORANGE, "s"), ("c", GREEN, "^"))):
             v = vectors[:, :, axis]
             v = np.where(v[:, 2:] < 0, -v, v)
-            # Seen from the source, the laboratory's x is to the right (dxtbx: z to the source, y up).
+            # Seen from the source, x of the laboratory points to the right (dxtbx: z to the source, y up).
             place = v[:, :2] / np.sqrt(1 + v[:, 2:])
             size = np.clip(4000 / len(some), 6, 60)
             alpha = 0.9 if len(some) < 100 else 0.5
@@ -113,13 +113,13 @@ def orientations(crystals: Sequence[Crystal]) -> Figure:
 
 
 def _unit_axes(crystal: Crystal) -> np.ndarray:
-    """Columns: unit vectors along a, b and c of the crystal in its own frame."""
+    """Returns unit vectors along a, b and c of the crystal in its own frame, as columns."""
     columns = np.linalg.inv(np.reshape(crystal.get_B(), (3, 3))).T
     return columns / np.linalg.norm(columns, axis=0)
 
 
 def histogram(looked_at: Sequence[Statistics], highest_trusted: float) -> Figure:
-    """How many pixels of an image count how much, in bins of at most 5 %."""
+    """Draws the numbers of pixels against their counts, in bins of at most 5 %."""
     counts = np.mean([s.histogram for s in looked_at], axis=0)
     edges = np.unique(np.rint(np.geomspace(1, MOST_COUNTS, 160)).astype(int))
     edges = np.concatenate(([0], edges, [MOST_COUNTS + 1]))
@@ -139,13 +139,13 @@ def histogram(looked_at: Sequence[Statistics], highest_trusted: float) -> Figure
         ticks = [0] + [10**k for k in range(6) if 10**k <= 1.2 * np.flatnonzero(counts).max(initial=10)]
         axes.set_xticks(np.array(ticks) + 1, [str(tick) for tick in ticks])
         axes.xaxis.set_minor_formatter(NullFormatter())
-        axes.set_xlabel("counts of a pixel")
-        axes.set_ylabel("pixels of an image")
+        axes.set_xlabel("counts in a pixel")
+        axes.set_ylabel("pixels per image")
         return figure
 
 
 def background(looked_at: Sequence[Statistics], shells: Shells) -> Figure:
-    """Photons of the background by resolution: mean over images, and their range."""
+    """Draws the background against resolution: the mean over images, and their range."""
     values = np.array([s.background for s in looked_at])
     with rc_context(STYLE):
         figure, axes = _by_resolution(shells)
@@ -160,17 +160,17 @@ def background(looked_at: Sequence[Statistics], shells: Shells) -> Figure:
 
 
 def signal(looked_at: Sequence[Statistics], shells: Shells) -> Figure:
-    """Signal to background of every predicted spot by resolution, and the median of shells."""
+    """Draws signal to background against resolution: all predicted spots, and the median of each shell."""
     with rc_context(STYLE):
         figure, axes = _by_resolution(shells)
         inverse_d = np.concatenate([1 / s.measured.spots.d for s in looked_at])
         ratio = np.concatenate([s.measured.signal_to_background for s in looked_at])
         good = np.isfinite(ratio)
-        # What noise alone makes of a spot may be next to nothing, or less, and would stretch the scale.
+        # Noise alone can give a spot almost no photons, or fewer than none, which would stretch the scale.
         shown = good & (ratio > LEAST_SIGNAL)
         some = np.flatnonzero(shown)[:: max(1, shown.sum() // MOST_POINTS)]
-        axes.scatter(inverse_d[some], ratio[some], s=10, color=BLUE, alpha=0.5, lw=0, label="a spot")
-        # Shells several times as wide, so that there are spots in each.
+        axes.scatter(inverse_d[some], ratio[some], s=10, color=BLUE, alpha=0.5, lw=0, label="spot")
+        # These shells are five times as wide, so that each contains spots.
         edges = shells.edges[::5]
         which = np.digitize(inverse_d, edges) - 1
         medians = [
@@ -179,13 +179,13 @@ def signal(looked_at: Sequence[Statistics], shells: Shells) -> Figure:
         ]
         axes.plot(edges + 0.5 * edges[1], medians, "o-", color=ORANGE, label="median")
         axes.set_yscale("log")
-        axes.set_ylabel("photons of a spot / of its background")
+        axes.set_ylabel("photons in a spot / in its background")
         axes.legend(loc="best", frameon=True)
         return figure
 
 
 def counted_against_expected(looked_at: Sequence[Statistics]) -> Figure | None:
-    """Photons of every spot, counted and predicted; None where no prediction has photons."""
+    """Draws counted against predicted photons of the spots; returns None if no prediction has photons."""
     measured = [s.measured for s in looked_at]
     expected = np.concatenate([m.spots.photons for m in measured])
     counted = np.concatenate([m.photons for m in measured])
@@ -198,7 +198,7 @@ def counted_against_expected(looked_at: Sequence[Statistics]) -> Figure | None:
         axes = figure.add_subplot()
         ends = expected[shown].min(), max(expected[shown].max(), counted[shown].max())
         axes.plot(ends, ends, color=GREY, lw=1)
-        for chosen, colour, label in ((~overloaded, BLUE, "a spot"), (overloaded, RED, "with overloads")):
+        for chosen, colour, label in ((~overloaded, BLUE, "spot"), (overloaded, RED, "with overloads")):
             some = np.flatnonzero(shown & chosen)
             some = some[:: max(1, len(some) // MOST_POINTS)]
             if len(some):
@@ -213,7 +213,7 @@ def counted_against_expected(looked_at: Sequence[Statistics]) -> Figure | None:
 
 
 def close_ups(frame: StoredImage, measured: Measured, radius: int) -> Figure | None:
-    """The brightest spots of an image, pixel by pixel; None if there are none."""
+    """Draws the pixels of the brightest spots of an image; returns None if the image has no spots."""
     n = min(CLOSE_UPS, len(measured.spots))
     if not n:
         return None
@@ -233,7 +233,7 @@ def close_ups(frame: StoredImage, measured: Measured, radius: int) -> Figure | N
             (y0, y1), (x0, x1) = box
             shown = np.where(frame.masks[panel], values, np.nan)[y0:y1, x0:x1]
             axes = figure.add_subplot(rows, columns, k + 1, facecolor="#dce6f0")
-            # The square root shows the feet of a spot, too.
+            # The square root shows the weak outer parts of a spot, too.
             low = np.nanpercentile(shown, 5)
             axes.imshow(
                 np.sqrt(np.clip(shown - low, 0, None)), cmap="gray_r", interpolation="nearest", extent=(x0, x1, y1, y0)

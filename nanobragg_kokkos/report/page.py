@@ -1,6 +1,6 @@
-"""A page of HTML that needs nothing else: text, tables and pictures.
+"""Builds an HTML page of text, tables and pictures that needs no other file.
 
-Elements are built with the standard library's ElementTree, which escapes all text.
+The standard library's ElementTree builds the elements and escapes all text.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ footer{margin-top:2.5rem;font-size:.85rem;color:#56626e}
 
 
 def element(tag: str, *children: Element | str, **attributes: str) -> Element:
-    """An element; text among the children is shown as it is. An attribute's name may end in _ (class_)."""
+    """Returns an element; text among the children is escaped. An attribute's name may end in _ (class_)."""
     made = Element(tag, {name.rstrip("_"): value for name, value in attributes.items()})
     for child in children:
         if isinstance(child, Element):
@@ -63,13 +63,13 @@ def element(tag: str, *children: Element | str, **attributes: str) -> Element:
 
 
 def picture(contents: bytes, kind: str, caption: str, alternative: str, tall: bool = False) -> Element:
-    """A figure with its caption.
+    """Returns a figure with its caption.
 
     Args:
-        contents: of a file.
-        kind: of the file: png or svg+xml.
-        alternative: what is said in the place of the picture.
-        tall: beside it is room for two others.
+        contents: contents of a picture file.
+        kind: format of the file, png or svg+xml.
+        alternative: text that a browser gives if it does not show the picture.
+        tall: whether the figure is as high as two others.
     """
     source = f"data:image/{kind};base64,{base64.b64encode(contents).decode('ascii')}"
     contained = element("img", src=source, alt=alternative), element("figcaption", caption)
@@ -77,10 +77,11 @@ def picture(contents: bytes, kind: str, caption: str, alternative: str, tall: bo
 
 
 def table(heads: Sequence[tuple[str, str]], rows: Sequence[Sequence[str | Element]]) -> Element:
-    """A table.
+    """Returns a table.
 
     Args:
-        heads: of each column its title and its class: number, help, or nothing.
+        heads: title and class (number, help or empty) of each column.
+        rows: cells of each row, one for each column.
     """
 
     def cell(tag: str, content: str | Element, kind: str) -> Element:
@@ -92,16 +93,13 @@ def table(heads: Sequence[tuple[str, str]], rows: Sequence[Sequence[str | Elemen
 
 
 def facts(pairs: Sequence[tuple[str, str]]) -> Element:
-    """Small boxes with a name and a value each."""
+    """Returns a row of small boxes, each with a name and a value."""
     boxes = [element("div", element("dt", name), element("dd", value), class_="fact") for name, value in pairs]
     return element("dl", *boxes, class_="facts")
 
 
 def page(title: str, sections: Sequence[Element]) -> bytes:
-    """The contents of an HTML file.
-
-    Nothing may be fetched from anywhere: the page says so to the browser.
-    """
+    """Returns the contents of an HTML file, which forbids the browser to fetch anything."""
     policy = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
     head = element(
         "head",

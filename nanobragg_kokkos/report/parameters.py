@@ -11,10 +11,10 @@ from nanobragg_kokkos.util import phil, value_rules
 phil_scope = iotbx.phil.parse("""
 images = 3
   .type = int
-  .help = "Number of images to look at, evenly spread over the run."
+  .help = "Number of images to examine, evenly spread over the run."
 photons = 30
   .type = float
-  .help = "Least number of expected photons of the spots looked at."
+  .help = "Least number of expected photons of the examined spots."
 output = None
   .type = path
   .help = "File of the page. None: PREFIX_report.html beside the master file."
@@ -23,7 +23,7 @@ pngs = None
   .help = "Folder for the figures as PNG files. True: PREFIX_report beside the page. None: no such files."
 """)
 
-USAGE = """Writes one page of HTML, which needs no other file, about a run of nanobragg_kokkos.simulate.
+USAGE = """Writes one HTML page about a run of nanobragg_kokkos.simulate. The page needs no other file.
 
   nanobragg_kokkos.report simulated                            writes simulated/shot_report.html
   nanobragg_kokkos.report simulated/shot_master.h5 images=6 pngs=figures
@@ -48,10 +48,10 @@ def help_text() -> str:
 
 
 def validated(arguments: list[str]) -> libtbx.phil.scope:
-    """Returns the effective parameters, each of which makes sense.
+    """Returns the effective parameters after checking their values.
 
     Raises:
-        Sorry: with the name of the parameter and what was expected.
+        Sorry: a value is invalid; names the parameter and what was expected.
     """
     working = phil.parse(arguments, phil_scope)
     value_rules.check(working.extract(), RULES)

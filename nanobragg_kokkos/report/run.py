@@ -1,4 +1,4 @@
-"""A finished run of nanobragg_kokkos.simulate, read from its files."""
+"""Reads a finished run of nanobragg_kokkos.simulate from its files."""
 
 from __future__ import annotations
 
@@ -35,22 +35,24 @@ MASTER_END = "_master.h5"
 
 @dataclass(frozen=True)
 class Scale:
-    """From counts to photons: (counts - offset) / gain."""
+    """Converts counts to photons: (counts - offset) / gain."""
 
     gain: float = 1.0
     offset: float = 0.0
 
 
 class Run:
-    """What there is of a run. The images, the true models and the master's beam must be there; the rest may be missing.
+    """The files of a run. Images, true models and the beam of the master file must exist; other files may be missing.
 
     Args:
-        path: the master file, or the directory that it is in.
+        path: the master file, or its directory.
 
-    n_images, there: how many images it was to have, and which of them, counted from 0, have not failed.
+    Attributes:
+        n_images: number of images that the run was to make.
+        there: numbers of the images that have not failed, counted from 0.
 
     Raises:
-        Sorry: it is not there, several are, or what belongs to it is missing or damaged.
+        Sorry: there is no master file, there are several, or a file that must exist is missing or damaged.
     """
 
     def __init__(self, path: str | os.PathLike) -> None:
@@ -61,23 +63,23 @@ class Run:
         self.n_images = len(self.frames)
         self.there = [image for image in range(self.n_images) if image not in self.frames.missing]
         if not self.there:
-            raise Sorry(f"{self.master}: expected an image or more, but all have failed")
+            raise Sorry(f"{self.master}: expected at least one image, but all have failed")
 
     def file(self, end: str) -> Path:
-        """The run's file whose name ends so, whether it is there or not."""
+        """Returns the path of the run's file whose name has this end, whether the file exists or not."""
         return self.master.with_name(self.prefix + end)
 
     def crystals(self, image: int) -> list[CrystalModel]:
-        """The true crystals in an image, counted from 0."""
+        """Returns the true crystals in an image, counted from 0."""
         return [crystal for crystal, images in self._crystals_and_images if images is None or image in images]
 
     @property
     def all_crystals(self) -> list[CrystalModel]:
-        """The true crystals of all images."""
+        """Returns the true crystals of all images."""
         return [crystal for crystal, _ in self._crystals_and_images]
 
     def pulse(self, image: int) -> Pulse:
-        """The pulse of an image, counted from 0."""
+        """Returns the pulse of an image, counted from 0."""
         beam = next(
             (e.beam for e in self.truth if e.scan is not None or image in e.imageset.indices()), self.truth[0].beam
         )
@@ -87,17 +89,17 @@ class Run:
         return Pulse(beam, energies, weights[image if weights.ndim == 2 else ...], float(self.photons[image]))
 
     def fluence(self, image: int) -> float:
-        """Returns the photons/mm² of an image's pulse; NaN where the file does not say."""
+        """Returns the photons/mm² of an image's pulse; NaN if the file does not give them."""
         return float(self.photons[image]) / self._pulses[3]
 
     @cached_property
     def photons(self) -> np.ndarray:
-        """Photons of each pulse, (n_images,); NaN where the file does not say."""
+        """Returns the photons of each pulse, (n_images,); NaN if the file does not give them."""
         return np.broadcast_to(self._pulses[2], self.n_images)
 
     @cached_property
     def amplitudes(self) -> miller.array | None:
-        """The true amplitudes, the first of several energies; None if their file is missing."""
+        """Returns the true amplitudes, those of the first of several energies; None if their file is missing."""
         path = Path(getattr(self._asked("output"), "true_amplitudes", None) or self.file("_truth.mtz"))
         if not path.is_file():
             return None
@@ -106,7 +108,7 @@ class Run:
 
     @cached_property
     def parameters(self) -> libtbx.phil.scope | None:
-        """The parameters in effect; None if their file is missing or of another version."""
+        """Returns the effective parameters; None if their file is missing or of another version."""
         path = self.file(".phil")
         try:
             return parameters.parse([str(path)]) if path.is_file() else None
@@ -115,7 +117,7 @@ class Run:
 
     @cached_property
     def summary(self) -> dict[str, Any] | None:
-        """How long the run took, see job.summary; None if its file is missing or damaged."""
+        """Returns the summary of times and failures (job.summary); None if its file is missing or damaged."""
         path = self.file("_summary.json")
         try:
             found = json.loads(path.read_text())
@@ -126,10 +128,10 @@ class Run:
 
     @cached_property
     def imperfection(self) -> Imperfection:
-        """Of the crystals, as asked for."""
+        """Returns the imperfection of the crystals that the parameters give; defaults if these are unknown."""
         crystal = self._asked("crystal")
         values: dict[str, Any] = {"shape": getattr(crystal, "shape", None)}
-        # Of three numbers, one for each axis, what they are on average.
+        # Of three numbers, one for each axis, the root mean square.
         spread = np.atleast_1d(getattr(crystal, "mosaic_spread_deg", None) or [])
         values["mosaic_spread_deg"] = math.sqrt(np.mean(np.square(spread))) if len(spread) else None
         values["domain_A"] = getattr(crystal, "Deff_A", None)
@@ -140,20 +142,20 @@ class Run:
 
     @cached_property
     def volume_mm3(self) -> float:
-        """Of crystal in the beam, as asked for; NaN: unknown."""
+        """Returns the volume of each crystal in the beam that the parameters give; NaN if these are unknown."""
         length, size = getattr(self._asked("crystal"), "length_um", None), getattr(self._asked("beam"), "size_mm", None)
         return math.nan if length is None or size is None else illuminated_volume_mm3(length, size)
 
     @cached_property
     def scale(self) -> Scale:
-        """How photons became counts, as asked for."""
+        """Returns the scale from counts to photons that the parameters give."""
         if self.parameters is None:
             return Scale()
         response = detector_response(self.parameters.extract(), self.truth[0].detector)
         return Scale(response.quantum_gain, response.adc_offset)
 
     def spots(self, image: int, d_min: float) -> Spots:
-        """What an image shows, counted from 0, to a resolution in angstrom."""
+        """Predicts the spots of an image, counted from 0, to a resolution in angstrom."""
         experiment = self.truth[0]
         scan_image = None if experiment.scan is None else ScanImage(experiment.goniometer, experiment.scan, image)
         return predict(
@@ -171,16 +173,16 @@ class Run:
     def _truth(self) -> ExperimentList:
         path = self.file("_truth.expt")
         if not path.is_file():
-            raise Sorry(f"{self.master}: expected the true models beside it, but there is no {path.name}")
+            raise Sorry(f"{self.master}: expected its true models, but there is no {path.name} in this directory")
         with reading(str(path), "a dxtbx model file"):
             found = read_models(path).experiments
         if not len(found):
-            raise Sorry(f"{path}: expected a crystal or more")
+            raise Sorry(f"{path}: expected at least one crystal")
         return found
 
     @cached_property
     def _crystals_and_images(self) -> list[tuple[CrystalModel, frozenset[int] | None]]:
-        """Every crystal with the images that it is in; None: all."""
+        """Returns every crystal with the numbers of the images that contain it; None: all images."""
         return [
             (e.crystal, None if e.scan is not None else frozenset(e.imageset.indices()))
             for e in self.truth
@@ -189,7 +191,7 @@ class Run:
 
     @cached_property
     def _pulses(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, float]:
-        """Wavelengths and weights, (n) or (images, n), photons (1 or images), and the beam's cross-section, mm²."""
+        """Returns wavelengths and weights, (n) or (images, n); photons (1 or images); the beam's cross-section, mm²."""
         name = "entry/instrument/beam"
         try:
             with h5py.File(self.master) as file:
@@ -199,7 +201,7 @@ class Run:
                     wavelengths, weights = group[spectrum][()], group[spectrum + "_weights"][()]
                 else:
                     wavelengths = np.atleast_1d(group["incident_wavelength"][()])
-                    # One for each image, of one energy.
+                    # Several wavelengths: each is the only one of its image.
                     wavelengths = wavelengths[:, None] if len(wavelengths) > 1 else wavelengths
                     weights = np.ones_like(wavelengths)
                 photons = (
@@ -217,13 +219,13 @@ class Run:
 
 
 def _why_no_master(directory: Path) -> str | None:
-    """Of a job in a directory that has left something but no master."""
+    """Returns why a job's directory has no master file; None if no job has written there."""
     for parameters_file in sorted(directory.glob("*.phil")):
         files = FileNames(directory, parameters_file.stem)
         if files.numbers_of_data():
             return (
                 f"expected a finished run, but there is no {files.master.name}; the same nanobragg_kokkos.simulate "
-                "command makes what is missing"
+                "command makes the missing images"
             )
         if files.reduced.is_file() or files.numbers_of_partial_sums():
             return f"expected images, but {parameters_file.name} has output.images=False: there are only sums"

@@ -1,7 +1,8 @@
-"""What the pixels of an image say: counts, background, and the spots that the true models predict."""
+"""Measures an image: its counts, its background, and the spots that the true models predict."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,17 +15,17 @@ from nanobragg_kokkos.report.run import Scale
 
 N_SHELLS = 40
 
-# Of the surroundings of a spot, to know its background by.
+# A spot with fewer background pixels around it is not measured.
 FEWEST_BACKGROUND_PIXELS = 20
 
 
 class Shells:
-    """Shells of equal width in 1/d, and which of them each pixel of a detector is in.
+    """Shells of equal width in 1/d, and the shell of each pixel of a detector.
 
     Attributes:
-        edges: (shells + 1,) in 1/angstrom.
-        middles: (shells,) in 1/angstrom.
-        of_pixels: an array (slow, fast) of each panel.
+        edges: limits of the shells, (shells + 1,) in 1/angstrom.
+        middles: middles of the shells, (shells,) in 1/angstrom.
+        of_pixels: numbers of the pixels' shells, an array (slow, fast) for each panel.
     """
 
     def __init__(self, detector: Detector, beam: Beam) -> None:
@@ -41,20 +42,20 @@ class Shells:
             self.of_pixels.append(shells)
 
     def containing(self, inverse_d: np.ndarray) -> np.ndarray:
-        """The shells of some 1/d (1/angstrom)."""
+        """Returns the numbers of the shells that contain some 1/d (1/angstrom)."""
         return np.minimum(inverse_d / self.edges[1], N_SHELLS - 1).astype(np.uint8)
 
 
 @dataclass(frozen=True, eq=False)
 class Measured:
-    """Spots as they are in an image; arrays of n, in photons.
+    """Spots measured in an image; arrays of n.
 
     Attributes:
-        spots: as predicted.
-        photons: of the whole spot, its background taken away.
-        background: of a pixel.
-        pixels: that were added up.
-        overloaded: whether one of them is brighter than is trusted.
+        spots: the predictions.
+        photons: photons of the whole spot without its background.
+        background: background, photons per pixel.
+        pixels: number of pixels that were summed.
+        overloaded: whether one of these pixels is above the trusted range.
     """
 
     spots: Spots
@@ -65,21 +66,21 @@ class Measured:
 
     @property
     def signal_to_background(self) -> np.ndarray:
-        """Photons of a spot by those of the background below it; NaN where there is no background."""
+        """Returns the photons of each spot divided by those of its background; NaN without background."""
         below = self.background * self.pixels
         return np.divide(self.photons, below, out=np.full(len(below), np.nan), where=below > 0)
 
 
 @dataclass(frozen=True, eq=False)
 class Statistics:
-    """Of an image.
+    """Statistics of one image.
 
     Attributes:
-        histogram: number of pixels that count 0, 1, 2 …, the last one what is as much or more.
-        brightest: count.
-        masked, overloaded: number of pixels.
-        background: (shells,) photons a pixel; NaN where no pixel is.
-        measured: the spots.
+        histogram: numbers of pixels that count 0, 1, 2, …; the last one includes all higher counts.
+        brightest: highest count.
+        masked, overloaded: numbers of such pixels.
+        background: mean background, (shells,) photons per pixel; NaN in a shell without pixels.
+        measured: the measured spots.
     """
 
     histogram: np.ndarray
@@ -94,17 +95,17 @@ MOST_COUNTS = 2**16
 
 
 def statistics(frame: StoredImage, spots: Spots, shells: Shells, scale: Scale, radius: int) -> Statistics:
-    """Looks at an image.
+    """Measures an image and the spots predicted for it.
 
     Args:
-        spots: predicted for it, in any number.
-        radius: of a box that holds a spot, pixels.
+        spots: predicted spots, in any number.
+        radius: half the side of the box around a spot, pixels.
     """
     histogram = np.zeros(MOST_COUNTS + 1, np.int64)
     sums, numbers = np.zeros((2, len(shells.middles)))
     lit = [np.zeros(panel.shape, bool) for panel in frame.panels]
-    for panel, x, y in _boxes(frame, spots, radius):
-        lit[panel][y, x] = True
+    for box in _boxes(frame, spots, radius):
+        lit[box.panel][box.pixels] = True
     brightest = 0.0
     for values, good, spot, of_pixels in zip(frame.panels, frame.masks, lit, shells.of_pixels):
         counts = values[good]
@@ -126,25 +127,76 @@ def statistics(frame: StoredImage, spots: Spots, shells: Shells, scale: Scale, r
     )
 
 
+@dataclass(frozen=True)
+class _Box:
+    """The pixels around a predicted spot, cut where the panel ends.
+
+    Attributes:
+        spot: number of the spot among the predictions.
+        slow, fast: ranges of pixels on the panel.
+    """
+
+    spot: int
+    panel: int
+    slow: slice
+    fast: slice
+
+    @property
+    def pixels(self) -> tuple[slice, slice]:
+        return self.slow, self.fast
+
+    @property
+    def shorter_side(self) -> int:
+        return min(self.slow.stop - self.slow.start, self.fast.stop - self.fast.start)
+
+    def surroundings(self, margin: int) -> tuple[slice, slice]:
+        """Returns the pixels of a box that extends farther by a margin on all sides."""
+        slow, fast = (slice(max(0, part.start - margin), part.stop + margin) for part in self.pixels)
+        return slow, fast
+
+
+@dataclass(frozen=True)
+class _Sum:
+    """The photons of one spot, with the attributes of Measured."""
+
+    spot: int
+    photons: float
+    background: float
+    pixels: int
+    overloaded: bool
+
+
 def _measure(frame: StoredImage, spots: Spots, lit: list[np.ndarray], scale: Scale, radius: int) -> Measured:
-    rows = []
-    for number, (panel, x, y) in enumerate(_boxes(frame, spots, radius)):
-        around = tuple(slice(max(0, part.start - radius - 2), part.stop + radius + 2) for part in (y, x))
-        dark = frame.masks[panel][around] & ~lit[panel][around]
-        good = frame.masks[panel][y, x]
-        if dark.sum() < FEWEST_BACKGROUND_PIXELS or not good.all() or min(x.stop - x.start, y.stop - y.start) <= radius:
-            continue
-        background = (float(frame.panels[panel][around][dark].mean()) - scale.offset) / scale.gain
-        total = (float(frame.panels[panel][y, x].sum()) - scale.offset * good.size) / scale.gain
-        overloaded = frame.overloads[panel][y, x].any()
-        rows.append((number, total - background * good.size, background, good.size, overloaded))
-    columns = [np.array(column) for column in zip(*rows)] or [np.zeros(0)] * 5
-    return Measured(spots.select(columns[0].astype(int)), *columns[1:4], columns[4].astype(bool))
+    sums = [found for box in _boxes(frame, spots, radius) if (found := _sum(frame, box, lit[box.panel], scale, radius))]
+    return Measured(
+        spots.select(np.array([found.spot for found in sums], int)),
+        np.array([found.photons for found in sums]),
+        np.array([found.background for found in sums]),
+        np.array([found.pixels for found in sums]),
+        np.array([found.overloaded for found in sums], bool),
+    )
 
 
-def _boxes(frame: StoredImage, spots: Spots, radius: int):
-    """Panel and slices (fast, slow) of a box around each spot, cut where the panel ends."""
-    for panel, fast, slow in zip(spots.panels, np.floor(spots.fast).astype(int), np.floor(spots.slow).astype(int)):
+def _sum(frame: StoredImage, box: _Box, lit: np.ndarray, scale: Scale, radius: int) -> _Sum | None:
+    """Returns the photons of a spot; None if masked pixels, the panel's edge or other spots leave too few pixels."""
+    values, mask = frame.panels[box.panel], frame.masks[box.panel]
+    around = box.surroundings(radius + 2)
+    dark, good = mask[around] & ~lit[around], mask[box.pixels]
+    if dark.sum() < FEWEST_BACKGROUND_PIXELS or not good.all() or box.shorter_side <= radius:
+        return None
+    background = (float(values[around][dark].mean()) - scale.offset) / scale.gain
+    total = (float(values[box.pixels].sum()) - scale.offset * good.size) / scale.gain
+    overloaded = bool(frame.overloads[box.panel][box.pixels].any())
+    return _Sum(box.spot, total - background * good.size, background, good.size, overloaded)
+
+
+def _boxes(frame: StoredImage, spots: Spots, radius: int) -> Iterator[_Box]:
+    """Yields the box around each spot."""
+    places = zip(spots.panels, np.floor(spots.fast).astype(int), np.floor(spots.slow).astype(int))
+    for number, (panel, fast, slow) in enumerate(places):
         height, width = frame.panels[panel].shape
-        x, y = ((max(0, at - radius), min(size, at + radius + 1)) for at, size in ((fast, width), (slow, height)))
-        yield panel, slice(*x), slice(*y)
+        yield _Box(number, panel, _around(slow, radius, height), _around(fast, radius, width))
+
+
+def _around(at: int, radius: int, size: int) -> slice:
+    return slice(max(0, at - radius), min(size, at + radius + 1))

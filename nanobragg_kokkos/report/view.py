@@ -48,7 +48,7 @@ def _run(working: libtbx.phil.scope, arguments: list[str]) -> None:
     spots = None
     if params.truth is not None:
         spots = _predicted(params.truth, params.n - 1, frame)
-        # Where nothing is known, all that are excited.
+        # Spots of unknown brightness stay: all that are excited.
         spots = spots.select(~(spots.photons < params.photons))
         spots = spots.select(frame.measures(spots.panels, spots.fast, spots.slow))
     if params.panel is not None:
@@ -59,7 +59,7 @@ def _run(working: libtbx.phil.scope, arguments: list[str]) -> None:
     if params.panel is not None:
         title += f", panel {params.panel}"
     marks = None if spots is None else Marks(spots.panels, spots.fast, spots.slow)
-    # Around a spot, where pixels are large.
+    # Enlarged pixels need larger circles.
     radius = max(0.01 * max(layout.values.shape), SPOT_RADIUS * layout.enlarged)
     contents = draw(layout, marks, title, None if params.range is None else tuple(params.range), radius)
     output = Path(params.output or f"{Path(files[0]).stem}_{params.n}.png")
@@ -73,13 +73,13 @@ def _region(params: libtbx.phil.scope_extract, frame: StoredImage) -> tuple[floa
     if params.d_min is not None:
         region = region_to_resolution(frame.detector, frame.beam, params.d_min)
         if region is None:
-            raise Sorry(f"d_min={params.d_min:g}: expected a resolution that is on the detector")
+            raise Sorry(f"d_min={params.d_min:g}: expected a resolution on the detector")
         return region
     if params.zoom is None:
         return None
     x, y, size = params.zoom
     width, height = whole_region(frame.detector, frame.beam)
-    # Whole pixels, as many as are asked for.
+    # Show whole pixels, as many as the size asks for.
     left, top = round(x - size / 2), round(y - size / 2)
     right, bottom = left + round(size), top + round(size)
     if right <= 0 or bottom <= 0 or left >= width or top >= height:
@@ -92,7 +92,7 @@ def _one_panel(frame: StoredImage, spots: Spots | None, panel: int) -> tuple[Sto
         raise Sorry(f"panel={panel}: expected 0 to {len(frame.detector) - 1}")
     chosen = frame.detector[panel]
     detector = Detector()
-    # A copy would be without the groups that it hangs on.
+    # A copy of the panel would lose the positions of its groups.
     detector.add_panel(chosen).set_frame(chosen.get_fast_axis(), chosen.get_slow_axis(), chosen.get_origin())
     one = StoredImage([frame.panels[panel]], [frame.masks[panel]], [frame.overloads[panel]], detector, frame.beam)
     if spots is not None:
@@ -102,7 +102,7 @@ def _one_panel(frame: StoredImage, spots: Spots | None, panel: int) -> tuple[Sto
 
 
 def _predicted(path: str, image: int, frame: StoredImage) -> Spots:
-    """What models predict for an image, counted from 0: with all that a run knows, or from the crystals alone."""
+    """Predicts the spots of an image, counted from 0, from all files of a run or from the crystals alone."""
     d_min = frame.detector.get_max_resolution(frame.beam.get_s0())
     master = Path(path.removesuffix("_truth.expt") + MASTER_END)
     if path.endswith("_truth.expt") and master.is_file():

@@ -20,10 +20,10 @@ zoom = None
           "all panels as seen from the source."
 d_min = None
   .type = float
-  .help = "Show what is inside this resolution, angstrom."
+  .help = "Show the image to this resolution, angstrom."
 panel = None
   .type = int
-  .help = "Show one panel alone, as it is stored; counted from 0."
+  .help = "Show only this panel, as stored; counted from 0."
 truth = None
   .type = path
   .help = "Crystal models (.expt) whose predicted spots are circled."
@@ -33,7 +33,7 @@ photons = 30
           "spots are circled."
 range = None
   .type = floats(size=2)
-  .help = "Counts shown as white and as black. None: from the background."
+  .help = "Counts shown as white and as black. None: follow the background."
 size = 1200
   .type = int
   .help = "Longer side of the picture in pixels, 100 to 10000. The image is reduced or enlarged by a whole number."
@@ -49,8 +49,8 @@ USAGE = """Writes a picture (PNG) of a diffraction image in any format that dxtb
 
 Usage: nanobragg_kokkos.view IMAGES [FILE.phil] [name=value] ...
 
-Spots are dark on light grey, rings are labelled with their resolution, and the scale beside the
-picture says which counts are white and black. Overloads are red, masked pixels light blue.
+Spots are dark on light grey. Labels give the resolution of the rings, and a scale beside the picture
+gives the counts shown as white and as black. Overloads are red, masked pixels light blue.
 
 """
 
@@ -81,10 +81,10 @@ def help_text() -> str:
 
 
 def validated(arguments: list[str]) -> libtbx.phil.scope:
-    """Returns the effective parameters, each of which makes sense.
+    """Returns the effective parameters after checking their values.
 
     Raises:
-        Sorry: with the name of the parameter and what was expected.
+        Sorry: a value is invalid; names the parameter and what was expected.
     """
     working = phil.parse(arguments, phil_scope)
     params = working.extract()
@@ -95,5 +95,5 @@ def validated(arguments: list[str]) -> libtbx.phil.scope:
 
 
 def listed(numbers: list[float]) -> str:
-    """Returns numbers as a user gives them."""
+    """Returns numbers in the form in which a user gives them."""
     return ",".join(f"{number:g}" for number in numbers)

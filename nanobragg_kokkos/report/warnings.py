@@ -1,4 +1,4 @@
-"""What a user of some images should know before trusting them."""
+"""Warnings for the user of a run's images: failures, overloads, coarse sampling."""
 
 from __future__ import annotations
 
@@ -15,47 +15,47 @@ from nanobragg_kokkos.models.beam.pulses import Pulse
 from nanobragg_kokkos.report.statistics import Statistics
 from nanobragg_kokkos.util.progress import counted
 
-# Share of a spot's photons that may depend on where the spot lies between the samples.
+# Largest share of a spot's photons that may depend on the spot's position between the samples.
 MOST_RIPPLE = 0.1
 
-# Images that failed; of more, the first ones.
+# Most failed images to name, the first ones.
 MOST_NAMED = 10
 
-# Share of the pixels that spots alone do not take up.
+# Spots alone cover a smaller share of the pixels.
 MOST_OVERLOADED = 0.01
 
 
 def of_failures(missing: Sequence[int], n_images: int) -> list[str]:
-    """Images, counted from 0, that could not be made."""
+    """Returns a warning that names the missing images, counted from 0; empty if none is missing."""
     if not missing:
         return []
     names = ", ".join(str(image + 1) for image in missing[:MOST_NAMED]) + (", …" if len(missing) > MOST_NAMED else "")
     return [
-        f"Failures: {len(missing)} of {counted(n_images, 'image')} could not be made and hold no measurement: {names}. "
-        "The same nanobragg_kokkos.simulate command tries them again."
+        f"Failures: {len(missing)} of {counted(n_images, 'image')} could not be made and contain no measurement: "
+        f"{names}. The same nanobragg_kokkos.simulate command tries them again."
     ]
 
 
 def of_images(looked_at: Sequence[Statistics]) -> list[str]:
-    """Overloads."""
+    """Returns a warning about overloads; empty if there are none."""
     overloaded = [s for s in looked_at if s.overloaded]
     if not overloaded:
         return []
     pixels = counted(sum(s.overloaded for s in overloaded), "pixel")
     spots = sum(int(s.measured.overloaded.sum()) for s in overloaded)
     said = (
-        f"Overloads: {pixels} in {len(overloaded)} of {counted(len(looked_at), 'image')} looked at are brighter than "
-        f"is trusted; {counted(spots, 'predicted spot')} with them are too weak. "
+        f"Overloads: {pixels} in {len(overloaded)} of {counted(len(looked_at), 'examined image')} exceed the trusted "
+        f"range, which makes {counted(spots, 'predicted spot')} too weak. "
     )
     if max(s.overloaded / s.histogram.sum() for s in overloaded) > MOST_OVERLOADED:
-        return [said + "So many cannot be spots alone: with less beam.total_flux or background they go away."]
-    return [said + "With less beam.total_flux or a smaller crystal.length_um they go away."]
+        return [said + "These are too many for spots alone. Reduce beam.total_flux or the background to avoid them."]
+    return [said + "Reduce beam.total_flux or crystal.length_um to avoid them."]
 
 
 def of_models(
     imperfection: Imperfection, pulse: Pulse, detector: Detector, sizes: Sequence[SpotSize], oversample: int
 ) -> list[str]:
-    """Spots that are sampled too coarsely, or that are larger than the gaps between panels."""
+    """Returns warnings about spots that are sampled too coarsely, or longer than the gaps between panels."""
     found = []
     finest = min(sizes, key=lambda size: size.one_domain)
     error = ripple(finest.one_domain, 1 / oversample)
@@ -63,7 +63,7 @@ def of_models(
         enough = next(n for n in range(oversample, 10000) if ripple(finest.one_domain, 1 / n) <= MOST_RIPPLE)
         found.append(
             f"Too few sub-pixels: the spot of a mosaic domain is {finest.one_domain:.2g} pixels wide at half maximum, "
-            f"and with oversample={oversample} its brightness depends by up to {100 * error:.0f} % on where it lies. "
+            f"and with oversample={oversample} its brightness varies by up to {100 * error:.0f} % with its position. "
             f"oversample={enough} is enough."
         )
     if len(pulse.energies_eV) > 1:
@@ -74,8 +74,8 @@ def of_models(
         if error > MOST_RIPPLE:
             found.append(
                 f"Too few energies: at {best:.2g} Å a reflection shines over {spread * FWHM:.2g} Å of wavelengths, and "
-                f"the spectrum has one every {step:.2g} Å: the photons of a spot depend by up to {100 * error:.0f} % "
-                "on its wavelength. A smaller spectrum.channel_width, or more mosaicity, avoids it."
+                f"the spectrum has one every {step:.2g} Å: the photons of a spot vary by up to {100 * error:.0f} % "
+                "with its wavelength. Reduce spectrum.channel_width or increase the mosaicity to avoid this."
             )
     gap, longest = narrowest_gap(detector), max(max(size.across, size.along) for size in sizes)
     if gap < longest:
@@ -87,7 +87,7 @@ def of_models(
 
 
 def narrowest_gap(detector: Detector) -> float:
-    """Between two panels that face each other, in pixels; infinite if there are none, or none that are apart."""
+    """Returns the narrowest gap between two panels that face each other, in pixels; infinite if there is none."""
     corners = np.array(
         [
             [

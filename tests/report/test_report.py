@@ -118,10 +118,10 @@ def test_images_that_failed_are_told_and_left_out(tmp_path, monkeypatch, capsys)
     capsys.readouterr()
     assert main([str(tmp_path)]) == 0
     said = capsys.readouterr().out
-    assert "Warning: Failures: 2 of 4 images could not be made and hold no measurement: 1, 3." in said
+    assert "Warning: Failures: 2 of 4 images could not be made and contain no measurement: 1, 3." in said
     assert "Overloads" not in said
     text = " ".join(_Page((tmp_path / "shot_report.html").read_text()).text)
-    assert "Statistics are of images 2 and 4." in text and "2 failures" in text
+    assert "Statistics cover images 2 and 4." in text and "2 failures" in text
     run = Run(tmp_path)
     assert run.there == [1, 3] and not run.frames[0].masks[0].any() and run.frames[1].masks[0].any()
 
@@ -211,9 +211,9 @@ def test_run_of_which_little_is_known(tmp_path):
     assert np.median(np.hypot(spots.fast[a] - still.fast[b], spots.slow[a] - still.slow[b])) < 0.5
     assert main([str(tmp_path)]) == 0
     shown = _Page((tmp_path / "run_report.html").read_text()).text
-    assert "0.5° an image, from 10°" in shown
+    assert "0.5° per image, from 10°" in shown
     text = " ".join(_Page((tmp_path / "run_report.html").read_text()).text)
-    assert "run.phil is missing or of another version" in text and "not known" in text
+    assert "run.phil is missing or of another version" in text and "unknown" in text
 
 
 def test_gap_between_panels():
