@@ -15,6 +15,7 @@ from nanobragg_kokkos.files.picture import write_picture
 from nanobragg_kokkos.files.true_models import write_amplitudes, write_experiments
 from nanobragg_kokkos.imaging.experiment import Experiment
 from nanobragg_kokkos.job import summary
+from nanobragg_kokkos.job.directory import Workspace
 from nanobragg_kokkos.job.file_names import FileNames
 from nanobragg_kokkos.job.reduction import Reduction
 from nanobragg_kokkos.models.detector.from_parameters import described
@@ -22,8 +23,8 @@ from nanobragg_kokkos.util.progress import counted
 
 
 def conclude(
-    files: FileNames,
-    working: libtbx.phil.scope,
+    workspace: Workspace,
+    params: libtbx.phil.scope_extract,
     common: Experiment,
     missing: Sequence[int],
     sums: Reduction | None,
@@ -32,8 +33,8 @@ def conclude(
     """Writes the files about all images, the master last.
 
     Args:
-        files: names of the files.
-        working: the effective parameters.
+        workspace: the files and their record.
+        params: the effective parameters.
         common: the experiment.
         missing: images that failed, counted from 0.
         sums: over all images; None: none are asked for.
@@ -42,30 +43,35 @@ def conclude(
     Returns:
         The text that tells which files there are.
     """
-    params = working.extract()
-    n_images = params.n_images
+    files, n_images = workspace.files, params.n_images
     exposures = [common.exposure(index) for index in range(n_images)]
     pulses = [exposure.pulse for exposure in exposures]
     beams = [pulse.beam for pulse in pulses]
     mean_wavelength = factor_ev_angstrom / common.scattering.mean_energy
     write_amplitudes(files.true_amplitudes, common.amplitudes, mean_wavelength)
+    workspace.written(files.true_amplitudes)
     rotation = {"scan": common.scan, "goniometer": common.goniometer}
     if common.scan is None:
         true_beams, true_crystals = beams, [exposure.models for exposure in exposures]
     else:
         true_beams, true_crystals = beams[0], exposures[0].models
     write_experiments(files.true_models, files.master, common.detector, true_beams, true_crystals, **rotation)
-    summary.save(files.summary, measured)
+    workspace.written(files.true_models)
+    # A run that had nothing to make leaves the summary of the one that made the images.
+    if measured["images"] or measured["failed_images"] or not files.summary.exists():
+        summary.save(files.summary, measured)
+        workspace.written(files.summary)
     if sums is not None:
         sums.save(files.reduced, common.detector)
-        for rank in files.numbers_of_partial_sums():
-            files.partial_sums(rank).unlink(missing_ok=True)
+        workspace.written(files.reduced)
+        workspace.remove_partial_sums()
     first = next((image for image in range(n_images) if image not in set(missing)), None)
     if params.output.images and first is not None:
         number, index = divmod(first, files.images_per_file)
         shapes = [panel.get_image_size()[::-1] for panel in common.detector]
         panels = nxmx.as_panels(nxmx.read_image(files.data(number), index), shapes)
         write_picture(files.picture, panels, common.detector, beams[0], common.masks)
+        workspace.written(files.picture)
         # One object where images share it: files then hold it once.
         spectra = {id(pulse): pulse.spectrum for pulse in pulses}
         nxmx.write_master(
@@ -84,26 +90,33 @@ def conclude(
             **rotation,
             description=described(params, common.response, common.saturation),
         )
+        workspace.written(files.master)
+    if not missing:
+        workspace.conclude()
     return f"\n{contents(files, params)}"
 
 
 def contents(files: FileNames, params: libtbx.phil.scope_extract) -> str:
     """Returns a list of the files that a job has written, for people."""
     first, last = files.data(0).name, files.data(files.n_data(params.n_images) - 1).name
+    names = first if first == last else f"{first} to {last}"
+    entries = {
+        files.master: f"{counted(params.n_images, 'image')}, {names}",
+        files.reduced: f"over all images: {', '.join(params.output.reduce)}" if params.output.reduce else "",
+        files.true_models: "true models, one for each crystal",
+        files.true_amplitudes: "true amplitudes",
+        files.parameters: "parameters",
+        files.record: "record of the job: parameters, checksums of all files",
+        files.summary: "times of each step",
+        files.picture: "first image",
+    }
+    if not params.output.images:
+        del entries[files.master], entries[files.picture]
     lines = [f"Written to {files.directory}:"]
-    if params.output.images:
-        names = first if first == last else f"{first} to {last}"
-        lines.append(f"  {files.master.name:24} {counted(params.n_images, 'image')}, {names}")
-    if params.output.reduce:
-        lines.append(f"  {files.reduced.name:24} over all images: {', '.join(params.output.reduce)}")
     lines += [
-        f"  {files.true_models.name:24} true models, one for each crystal",
-        f"  {_shown(files.true_amplitudes, files.directory):24} true amplitudes",
-        f"  {files.parameters.name:24} parameters",
-        f"  {files.summary.name:24} times of each step",
+        f"  {_shown(path, files.directory):24} {text}" for path, text in entries.items() if text and path.exists()
     ]
-    if params.output.images:
-        lines.append(f"  {files.picture.name:24} first image")
+    if params.output.images and files.master.exists():
         lines.append(f"Try: dials.import {shlex.quote(str(files.master))}")
     return "\n".join(lines)
 

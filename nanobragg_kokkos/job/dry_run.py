@@ -13,7 +13,7 @@ from nanobragg_kokkos.files import nxmx
 from nanobragg_kokkos.imaging.experiment import Experiment
 from nanobragg_kokkos.imaging.image_simulator import ImageSimulator
 from nanobragg_kokkos.job.file_names import FileNames
-from nanobragg_kokkos.job.plan import Task
+from nanobragg_kokkos.job.plan import Plan
 from nanobragg_kokkos.job.reduction import Reduction
 from nanobragg_kokkos.models.amplitudes.box import AmplitudeBox
 from nanobragg_kokkos.mpi import ranks
@@ -26,7 +26,7 @@ def estimate(
     common: Experiment,
     amplitudes: AmplitudeBox,
     files: FileNames,
-    todo: list[Task],
+    todo: Plan,
     reduction: Reduction | None,
 ) -> str:
     """Estimates time and disk space from the first image to do, which all ranks simulate at once and write to memory.
@@ -46,9 +46,9 @@ def estimate(
     Raises:
         Failed: on all ranks: the image cannot be simulated.
     """
-    images = [image for task in todo for image in task.simulated]
+    n_images, first = todo.n_simulated, todo.first_simulated()
     lines = [
-        f"Dry run, nothing is written. To do: {len(images)} of {counted(params.n_images, 'image')}, "
+        f"Dry run, nothing is written. To do: {n_images} of {counted(params.n_images, 'image')}, "
         f"by {counted(comm.size, 'process', 'processes')}",
         f"Directory: {os.path.abspath(files.directory)}",
     ]
@@ -57,23 +57,23 @@ def estimate(
         lines.append(f"Data files: {files.data(0).name} to {last}, images in each: {params.output.images_per_file}")
     if params.output.reduce:
         lines.append(f"{files.reduced.name}: {', '.join(params.output.reduce)}")
-    if not images:
+    if first is None:
         return "\n".join([*lines, "All images already exist; nothing to do"])
 
     simulator = ranks.on_all(comm, lambda: ImageSimulator(common, params.engine, params.tolerance, amplitudes))
     simulate_s, write_s, n_bytes = ranks.on_all(
-        comm, lambda: _measured(simulator, images[0], params.output.images, reduction)
+        comm, lambda: _measured(simulator, first, params.output.images, reduction)
     )
     # The slowest rank; an image is written while the next one is simulated.
     simulate_s, write_s = (max(comm.allgather(seconds)) for seconds in (simulate_s, write_s))
-    seconds = max(simulate_s, write_s) * -(-len(images) // comm.size)
+    seconds = max(simulate_s, write_s) * -(-n_images // comm.size)
     lines.append(
-        f"Image {images[0] + 1}, by every process at once: {1e3 * simulate_s:.3g} ms to simulate it, "
+        f"Image {first + 1}, by every process at once: {1e3 * simulate_s:.3g} ms to simulate it, "
         f"{1e3 * write_s:.3g} ms to compress it and add it up (without the time of the disk)"
     )
     lines.append(f"Time: {duration(seconds)}, if the other images take as long")
     if params.output.images:
-        lines.append(f"Disk: {_bytes(n_bytes * len(images))}, {_bytes(n_bytes)} for each image")
+        lines.append(f"Disk: {_bytes(n_bytes * n_images)}, {_bytes(n_bytes)} for each image")
     return "\n".join(lines)
 
 

@@ -19,7 +19,7 @@ from nanobragg_kokkos.job.file_names import FileNames
 from nanobragg_kokkos.job.plan import Task
 from nanobragg_kokkos.job.reduction import Reduction
 from nanobragg_kokkos.mpi.work_sharing import Event, Failure
-from nanobragg_kokkos.util.whole_files import CannotWrite
+from nanobragg_kokkos.util.whole_files import CannotWrite, checksum
 
 # Seconds from one time that a rank saves its sums to the next: a killed job that writes no images has to repeat no more
 # than that. Saving never takes more than 1/SAVE_SHARE of the time.
@@ -59,6 +59,7 @@ class Output:
         report: called with events for the first rank.
         reduction: sums to add the images to; None: none.
         sums: file to save these sums in as they grow; None: they can be made again from the images.
+        job: identifies the job in that file.
         taken_over: files whose sums are in the reduction already.
         log: called with lines.
 
@@ -75,6 +76,7 @@ class Output:
         report: Callable[[Event], None],
         reduction: Reduction | None = None,
         sums: Path | None = None,
+        job: str = "",
         taken_over: Sequence[Path] = (),
         log: Callable[[str], None] = lambda line: None,
     ) -> None:
@@ -83,6 +85,7 @@ class Output:
         self.report = report
         self.reduction = reduction
         self.sums = sums
+        self.job = job
         self.taken_over = taken_over
         self.log = log
         self.times = Times()
@@ -132,7 +135,7 @@ class Output:
         if self.sums is None or not self._not_saved:
             return
         begun = time.monotonic()
-        self.reduction.save(self.sums)
+        self.reduction.save(self.sums, job=self.job)
         for path in self.taken_over:
             if path != self.sums:
                 path.unlink(missing_ok=True)
@@ -193,8 +196,14 @@ class Output:
 
     def _close(self, task: Task) -> None:
         self._write = None
+        path = self.files.data(task.number)
         try:
             self._file.close()
+            try:
+                self.report(Event(files=((path, checksum(path)),)))
+            except OSError as error:
+                reason = f"Cannot read {path} after writing it: {error.strerror}."
+                raise CannotWrite(reason, others_fare_alike=False) from error
         except CannotWrite as error:
             self._give_up(task, error)
 

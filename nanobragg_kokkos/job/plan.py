@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
+from collections.abc import Collection, Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import h5py
 
-from nanobragg_kokkos.job.directory import is_complete
+from nanobragg_kokkos.files import nxmx
 from nanobragg_kokkos.job.file_names import FileNames
 from nanobragg_kokkos.job.reduction import Reduction, images_in
 from nanobragg_kokkos.mpi import ranks
@@ -30,22 +32,80 @@ class Task:
     images: range
     write: bool
     read: bool
-    add: tuple[int, ...]
+    add: Collection[int]
 
     @property
-    def needed(self) -> range | tuple[int, ...]:
+    def needed(self) -> Collection[int]:
         """The images to simulate or read."""
         return self.images if self.write else self.add
 
     @property
-    def simulated(self) -> range | tuple[int, ...]:
+    def simulated(self) -> Collection[int]:
         """The images to simulate."""
         return () if self.read and not self.write else self.needed
 
 
-def tasks(
-    comm: Any, files: FileNames, n_images: int, write: bool, reduction: Reduction | None
-) -> tuple[list[Task], list[Path]]:
+class Plan:
+    """The tasks of a job, in the order of its data files; each is made when it is asked for.
+
+    Memory is taken for what earlier runs have done, not for what is left.
+
+    Args:
+        files: names of the files.
+        n_images: of the job.
+        write: whether images are written.
+        complete: numbers of the data files that exist and are complete.
+        added: images that are in the sums already; None: no sums.
+    """
+
+    def __init__(
+        self, files: FileNames, n_images: int, write: bool, complete: Set[int], added: Set[int] | None
+    ) -> None:
+        self._files = files
+        self._n_images = n_images
+        self._write = write
+        self._complete = complete
+        self._added = added
+        touched = set(complete) | {image // files.images_per_file for image in added or ()}
+        tasks = [self._task(number) for number in sorted(touched) if number < files.n_data(n_images)]
+        self._idle = [task.number for task in tasks if not task.needed]
+        # Of data files that no run has begun, all images are needed and simulated.
+        untouched = n_images - sum(len(task.images) for task in tasks)
+        self.n_needed = untouched + sum(len(task.needed) for task in tasks)
+        self.n_simulated = untouched + sum(len(task.simulated) for task in tasks)
+
+    def __len__(self) -> int:
+        return self._files.n_data(self._n_images) - len(self._idle)
+
+    def __getitem__(self, index: int) -> Task:
+        """Returns a task, counted from 0."""
+        # Data file number is preceded by as many tasks as its number less the idle files before it.
+        low, high = index, index + len(self._idle)
+        while low < high:
+            middle = (low + high) // 2
+            if middle + 1 - bisect_right(self._idle, middle) > index:
+                high = middle
+            else:
+                low = middle + 1
+        return self._task(low)
+
+    def first_simulated(self) -> int | None:
+        """Returns the first image to simulate; None: there is none."""
+        tasks = (self[index] for index in range(len(self)))
+        return next((image for task in tasks for image in task.simulated), None)
+
+    def _task(self, number: int) -> Task:
+        images = self._files.images(number, self._n_images)
+        read = number in self._complete
+        add: Collection[int] = ()
+        if self._added is not None:
+            add = [image for image in images if image not in self._added] if self._added else images
+        return Task(number, images, self._write and not read, read, add)
+
+
+def plan(
+    comm: Any, files: FileNames, n_images: int, write: bool, reduction: Reduction | None, sound: Set[str], job: str
+) -> tuple[Plan, list[Path]]:
     """Returns the tasks of all ranks, and the files of sums that this rank has taken over.
 
     Args:
@@ -54,48 +114,49 @@ def tasks(
         n_images: of the job.
         write: whether images are written.
         reduction: the sums of this rank, which takes over its share of those that were saved; None: no sums.
+        sound: names of the files whose contents are what the job wrote.
+        job: identifies the job in files of partial sums.
 
     Raises:
         Failed: on all ranks.
     """
-    complete = _complete_files(comm, files, n_images)
-    added: set[int] = set()
+    complete = _complete_files(comm, files, n_images, sound)
+    added: set[int] | None = None
     taken_over: list[Path] = []
     if reduction is not None:
-        chosen = ranks.on_first(comm, lambda: _usable_sums(files, n_images, reduction))
+        chosen = ranks.on_first(comm, lambda: _usable_sums(files, n_images, reduction, sound, job))
         taken_over = [path for path in chosen[comm.rank :: comm.size] if reduction.load(path)]
         added = set().union(*comm.allgather(reduction.images))
-
-    def task(number: int) -> Task:
-        images = files.images(number, n_images)
-        read = number in complete
-        add = () if reduction is None else tuple(image for image in images if image not in added)
-        return Task(number, images, write and not read, read, add)
-
-    everything = (task(number) for number in range(files.n_data(n_images)))
-    return [task for task in everything if task.write or task.add], taken_over
+    return Plan(files, n_images, write, complete, added), taken_over
 
 
-def _complete_files(comm: Any, files: FileNames, n_images: int) -> set[int]:
+def _complete_files(comm: Any, files: FileNames, n_images: int, sound: Set[str]) -> set[int]:
     """Returns the numbers of the data files that are complete; each rank looks at some."""
-
-    def complete(number: int) -> bool:
-        return is_complete(files.data(number), len(files.images(number, n_images)))
-
-    numbers = ranks.on_first(comm, files.numbers_of_data)
+    numbers = sorted(number for name in sound if (number := files.number_of_data(name)) is not None)
     wanted = [number for number in numbers if number < files.n_data(n_images)]
-    found = [number for number in wanted[comm.rank :: comm.size] if complete(number)]
+    found = [n for n in wanted[comm.rank :: comm.size] if _is_complete(files.data(n), len(files.images(n, n_images)))]
     return set().union(*comm.allgather(found))
 
 
-def _usable_sums(files: FileNames, n_images: int, reduction: Reduction) -> list[Path]:
+def _is_complete(path: Path, n_images: int) -> bool:
+    """Returns whether a data file can be read and holds the first n_images of its images."""
+    try:
+        n_found, missing = nxmx.images_of(path)
+    except OSError:
+        return False
+    return n_found >= n_images and all(image >= n_images for image in missing)
+
+
+def _usable_sums(files: FileNames, n_images: int, reduction: Reduction, sound: Set[str], job: str) -> list[Path]:
     """Returns files of sums of different images. Of two with an image in common, one has taken over the other."""
     found = []
-    for path in [files.reduced, *map(files.partial_sums, files.numbers_of_partial_sums())]:
+    saved = [files.reduced] if files.reduced.name in sound else []
+    for path in [*saved, *map(files.partial_sums, files.numbers_of_partial_sums())]:
         try:
             with h5py.File(path, "r") as file:
                 images = images_in(file)
-                usable = reduction.can_use(file) and images <= set(range(n_images))
+                usable = reduction.can_use(file) and max(images, default=0) < n_images
+                usable = usable and (path == files.reduced or file.attrs["job"] == job)
         except (OSError, KeyError, TypeError, ValueError):
             continue
         if usable and images:

@@ -26,6 +26,7 @@ read.
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Collection
 from typing import Any
@@ -122,12 +123,13 @@ class Reduction:
             total = ranks.largest if name in ("mask", "maximum") else ranks.added_up
             self._sums[name] = total(comm, self._sums[name])
 
-    def save(self, path: str | os.PathLike, detector: Detector | None = None) -> None:
+    def save(self, path: str | os.PathLike, detector: Detector | None = None, job: str = "") -> None:
         """Writes a file of sums.
 
         Args:
             path: of the file.
-            detector: of the images; None: the file is to be read by this module only, and has no results.
+            detector: of the images; None: the file is to be read by this module only: it has no results, but checksums.
+            job: identifies the job in such a file.
 
         Raises:
             Sorry: it cannot be written.
@@ -137,7 +139,11 @@ class Reduction:
             nexus.field(file, "images", np.array(runs(self.images), np.int64).reshape(-1, 2))
             for name, values in self._sums.items():
                 _compressed(file, name, values)
-            if detector is not None:
+            if detector is None:
+                file.attrs["job"] = job
+                for name, values in {"images": file["images"][()], **self._sums}.items():
+                    file[name].attrs["sha256"] = _sha256(values)
+            else:
                 for name in ("mean", "variance"):
                     if name in self.quantities:
                         _compressed(file, name, getattr(self, name)())
@@ -156,7 +162,7 @@ class Reduction:
         """Adds the sums of a file that can_use has found good.
 
         Returns:
-            Whether it could be read.
+            Whether it could be read and has the checksums that it names, if it names any.
         """
         found = Reduction(self.quantities, self._sums["sum"].shape, self.dtype)
         try:
@@ -164,6 +170,10 @@ class Reduction:
                 found.images = images_in(file)
                 for name, values in found._sums.items():
                     file[name].read_direct(values)
+                    if file[name].attrs.get("sha256", "") not in ("", _sha256(values)):
+                        return False
+                if file["images"].attrs.get("sha256", "") not in ("", _sha256(file["images"][()])):
+                    return False
         except (OSError, KeyError, TypeError, ValueError):
             return False
         self.add_sums(found)
@@ -261,6 +271,10 @@ def holds(path: str | os.PathLike, quantities: Collection[str], n_images: int) -
             )
     except (OSError, KeyError, TypeError, ValueError):
         return False
+
+
+def _sha256(values: np.ndarray) -> str:
+    return hashlib.sha256(np.ascontiguousarray(values)).hexdigest()
 
 
 def _compressed(file: h5py.File, name: str, values: np.ndarray) -> None:

@@ -23,11 +23,13 @@ from nanobragg_kokkos.imaging.experiment import Experiment
 from nanobragg_kokkos.imaging.from_parameters import experiment
 from nanobragg_kokkos.imaging.image_simulator import ImageSimulator
 from nanobragg_kokkos.job import conclusion, directory, plan, summary
+from nanobragg_kokkos.job.directory import Workspace
 from nanobragg_kokkos.job.dry_run import estimate
 from nanobragg_kokkos.job.file_names import FileNames
 from nanobragg_kokkos.job.output import Output, log_to
 from nanobragg_kokkos.job.reduction import Reduction
 from nanobragg_kokkos.job.summary import MOST_FAILURES, RankSummary, failure_line, overloads, peak_memory
+from nanobragg_kokkos.job.verification import sound_and_damaged
 from nanobragg_kokkos.job.writer import Writer
 from nanobragg_kokkos.models.beam import parameters as beam_parameters
 from nanobragg_kokkos.models.detector import warnings as detector_warnings
@@ -35,8 +37,9 @@ from nanobragg_kokkos.models.detector.from_parameters import described
 from nanobragg_kokkos.models.sample import parameters as sample_parameters
 from nanobragg_kokkos.mpi import ranks, shared_amplitudes
 from nanobragg_kokkos.mpi.work_sharing import Event, FirstRank, OtherRank, share_work
-from nanobragg_kokkos.util.failures import Failed, attempt
+from nanobragg_kokkos.util.failures import Failed, attempt, described as message
 from nanobragg_kokkos.util.progress import counted, progress
+from nanobragg_kokkos.util.whole_files import CannotWrite, Checksum
 
 
 def run(comm: Any, working: libtbx.phil.scope, dry: bool = False) -> str:
@@ -53,31 +56,38 @@ def run(comm: Any, working: libtbx.phil.scope, dry: bool = False) -> str:
     ranks.on_all(comm, lambda: ranks.choose_device(comm))
     params = working.extract()
     files = directory.file_names(params)
-    if not dry and ranks.on_first(comm, lambda: directory.is_finished(files, working)):
-        return f"All images already exist; nothing to do\n{conclusion.contents(files, params)}"
-    common, amplitudes = _prepare(comm, params)
-    if comm.rank == 0:
-        print(_announcement(params, common, comm.size), amplitudes, sep="\n", flush=True)
-    sums = ranks.on_all(comm, lambda: _empty_sums(params, common))
-    if dry:
-        todo, _ = plan.tasks(comm, files, params.n_images, params.output.images, sums)
-        return estimate(comm, params, common, amplitudes.box, files, todo, sums)
-
-    simulator = ranks.on_all(comm, lambda: ImageSimulator(common, params.engine, params.tolerance, amplitudes.box))
+    workspace = Workspace(files, working, comm.size) if comm.rank == 0 else None
     with ExitStack() as held:
-        ranks.on_first(comm, lambda: directory.claim(held, files, working))
-        todo, taken_over = plan.tasks(comm, files, params.n_images, params.output.images, sums)
-        existing = params.n_images - sum(len(task.simulated) for task in todo)
+        ranks.on_first(comm, lambda: workspace.enter(held, dry))
+        sound = _sound_files(comm, files, workspace)
+        if not dry and ranks.on_first(comm, lambda: workspace.is_finished(sound)):
+            return f"All images already exist; nothing to do\n{conclusion.contents(files, params)}"
+        common, amplitudes = _prepare(comm, params)
+        if comm.rank == 0:
+            print(_announcement(params, common, comm.size), amplitudes, sep="\n", flush=True)
+        sums = ranks.on_all(comm, lambda: _empty_sums(params, common))
+        job = ranks.on_first(comm, lambda: workspace.job.identifier)
+        if dry:
+            todo, _ = plan.plan(comm, files, params.n_images, params.output.images, sums, sound, job)
+            return estimate(comm, params, common, amplitudes.box, files, todo, sums)
+
+        simulator = ranks.on_all(comm, lambda: ImageSimulator(common, params.engine, params.tolerance, amplitudes.box))
+        if ranks.on_first(comm, lambda: workspace.claim()):
+            sound = _sound_files(comm, files, workspace)
+        todo, taken_over = plan.plan(comm, files, params.n_images, params.output.images, sums, sound, job)
+        existing = params.n_images - todo.n_simulated
         engine_line = ranks.on_first(comm, simulator.engine_line)
         if comm.rank == 0:
             print(engine_line, flush=True)
             if existing:
                 print(f"{existing} of {counted(params.n_images, 'image')} already exist", flush=True)
-        missing, measured = _share(comm, params, common, files, todo, simulator, sums, taken_over)
+        if todo.n_needed:
+            ranks.on_first(comm, lambda: workspace.begin_images())
+        missing, measured = _share(comm, params, common, workspace, files, todo, simulator, sums, taken_over, job)
         if sums is not None:
             ranks.on_all(comm, lambda: None)  # a rank that has no memory left says so before the others wait for it
             sums.over_ranks(comm)
-        text = ranks.on_first(comm, lambda: conclusion.conclude(files, working, common, missing, sums, measured))
+        text = ranks.on_first(comm, lambda: conclusion.conclude(workspace, params, common, missing, sums, measured))
         if missing:
             if comm.rank == 0:
                 print(text, flush=True)
@@ -89,10 +99,11 @@ def run(comm: Any, working: libtbx.phil.scope, dry: bool = False) -> str:
 
 
 class _Monitor:
-    """Follows the job on the first rank: shows progress and failures, and finds out when all images fail.
+    """Follows the job on the first rank: shows progress and failures, records files, and finds out when all images fail.
 
     Args:
         n_images: number of images to make.
+        written: called with the path and the checksum of each file that is complete.
         show_progress: called with the number of images that are done or have failed.
 
     Attributes:
@@ -100,15 +111,26 @@ class _Monitor:
         failed: images, counted from 0.
     """
 
-    def __init__(self, n_images: int, show_progress: Callable[[int], None]) -> None:
+    def __init__(
+        self, n_images: int, written: Callable[[Path, Checksum], None], show_progress: Callable[[int], None]
+    ) -> None:
+        self._written = written
         self._show_progress = show_progress
         self._n_images = n_images
         self.done = 0
         self.failed: set[int] = set()
 
     def on_event(self, event: Event) -> str | None:
-        """Takes note of an event; returns the reason to stop the job if all images have failed so far, else None."""
+        """Takes note of an event; returns the reason to stop the job, or None.
+
+        That is that all images have failed so far, or that the record cannot be written.
+        """
         reason = None
+        try:
+            for path, checksum in event.files:
+                self._written(path, checksum)
+        except CannotWrite as error:
+            reason = message(error)
         self.done += event.images
         for failure in event.failures:
             if len(self.failed) < MOST_FAILURES:
@@ -125,11 +147,13 @@ def _share(
     comm: Any,
     params: libtbx.phil.scope_extract,
     common: Experiment,
+    workspace: Workspace | None,
     files: FileNames,
-    todo: Sequence[plan.Task],
+    todo: plan.Plan,
     simulator: ImageSimulator,
     sums: Reduction | None,
     taken_over: Sequence[Path],
+    job: str,
 ) -> tuple[list[int], dict[str, Any] | None]:
     """Makes all images together with the other ranks.
 
@@ -139,9 +163,9 @@ def _share(
     Raises:
         Failed: on all ranks: the job was stopped.
     """
-    n_images = sum(len(task.needed) for task in todo)
+    n_images = todo.n_needed
     with progress(n_images, show=comm.rank == 0) as show_progress:
-        monitor = _Monitor(n_images, show_progress)
+        monitor = _Monitor(n_images, workspace.written if workspace else lambda path, checksum: None, show_progress)
         work = share_work(comm, len(todo), monitor.on_event)
         output = Output(
             files,
@@ -149,6 +173,7 @@ def _share(
             work.report,
             sums,
             None if params.output.images or sums is None else files.partial_sums(comm.rank),
+            job,
             taken_over,
             partial(log_to, files.log(comm.rank)) if params.output.log else lambda line: None,
         )
@@ -172,7 +197,7 @@ def _share(
     return failed, measured
 
 
-def _work(work: FirstRank | OtherRank, todo: Sequence[plan.Task], simulator: ImageSimulator, output: Output) -> None:
+def _work(work: FirstRank | OtherRank, todo: plan.Plan, simulator: ImageSimulator, output: Output) -> None:
     """Makes this rank's share of the images."""
     with output, Writer(output.take) as writer:
         for item in work.items():
@@ -196,6 +221,15 @@ def _work(work: FirstRank | OtherRank, todo: Sequence[plan.Task], simulator: Ima
                 writer.put(task, None, None)
         writer.finish()
         output.save_sums()
+
+
+def _sound_files(comm: Any, files: FileNames, workspace: Workspace | None) -> set[str]:
+    """Returns the names of the files of earlier runs whose contents are what these wrote; tells which are not."""
+    recorded = ranks.on_first(comm, lambda: workspace.recorded())
+    sound, damaged = sound_and_damaged(comm, files, recorded, show=comm.rank == 0)
+    if damaged and comm.rank == 0:
+        print(f"Not as this job wrote them, and made again: {directory.shown(damaged)}", flush=True)
+    return sound
 
 
 def _prepare(comm: Any, params: libtbx.phil.scope_extract) -> tuple[Experiment, shared_amplitudes.NodeAmplitudes]:

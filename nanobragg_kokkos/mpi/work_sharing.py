@@ -16,7 +16,10 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
+
+from nanobragg_kokkos.util.whole_files import Checksum
 
 GRACE_S = 10
 
@@ -46,15 +49,22 @@ class Event:
     Args:
         images: number of images that were done.
         failures: images that failed.
+        files: paths and checksums of files that are complete.
         stop: why no more work makes sense; None if it does.
     """
 
     images: int = 0
     failures: tuple[Failure, ...] = ()
+    files: tuple[tuple[Path, Checksum], ...] = ()
     stop: str | None = None
 
     def __add__(self, later: Event) -> Event:
-        return Event(self.images + later.images, self.failures + later.failures, self.stop or later.stop)
+        return Event(
+            self.images + later.images,
+            self.failures + later.failures,
+            self.files + later.files,
+            self.stop or later.stop,
+        )
 
 
 def share_work(comm: Any, n_items: int, on_event: Callable[[Event], str | None]) -> FirstRank | OtherRank:

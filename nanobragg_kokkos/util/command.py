@@ -10,6 +10,7 @@ from typing import Any
 import libtbx.phil
 
 from nanobragg_kokkos.util.failures import Failed, described
+from nanobragg_kokkos.util.phil import as_text
 
 HELP_OPTIONS = ("-h", "--help")
 CONFIG_OPTIONS = ("-c", "--show-config")
@@ -40,7 +41,7 @@ def main(
         others = [argument for argument in arguments if argument not in CONFIG_OPTIONS]
         working = parameters(others)
         if len(others) < len(arguments):
-            _print_once(working.as_str(attributes_level=1), comm)
+            _print_once(as_text(working, attributes_level=1), comm)
         else:
             action(working, others)
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import difflib
 import os
+import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -12,9 +14,13 @@ from typing import Any
 
 import iotbx.phil
 import libtbx.phil
+import libtbx.phil.tokenizer
 from libtbx.utils import Sorry
 
 from nanobragg_kokkos.util.reading import reading, reason
+
+# Words that mean themselves in a phil file.
+PLAIN = re.compile(r"[\w.,:/+*%@~=&|^<>?()\[\]-]+")
 
 _EXPECTED_BY_TYPE = {
     "int": "a whole number",
@@ -87,6 +93,16 @@ def parse(
     return working
 
 
+def as_text(scope: libtbx.phil.scope, attributes_level: int = 0) -> str:
+    """Returns parameters as the text of a phil file, which gives the same values again, whatever is in them."""
+    scope = copy.deepcopy(scope)
+    for locator in scope.all_definitions():
+        # Where words of a choice are not plain, the parameter has been refused.
+        if locator.object.type.phil_type != "choice":
+            locator.object.words = [_quoted(word) for word in locator.object.words]
+    return scope.as_str(attributes_level=attributes_level)
+
+
 def value_of(params: libtbx.phil.scope_extract, name: str) -> Any:
     """Returns the value of a parameter, given its full name."""
     for part in name.split("."):
@@ -105,6 +121,13 @@ def default(definition: libtbx.phil.definition) -> str:
     if definition.type.phil_type == "choice":
         words = ["+".join(word[1:] for word in words if word.startswith("*")) or "None"]
     return " ".join(words)
+
+
+def _quoted(word: libtbx.phil.tokenizer.word) -> libtbx.phil.tokenizer.word:
+    """Returns a word in quotes if it needs them; within single ones, phil replaces no $NAME."""
+    if PLAIN.fullmatch(word.value) and word.quote_token is None:
+        return word
+    return libtbx.phil.tokenizer.word(value=word.value, quote_token="'")
 
 
 def _read(path: str) -> libtbx.phil.scope:

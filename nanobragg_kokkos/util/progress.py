@@ -36,23 +36,24 @@ def duration(seconds: float) -> str:
 
 
 @contextmanager
-def progress(total: int, show: bool) -> Iterator[Callable[[int], None]]:
-    """Gives a function to be told how many images are done.
+def progress(total: int, show: bool, name: str = "image") -> Iterator[Callable[[int], None]]:
+    """Gives a function to be told how many things are done.
 
     Args:
-        total: number of images.
+        total: number of things.
         show: False: says nothing.
+        name: of one of them.
     """
     if not show or total == 0:
         yield lambda done: None
     elif tqdm and sys.stderr.isatty():
-        with tqdm(total=total, unit="image") as bar:
+        with tqdm(total=total, unit=name) as bar:
             yield lambda done: bar.update(done - bar.n)
     else:
-        yield _lines(total)
+        yield _lines(total, name)
 
 
-def _lines(total: int) -> Callable[[int], None]:
+def _lines(total: int, name: str) -> Callable[[int], None]:
     start = time.monotonic()
     last = start - SECONDS_BETWEEN_LINES
 
@@ -63,6 +64,6 @@ def _lines(total: int) -> Callable[[int], None]:
             last = now
             rate = done / max(now - start, 1e-9)
             left = f", {duration((total - done) / rate)} left" if done < total else ""
-            print(f"{done} of {counted(total, 'image')}, {rate:.3g} images/s{left}", flush=True)
+            print(f"{done} of {counted(total, name)}, {rate:.3g} {name}s/s{left}", flush=True)
 
     return say

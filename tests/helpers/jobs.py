@@ -27,8 +27,8 @@ runpy.run_path(sys.argv[0], run_name="__main__")
 """
 
 
-def launch(ranks: int, arguments: list[str], threads: int = 1) -> subprocess.CompletedProcess:
-    """Runs the command in processes of its own: one on its own, or several under mpirun."""
+def launch(ranks: int, arguments: list[str], threads: int = 1, before: str = "") -> subprocess.CompletedProcess:
+    """Runs the command in processes of its own, after a program: one on its own, or several under mpirun."""
     launcher = ["mpirun", "--oversubscribe", "-n", str(ranks)] if ranks > 1 else []
     environment = {
         **os.environ,
@@ -37,7 +37,7 @@ def launch(ranks: int, arguments: list[str], threads: int = 1) -> subprocess.Com
         "OMPI_ALLOW_RUN_AS_ROOT": "1",
         "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
     }
-    command = [*launcher, sys.executable, "-c", PROGRAM, *arguments]
+    command = [*launcher, sys.executable, "-c", before + PROGRAM, *arguments]
     return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
 
 

@@ -27,7 +27,7 @@ from libtbx.utils import Sorry
 
 from nanobragg_kokkos.files import nexus
 from nanobragg_kokkos.imaging.image_simulator import ImageSimulator
-from nanobragg_kokkos.job import parameters, same_job, summary
+from nanobragg_kokkos.job import parameters, record, summary
 from nanobragg_kokkos.job.command import main
 from nanobragg_kokkos.models.amplitudes.protein import default_coordinates
 from nanobragg_kokkos.mpi.ranks import OneRank, choose_device
@@ -107,7 +107,9 @@ def before_launcher(complained: str) -> str:
 
 def results(directory: Path) -> dict[str, bytes]:
     """All files but the parameters, which name the directory, and the times."""
-    return {path.name: path.read_bytes() for path in directory.iterdir() if path.suffix not in (".phil", ".json")}
+    return {
+        path.name: path.read_bytes() for path in directory.iterdir() if path.suffix not in (".phil", ".json", ".jsonl")
+    }
 
 
 @pytest.fixture(scope="module")
@@ -180,8 +182,8 @@ def test_killed_process_goes_on_where_it_was(arguments, undisturbed, tmp_path, c
     code, _, _ = run(1, before, arguments(out, *options))
     assert code == -signal.SIGKILL
     left = {path.name for path in out.iterdir()}
-    temporary = left - {"shot.phil", "shot_00001.h5", "shot_00002.h5"}
-    assert len(left) == 4 and all(re.fullmatch(r"\.shot_00003\.h5\.[0-9a-f]{32}\.part", name) for name in temporary)
+    temporary = left - {"shot.phil", "shot_record.jsonl", "shot_00001.h5", "shot_00002.h5"}
+    assert len(left) == 5 and all(re.fullmatch(r"\.shot_00003\.h5\.[0-9a-f]{32}\.part", name) for name in temporary)
     finished = [out / "shot_00001.h5", out / "shot_00002.h5"]
     written_at = [path.stat().st_mtime_ns for path in finished]
 
@@ -332,7 +334,7 @@ def test_full_disk_stops_the_job_and_leaves_whole_files(arguments, undisturbed, 
     assert complained[0].endswith("No space left on device.")
     names = sorted(path.name for path in out.iterdir())
     whole = [name for name in names if name.startswith("shot_0")]
-    assert 2 < len(whole) < 10 and names == ["shot.phil", *whole]
+    assert 2 < len(whole) < 10 and names == ["shot.phil", *whole, "shot_record.jsonl"]
     assert all(len(pixels(out / name)) == 2 for name in whole)
     assert main(arguments(out, *options)) == 0
     assert results(out) == undisturbed(*options)
@@ -357,16 +359,16 @@ def test_images_of_other_parameters_are_not_mixed(arguments, tmp_path, capsys):
     assert complained.count("\n") == 1 and results(out) == first
     assert main(arguments(out, "n_images=2", before, *others, "overwrite=True")) == 0
     assert not (out / "shot_00002.h5").exists() and len(pixels(out / "shot_00001.h5")) == 2
-    (out / "shot.phil").unlink()
+    (out / "shot_record.jsonl").unlink()
     assert main(arguments(out, "n_images=2", before)) == 1
-    assert "unknown, because there is no readable shot.phil" in capsys.readouterr().err
+    assert "unknown, because there is no readable shot_record.jsonl" in capsys.readouterr().err
 
 
 def test_two_jobs_do_not_write_the_same_files(arguments, tmp_path, monkeypatch, capsys):
     out = tmp_path / "out"
     assert main(arguments(out, "n_images=1")) == 0
-    monkeypatch.setattr(same_job.Lock.__init__, "__defaults__", (0.2,))
-    with open(out / "shot.phil") as file:
+    monkeypatch.setattr(record, "PATIENCE_S", 0.2)
+    with open(out / "shot_record.jsonl") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         assert main(arguments(out, "n_images=2")) == 1
         assert "another job is writing files of this prefix" in capsys.readouterr().err
@@ -385,11 +387,11 @@ def test_sums_without_images_survive_a_kill(arguments, tmp_path):
         before = f"if image == {at}: time.sleep(0.5); os.kill(os.getpid(), signal.SIGKILL)"
         code, _, _ = run(1, before, arguments(out, *options))
         assert code == -signal.SIGKILL
-    with h5py.File(out / "shot_partial_00000.h5") as file:
+    with h5py.File(out / "shot_rank_00000_sums.h5") as file:
         assert file["images"][()].tolist() == [[0, 5]]
     assert main(arguments(out, *options)) == 0
     assert sorted(path.name for path in out.iterdir()) == [
-        "shot.phil", "shot_reduced.h5", "shot_summary.json", "shot_truth.expt", "shot_truth.mtz",
+        "shot.phil", "shot_record.jsonl", "shot_reduced.h5", "shot_summary.json", "shot_truth.expt", "shot_truth.mtz",
     ]  # fmt: skip
     with h5py.File(out / "shot_reduced.h5") as file:
         assert set(file) == set(expected)

@@ -65,7 +65,7 @@ def test_files_hold_what_was_simulated(simulate):
     out = simulate("n_images=3", "output.prefix=run7", "mean_energy=9000")
     names = [f"run7{end}" for end in (".phil", ".png", "_00001.h5", "_00002.h5", "_00003.h5", "_master.h5")]
     assert sorted(path.name for path in out.iterdir()) == names + [
-        "run7_summary.json", "run7_truth.expt", "run7_truth.mtz",
+        "run7_record.jsonl", "run7_summary.json", "run7_truth.expt", "run7_truth.mtz",
     ]  # fmt: skip
 
     images = pixels(out / "run7_master.h5")
@@ -383,7 +383,7 @@ def test_interrupt_ends_with_one_line_and_whole_files(kind, detector_file, tmp_p
     assert job.returncode == 130
     assert said.split() == ["Interrupted"]
     names = {path.name for path in out.iterdir()}
-    images = names - {"shot.phil"}
+    images = names - {"shot.phil", "shot_record.jsonl"}
     assert "shot_00001.h5" in images and all(name.endswith(".h5") and not name.startswith(".") for name in images)
     assert all(pixels(out / name).shape == (1, 160, 160) for name in images)
 
@@ -401,7 +401,7 @@ def test_ranks_and_threads_do_not_change_a_byte(detector_file, tmp_path):
         assert done.returncode == 0, done.stderr
         assert done.stdout.count("Try: dials.import") == 1
         # The one thing that differs is where the files are.
-        found[ranks, threads] = {k: v for k, v in contents(out).items() if not k.endswith((".phil", ".json"))}
+        found[ranks, threads] = {k: v for k, v in contents(out).items() if not k.endswith((".phil", ".json", ".jsonl"))}
     assert len(found[1, 1]) == 8
     assert found[1, 1] == found[1, 2] == found[2, 1] == found[3, 1]
 
@@ -409,10 +409,18 @@ def test_ranks_and_threads_do_not_change_a_byte(detector_file, tmp_path):
 @needs_mpirun
 def test_file_that_cannot_be_written_is_told_and_the_others_are_there(detector_file, tmp_path):
     out = tmp_path / "out"
-    # Some rank finds a directory where its image should go.
-    (out / "shot_00002.h5" / "in_the_way").mkdir(parents=True)
-    (out / "shot_master.h5").write_text("of an earlier job")
-    done = launch(3, ["n_images=6", f"detector.reference={detector_file}", f"output.directory={out}", *SPOTS])
+    # Some rank finds a directory where its image should go, which was not there when the job began.
+    mkdir = f"""
+from pathlib import Path
+from nanobragg_kokkos.imaging.image_simulator import ImageSimulator
+simulate = ImageSimulator.start
+def start(self, image):
+    Path({str(out)!r}, "shot_00002.h5", "in_the_way").mkdir(parents=True, exist_ok=True)
+    return simulate(self, image)
+ImageSimulator.start = start
+"""
+    options = ["n_images=6", f"detector.reference={detector_file}", f"output.directory={out}", *SPOTS]
+    done = launch(3, options, before=mkdir)
     assert done.returncode == 1
     assert done.stderr.count("Sorry: ") == 1 and "Sorry: 1 of 6 images failed" in done.stderr
     assert "Image 2 failed: " in done.stderr and "shot_00002.h5: it is a directory" in done.stderr
@@ -469,7 +477,7 @@ def test_mistake_in_the_writer_is_told_with_where_it_is(detector_file, tmp_path,
     assert main([f"detector.reference={detector_file}", f"output.directory={tmp_path / 'out'}", *SPOTS]) == 1
     error = capsys.readouterr().err
     assert "Traceback" in error and "ZeroDivisionError: a mistake" in error and "in write" in error
-    assert [path.name for path in (tmp_path / "out").iterdir()] == ["shot.phil"]
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"shot.phil", "shot_record.jsonl"}
 
 
 def test_full_disk_leaves_no_half_written_file(detector_file, tmp_path, monkeypatch, capsys):
@@ -480,7 +488,7 @@ def test_full_disk_leaves_no_half_written_file(detector_file, tmp_path, monkeypa
     assert main([f"detector.reference={detector_file}", f"output.directory={tmp_path / 'out'}", *SPOTS]) == 1
     error = capsys.readouterr().err
     assert error.startswith("Sorry: ") and "No space left on device" in error
-    assert not list((tmp_path / "out").iterdir())
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["shot_record.jsonl"]
 
 
 dispatcher = Path(abs(libtbx.env.under_build("bin/nanobragg_kokkos.simulate", return_relocatable_path=True)))
