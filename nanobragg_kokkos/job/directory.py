@@ -137,7 +137,7 @@ class Workspace:
         return not early and bool(self.record.files.keys() - {self.files.parameters.name})
 
     def begin_images(self) -> None:
-        """Removes the master and the summary of an earlier run, which would seem to belong to the images of this one."""
+        """Removes master and summary of an earlier run, which would seem to belong to the images of this one."""
         for path in (self.files.master, self.files.summary):
             if self._owns(self.files.in_record(path)):
                 path.unlink(missing_ok=True)

@@ -87,7 +87,8 @@ class FileNames:
     def others(self) -> list[Path]:
         """Returns the paths of all files that are neither of a rank nor of some images, the record left out."""
         return [
-            self.master, self.true_models, self.true_amplitudes, self.parameters, self.picture, self.summary, self.reduced,
+            self.master, self.true_models, self.true_amplitudes, self.parameters, self.picture, self.summary,
+            self.reduced,
         ]  # fmt: skip
 
     def in_record(self, path: Path) -> str:
