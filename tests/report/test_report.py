@@ -131,7 +131,7 @@ def test_images_that_failed_are_told_and_left_out(tmp_path, monkeypatch, capsys)
     [
         (("job.phil",), "expected one finished run in this directory (*_master.h5), but there is: none"),
         (("shot.phil", "shot_00001.h5"), "expected a finished run, but there is no shot_master.h5"),
-        (("shot.phil", "shot_partial_00000.h5"), "expected images, but shot.phil has output.images=False"),
+        (("shot.phil", "shot_rank_00000_sums.h5"), "expected images, but shot.phil has output.images=False"),
         (("shot.phil", "shot_reduced.h5"), "expected images, but shot.phil has output.images=False"),
     ],
     ids=lambda value: value[-1] if isinstance(value, tuple) else "",
