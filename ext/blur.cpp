@@ -24,12 +24,12 @@ nb::Blur* make_blur(nb::Workspace& workspace, const nb::Detector& detector, cons
   return new nb::Blur(workspace, detector, point_spread, chosen);
 }
 
-void blur(const nb::Blur& self, nb::Workspace& workspace, const nb::Image& photons, nb::Image& blurred) {
+void apply(const nb::Blur& blur, nb::Workspace& workspace, const nb::Image& photons, nb::Image& blurred) {
   WithoutGIL released;
-  self(workspace, photons, blurred);
+  blur.apply(workspace, photons, blurred);
 }
 
-std::string method(const nb::Blur& self) { return self.method() == nb::BlurMethod::direct ? "direct" : "fourier"; }
+std::string method(const nb::Blur& blur) { return blur.method() == nb::BlurMethod::direct ? "direct" : "fourier"; }
 
 }  // namespace
 
@@ -38,6 +38,6 @@ void wrap_blur() {
   class_<nb::Blur, boost::noncopyable>("Blur", no_init)
       .def("__init__", make_constructor(make_blur, default_call_policies(),
                                         (arg("workspace"), arg("detector"), arg("point_spread"), arg("method"))))
-      .def("__call__", blur, (arg("workspace"), arg("photons"), arg("blurred")))
+      .def("apply", apply, (arg("workspace"), arg("photons"), arg("blurred")))
       .add_property("method", method);
 }

@@ -231,7 +231,7 @@ class Simulation:
             blur = ext.Blur(self._workspace, self._detector, point_spread.on_device(), method)
             self._blur = ((point_spread, method), blur, ext.Image(self._workspace, self._detector.n_pixels))
         _, blur, blurred = self._blur
-        blur(self._workspace, self._image, blurred)
+        blur.apply(self._workspace, self._image, blurred)
         self._image.swap(blurred)
 
     def clear(self) -> None:

@@ -91,7 +91,7 @@ Pixels pixels_of(const Image& image) {
 
 Pixels blurred(const Blur& blur, const Pixels& photons) {
   Image after = image_of(Pixels(photons.size(), -1e30));  // what was there before plays no part
-  blur(workspace(), image_of(photons), after);
+  blur.apply(workspace(), image_of(photons), after);
   return pixels_of(after);
 }
 
@@ -404,8 +404,8 @@ TEST(a_point_spread_without_width_or_radius_is_refused) {
 TEST(images_that_cannot_be_blurred_are_refused) {
   const Blur blur(workspace(), Detector({flat_panel(40, 30)}, {}), psf_of(SpreadShape::fiber, 1, 5));
   Image image(workspace(), 40 * 30), other(workspace(), 40 * 29), same = image;
-  CHECK_THROWS(blur(workspace(), image, other), std::invalid_argument);
-  CHECK_THROWS(blur(workspace(), other, image), std::invalid_argument);
-  CHECK_THROWS(blur(workspace(), image, image), std::invalid_argument);
-  CHECK_THROWS(blur(workspace(), image, same), std::invalid_argument);
+  CHECK_THROWS(blur.apply(workspace(), image, other), std::invalid_argument);
+  CHECK_THROWS(blur.apply(workspace(), other, image), std::invalid_argument);
+  CHECK_THROWS(blur.apply(workspace(), image, image), std::invalid_argument);
+  CHECK_THROWS(blur.apply(workspace(), image, same), std::invalid_argument);
 }

@@ -123,7 +123,7 @@ TEST(normal_deviates_follow_box_and_muller) {
 // What all 2^64 draws together give, by adding up the cells.
 TEST(poisson_table_holds_the_distribution) {
   start();
-  const PoissonTable table = poisson_table();
+  const PoissonTable table = poisson_table(ExecutionSpace());
   for (int mean = 0; mean < PoissonTable::means; ++mean) {
     const int n = PoissonTable::cells_of_mean;
     std::vector<std::uint64_t> cells(static_cast<std::size_t>(n));

@@ -90,7 +90,7 @@ int compare(const Case& c, unsigned seed) {
     for (int i = 0; i < 3; ++i) block.row[i] = rotated(first.row[i], axis, b * 0.02 / c.cells / (c.cell * wavenumber));
     blocks.push_back(block);
   }
-  const Crystal crystal(blocks, {c.cells, std::max(1, c.cells - 1), c.cells + 1}, shape);
+  const Crystal crystal(blocks, {double(c.cells), double(std::max(1, c.cells - 1)), double(c.cells + 1)}, shape);
   const StructureFactors structure_factors({{}}, 10, 10);
 
   Image got(workspace(), detector.n_pixels()), want(workspace(), detector.n_pixels());

@@ -218,7 +218,7 @@ Amorphous::Amorphous(const std::vector<std::pair<double, double>>& table, double
 
 void add_background(Workspace& workspace, Image& image, const Detector& detector, const Sources& sources,
                     const Amorphous& amorphous) {
-  const Calculation calculation(workspace, "nanobragg::background::add");
+  const Calculation calculation(workspace, "nanobragg::background::add_background");
   if (image.size() != detector.n_pixels()) throw std::invalid_argument("the image does not have the detector's pixels");
   const double n_rays = detector.n_rays();
   const bool summed = worth_a_sum(n_rays, sources, *amorphous.amplitude());

@@ -4,7 +4,7 @@
 
 namespace nanobragg {
 
-FourierBundle::FourierBundle(int of_length) : length(of_length) {
+FourierBundle::FourierBundle(const ExecutionSpace& space, int of_length) : length(of_length) {
   int bits = 0;
   while (1 << bits < length) ++bits;
   const int steps_by_fours = (3 - bits % 3) % 3;  // of two bits; what they leave is a multiple of three bits
@@ -18,7 +18,7 @@ FourierBundle::FourierBundle(int of_length) : length(of_length) {
     const long double angle = 2 * pi * k / length;
     circle[k] = {double(std::cos(angle)), double(-std::sin(angle))};
   }
-  turns = to_device("nanobragg::psf::turns", circle);
+  turns = to_device(space, "nanobragg::psf::turns", circle);
 }
 
 }  // namespace nanobragg

@@ -21,7 +21,7 @@ struct FourierBundle {
   int lane_bits_on_gpu;
   DeviceTable<Complex> turns;  // exp(-2 pi i k / length)
 
-  explicit FourierBundle(int length);  // a power of two, at least 32
+  FourierBundle(const ExecutionSpace& space, int length);  // a power of two, at least 32
 
   // As many lines as fill some registers of a CPU, or as there is scratch memory for on a GPU.
   static constexpr int lane_bits_on_host = 5, most_on_gpu = 2048, most_lane_bits_on_gpu = 3;

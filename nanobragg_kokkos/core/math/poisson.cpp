@@ -38,11 +38,11 @@ void tabulate(int mean, std::uint64_t* cells) {
 
 }  // namespace
 
-PoissonTable poisson_table() {
+PoissonTable poisson_table(const ExecutionSpace& space) {
   std::vector<std::uint64_t> cells(std::size_t(PoissonTable::means) * PoissonTable::cells_of_mean);
   for (int mean = 0; mean < PoissonTable::means; ++mean)
     tabulate(mean, &cells[std::size_t(mean) * PoissonTable::cells_of_mean]);
-  return {to_device("nanobragg::poisson", cells)};
+  return {to_device(space, "nanobragg::poisson", cells)};
 }
 
 }  // namespace nanobragg

@@ -30,7 +30,7 @@ struct PoissonTable {
   }
 };
 
-PoissonTable poisson_table();
+PoissonTable poisson_table(const ExecutionSpace& space);
 
 // 1 - exp(-x) for 0 <= x <= 1: x times a polynomial with an error of 3e-19 at most, before rounding.
 KOKKOS_FORCEINLINE_FUNCTION double probability_of_any(double x) {

@@ -1,5 +1,7 @@
 #include <nanobragg_kokkos/core/models/crystal.h>
 
+#include <Kokkos_Profiling_ScopedRegion.hpp>
+
 #include <algorithm>
 #include <cmath>
 #include <stdexcept>
@@ -26,6 +28,7 @@ Crystal::Crystal(std::vector<Mat3> orientations, std::array<double, 3> cells, Sh
     throw std::invalid_argument("the scale of the crystal must be finite and not negative");
   cell_ = orientations.front();
   on_device_ = std::make_shared<OnDevice>();
+  const Kokkos::Profiling::ScopedRegion region("nanobragg::models::make_crystal");
   on_device_->table = to_device("nanobragg::crystal::orientations", orientations);
   std::vector<SingleMat3> single(orientations.size());
   for (std::size_t block = 0; block < orientations.size(); ++block) {

@@ -1,5 +1,7 @@
 #include <nanobragg_kokkos/core/models/detector.h>
 
+#include <Kokkos_Profiling_ScopedRegion.hpp>
+
 #include <algorithm>
 #include <stdexcept>
 #include <string>
@@ -92,6 +94,7 @@ Detector::Detector(std::vector<Panel> panels, Sampling sampling, const std::vect
                                 std::to_string(n_pixels()) + " pixels");
 
   on_device_ = std::make_shared<OnDevice>();
+  const Kokkos::Profiling::ScopedRegion region("nanobragg::models::make_detector");
   std::vector<DevicePanel> device_panels;
   int n_tiles = 0;
   for (std::size_t i = 0; i < panels_.size(); ++i) {

@@ -37,11 +37,11 @@ void add_pixels(const ExecutionSpace& space, const DeviceBuffer<double>& image, 
 }  // namespace
 
 Image::Image(Workspace& workspace, std::size_t n_pixels) : size_(n_pixels), on_device_(std::make_shared<OnDevice>()) {
+  const Calculation calculation(workspace, "nanobragg::models::make_image");
   if constexpr (host_is_device) {
     on_device_->host = host_memory(size_);
     on_device_->pixels = DeviceBuffer<double>(on_device_->host.get(), size_);
   } else {
-    const Calculation calculation(workspace, "nanobragg::image::allocate");
     on_device_->pixels = DeviceBuffer<double>(
         Kokkos::view_alloc(calculation.space(), "nanobragg::image", Kokkos::WithoutInitializing), size_);
   }
@@ -49,20 +49,20 @@ Image::Image(Workspace& workspace, std::size_t n_pixels) : size_(n_pixels), on_d
 }
 
 void Image::clear(Workspace& workspace) {
-  const Calculation calculation(workspace, "nanobragg::image::clear");
+  const Calculation calculation(workspace, "nanobragg::models::clear_image");
   Kokkos::deep_copy(calculation.space(), pixels(*on_device_, size_), 0.0);
   calculation.space().fence("nanobragg::image::clear");
 }
 
 void Image::add(Workspace& workspace, const Image& other) {
   if (other.size() != size_) throw std::invalid_argument("images of different sizes cannot be added");
-  const Calculation calculation(workspace, "nanobragg::image::add");
+  const Calculation calculation(workspace, "nanobragg::models::add_to_image");
   add_pixels(calculation.space(), pixels(*on_device_, size_), pixels(*other.on_device_, size_));
 }
 
 void Image::add(Workspace& workspace, const std::vector<double>& values) {
   if (values.size() != size_) throw std::invalid_argument("an image and an array of different sizes cannot be added");
-  const Calculation calculation(workspace, "nanobragg::image::add");
+  const Calculation calculation(workspace, "nanobragg::models::add_to_image");
   add_pixels(calculation.space(), pixels(*on_device_, size_),
              to_device(calculation.space(), "nanobragg::image::more", values));
 }
@@ -74,7 +74,7 @@ void Image::swap(Image& other) noexcept {
 
 std::shared_ptr<double> Image::on_host([[maybe_unused]] Workspace& workspace) const {
   if constexpr (!host_is_device) {
-    const Calculation calculation(workspace, "nanobragg::image::on_host");
+    const Calculation calculation(workspace, "nanobragg::models::image_on_host");
     const auto device = pixels(*on_device_, size_);
     if (!on_device_->host) on_device_->host = host_memory(size_);
     Kokkos::deep_copy(calculation.space(),

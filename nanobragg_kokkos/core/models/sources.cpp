@@ -1,5 +1,7 @@
 #include <nanobragg_kokkos/core/models/sources.h>
 
+#include <Kokkos_Profiling_ScopedRegion.hpp>
+
 #include <algorithm>
 #include <cmath>
 #include <limits>
@@ -86,6 +88,7 @@ Sources::Sources(const std::vector<Source>& sources, const Polarization& polariz
   weight.resize(weight.size() + vector_lanes, 0);
   channel.resize(channel.size() + vector_lanes, channel.back());
   on_device_ = std::make_shared<OnDevice>();
+  const Kokkos::Profiling::ScopedRegion region("nanobragg::models::make_sources");
   SourceTable& table = on_device_->table;
   table.directions = to_device("nanobragg::sources::directions", directions);
   table.wavenumber = to_device("nanobragg::sources::wavenumber", wavenumber);

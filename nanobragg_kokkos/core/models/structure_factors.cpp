@@ -1,5 +1,7 @@
 #include <nanobragg_kokkos/core/models/structure_factors.h>
 
+#include <Kokkos_Profiling_ScopedRegion.hpp>
+
 #include <algorithm>
 #include <cmath>
 #include <limits>
@@ -47,6 +49,7 @@ StructureFactors::StructureFactors(const std::vector<std::vector<Amplitude>>& ch
         std::to_string(high[1]) + ", l from " + std::to_string(low[2]) + " to " + std::to_string(high[2]));
 
   on_device_ = std::make_shared<OnDevice>();
+  const Kokkos::Profiling::ScopedRegion region("nanobragg::models::make_structure_factors");
   AmplitudeTable& d = on_device_->table;
   d.channels = n_channels_;
   d.default_amplitude = default_amplitude;
@@ -85,6 +88,7 @@ StructureFactors::StructureFactors(const AmplitudesInMemory& given) : n_channels
   const auto n = std::size_t(reflections);
 
   on_device_ = std::make_shared<OnDevice>();
+  const Kokkos::Profiling::ScopedRegion region("nanobragg::models::make_structure_factors");
   AmplitudeTable& d = on_device_->table;
   d.channels = n_channels_;
   for (int i = 0; i < 3; ++i) d.low[i] = given.low[i], d.size[i] = given.size[i];

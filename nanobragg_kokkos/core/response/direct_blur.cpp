@@ -51,7 +51,8 @@ struct SumOverCircle {
   DeviceBuffer<double> blurred;
 
   KOKKOS_FUNCTION int stride() const { return tile_fast + 2 * around_fast; }
-  KOKKOS_FUNCTION int bytes() const { return (tile_slow + 2 * around_slow) * stride() * int(sizeof(double)); }
+  KOKKOS_FUNCTION int copied() const { return (tile_slow + 2 * around_slow) * stride(); }
+  int bytes() const { return int(TeamBuffer<double>::shmem_size(copied())); }
 
   KOKKOS_FUNCTION void operator()(const Team& team) const {
     const int tile = team.league_rank() % (tiles_fast * tiles_slow),
@@ -61,7 +62,8 @@ struct SumOverCircle {
     double* const out = &blurred(panels.first_pixel(panel));
     const double added = added_to_pixel * totals(panel).photons;
     if (scratch_level >= 0) {
-      auto* const copy = static_cast<double*>(team.team_scratch(scratch_level).get_shmem_aligned(bytes(), 64));
+      const TeamBuffer<double> scratch(team.team_scratch(scratch_level), copied());
+      double* const copy = scratch.data();
       copy_photons(team, first, fast - around_fast, slow - around_slow, copy);
       team.team_barrier();
       sum_tile(team, CopiedPhotons{copy + around_slow * stride() + around_fast, stride()}, fast, slow, added, out);
@@ -157,7 +159,7 @@ struct SumOverCircle {
 
 }  // namespace
 
-DirectBlur::DirectBlur(const AlikePanels& panels, const SpreadKernel& kernel)
+DirectBlur::DirectBlur(const ExecutionSpace& space, const AlikePanels& panels, const SpreadKernel& kernel)
     : panels_(panels), added_to_pixel_(kernel.added_back / double(panels.n_pixels())), tallest_(kernel.tallest) {
   std::vector<int> heights;
   std::vector<std::int64_t> tops;
@@ -172,9 +174,9 @@ DirectBlur::DirectBlur(const AlikePanels& panels, const SpreadKernel& kernel)
       values.push_back((fast == 0 ? 0.5 : 1) * kernel.at(fast, std::abs(slow)));
     values.insert(values.end(), rows_at_once - 1, 0.0);
   }
-  heights_ = to_device("nanobragg::psf::heights", heights);
-  tops_ = to_device("nanobragg::psf::tops", tops);
-  values_ = to_device("nanobragg::psf::values", values);
+  heights_ = to_device(space, "nanobragg::psf::heights", heights);
+  tops_ = to_device(space, "nanobragg::psf::tops", tops);
+  values_ = to_device(space, "nanobragg::psf::values", values);
 }
 
 double DirectBlur::seconds(const SpreadKernel& kernel, int n_fast, int n_slow, double n_panels) {
@@ -183,8 +185,8 @@ double DirectBlur::seconds(const SpreadKernel& kernel, int n_fast, int n_slow, d
   return n_panels * n_fast * n_slow * (seconds_per_pixel + seconds_per_step * steps);
 }
 
-void DirectBlur::operator()(const ExecutionSpace& space, const DeviceBuffer<const double>& photons,
-                            const DeviceBuffer<const PanelTotal>& totals, const DeviceBuffer<double>& blurred) const {
+void DirectBlur::apply(const ExecutionSpace& space, const DeviceBuffer<const double>& photons,
+                       const DeviceBuffer<const PanelTotal>& totals, const DeviceBuffer<double>& blurred) const {
   SumOverCircle kernel{panels_,
                        added_to_pixel_,
                        heights_,
@@ -208,7 +210,7 @@ void DirectBlur::operator()(const ExecutionSpace& space, const DeviceBuffer<cons
   Kokkos::TeamPolicy<ExecutionSpace, Kokkos::Schedule<Kokkos::Dynamic>> policy(
       space, panels_.size() * kernel.tiles_fast * kernel.tiles_slow,
       host_is_device ? 1 : kernel.tile_slow / rows_at_once, host_is_device ? 1 : tile_fast);
-  if (kernel.scratch_level >= 0) policy.set_scratch_size(kernel.scratch_level, Kokkos::PerTeam(kernel.bytes() + 64));
+  if (kernel.scratch_level >= 0) policy.set_scratch_size(kernel.scratch_level, Kokkos::PerTeam(kernel.bytes()));
   Kokkos::parallel_for("nanobragg::psf::direct", light_weight(policy), kernel);
 }
 

@@ -16,10 +16,10 @@ namespace nanobragg {
 // and no pixel negative: 7e-14 of it for a radius of 20.
 class DirectBlur {
  public:
-  DirectBlur(const AlikePanels& panels, const SpreadKernel& kernel);
+  DirectBlur(const ExecutionSpace& space, const AlikePanels& panels, const SpreadKernel& kernel);
 
-  void operator()(const ExecutionSpace& space, const DeviceBuffer<const double>& photons,
-                  const DeviceBuffer<const PanelTotal>& totals, const DeviceBuffer<double>& blurred) const;
+  void apply(const ExecutionSpace& space, const DeviceBuffer<const double>& photons,
+             const DeviceBuffer<const PanelTotal>& totals, const DeviceBuffer<double>& blurred) const;
 
   // Estimated time for n panels, s.
   static double seconds(const SpreadKernel& kernel, int n_fast, int n_slow, double n_panels);

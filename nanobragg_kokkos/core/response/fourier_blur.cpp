@@ -277,8 +277,8 @@ FourierBlur::FourierBlur(const ExecutionSpace& space, const AlikePanels& panels,
                          const FourierPlan& plan)
     : panels_(panels),
       plan_(plan),
-      rows_(plan.fast.length),
-      columns_(plan.slow.length),
+      rows_(space, plan.fast.length),
+      columns_(space, plan.slow.length),
       added_to_pixel_(kernel.added_back / double(panels.n_pixels())) {
   const std::size_t points = std::size_t(plan.fast.length) * plan.slow.length;
   n_pairs_ = (panels.size() * plan.fast.tiles * plan.slow.tiles + 1) / 2;
@@ -289,13 +289,13 @@ FourierBlur::FourierBlur(const ExecutionSpace& space, const AlikePanels& panels,
       DeviceBuffer<double>(Kokkos::view_alloc(space, "nanobragg::psf::spectrum", Kokkos::WithoutInitializing), points);
 
   const TiledSide fast{plan.fast.length, 0, plan.fast.length, 1}, slow{plan.slow.length, 0, plan.slow.length, 1};
-  const AlikePanels one{fast.n, slow.n, to_device("nanobragg::psf::kernel", std::vector<std::int64_t>{0})};
+  const AlikePanels one{fast.n, slow.n, to_device(space, "nanobragg::psf::kernel", std::vector<std::int64_t>{0})};
   const Pairs pairs{one, fast, slow, 0};
   const Work work{work_, slow.length, fast.length, columns_.lane_bits_on_gpu};
   using AllPoints = Kokkos::RangePolicy<ExecutionSpace, Kokkos::IndexType<std::int64_t>>;
   Kokkos::parallel_for("nanobragg::psf::arrange_kernel", AllPoints(space, 0, std::int64_t(points)),
-                       KernelAroundOrigin{fast.n, slow.n, to_device("nanobragg::psf::columns", kernel.columns),
-                                          to_device("nanobragg::psf::values", kernel.values), spectrum_});
+                       KernelAroundOrigin{fast.n, slow.n, to_device(space, "nanobragg::psf::columns", kernel.columns),
+                                          to_device(space, "nanobragg::psf::values", kernel.values), spectrum_});
   run(space, "nanobragg::psf::transform_kernel_columns", fast.length / columns_.lanes(),
       TransformColumns{pairs, columns_, work, spectrum_});
   run(space, "nanobragg::psf::transform_kernel_rows", slow.length / rows_.lanes(),
@@ -303,8 +303,8 @@ FourierBlur::FourierBlur(const ExecutionSpace& space, const AlikePanels& panels,
   space.fence("nanobragg::psf::transform_kernel");
 }
 
-void FourierBlur::operator()(const ExecutionSpace& space, const DeviceBuffer<const double>& photons,
-                             const DeviceBuffer<const PanelTotal>& totals, const DeviceBuffer<double>& blurred) const {
+void FourierBlur::apply(const ExecutionSpace& space, const DeviceBuffer<const double>& photons,
+                        const DeviceBuffer<const PanelTotal>& totals, const DeviceBuffer<double>& blurred) const {
   const Work work{work_, plan_.slow.length, plan_.fast.length, columns_.lane_bits_on_gpu};
   for (int first = 0; first < n_pairs_; first += pairs_at_once_) {
     const Pairs pairs{panels_, plan_.fast, plan_.slow, first};

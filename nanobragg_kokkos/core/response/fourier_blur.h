@@ -57,8 +57,8 @@ class FourierBlur {
   FourierBlur(const ExecutionSpace& space, const AlikePanels& panels, const SpreadKernel& kernel,
               const FourierPlan& plan);
 
-  void operator()(const ExecutionSpace& space, const DeviceBuffer<const double>& photons,
-                  const DeviceBuffer<const PanelTotal>& totals, const DeviceBuffer<double>& blurred) const;
+  void apply(const ExecutionSpace& space, const DeviceBuffer<const double>& photons,
+             const DeviceBuffer<const PanelTotal>& totals, const DeviceBuffer<double>& blurred) const;
 
  private:
   AlikePanels panels_;

@@ -36,8 +36,7 @@ class PanelTotals {
                   n_blocks_ * panels.size()),
         of_panel_(Kokkos::view_alloc(space, "nanobragg::psf::totals", Kokkos::WithoutInitializing), panels.size()) {}
 
-  DeviceBuffer<const PanelTotal> operator()(const ExecutionSpace& space,
-                                            const DeviceBuffer<const double>& photons) const {
+  DeviceBuffer<const PanelTotal> of(const ExecutionSpace& space, const DeviceBuffer<const double>& photons) const {
     run(space, "nanobragg::psf::sum_blocks", of_block_, SumBlock{panels_, n_blocks_, photons, of_block_});
     run(space, "nanobragg::psf::sum_panels", of_panel_, SumPanel{n_blocks_, of_block_, of_panel_});
     return of_panel_;
@@ -76,7 +75,7 @@ class PanelTotals {
   static void run(const ExecutionSpace& space, const char* name, const DeviceBuffer<PanelTotal>& totals,
                   const Kernel& kernel) {
     Kokkos::TeamPolicy<ExecutionSpace> policy(space, int(totals.extent(0)), host_is_device ? 1 : lanes);
-    policy.set_scratch_size(0, Kokkos::PerTeam(int(sizeof(PanelTotal)) * lanes + 64));
+    policy.set_scratch_size(0, Kokkos::PerTeam(int(TeamBuffer<PanelTotal>::shmem_size(lanes))));
     Kokkos::parallel_for(name, light_weight(policy), kernel);
   }
 
@@ -87,7 +86,7 @@ class PanelTotals {
 
   template <class Term>
   KOKKOS_FORCEINLINE_FUNCTION static void sum(const Team& team, int n, const Term& term, PanelTotal& total) {
-    auto* const lane = static_cast<PanelTotal*>(team.team_scratch(0).get_shmem(int(sizeof(PanelTotal)) * lanes));
+    const TeamBuffer<PanelTotal> lane(team.team_scratch(0), lanes);
     if constexpr (host_is_device) {
       double photons[lanes] = {}, darkest[lanes];
       for (int l = 0; l < lanes; ++l) darkest[l] = DBL_MAX;
@@ -101,20 +100,20 @@ class PanelTotals {
       const int whole = n / lanes * lanes;
       for (int first = 0; first < whole; first += lanes) add_from(first, lanes);
       add_from(whole, n - whole);
-      for (int l = 0; l < lanes; ++l) lane[l] = {photons[l], darkest[l]};
+      for (int l = 0; l < lanes; ++l) lane(l) = {photons[l], darkest[l]};
     } else {
       Kokkos::parallel_for(Kokkos::TeamThreadRange(team, int(lanes)), [&](int l) {
         PanelTotal mine{0, DBL_MAX};
         for (int i = l; i < n; i += lanes) add(mine, term(i));
-        lane[l] = mine;
+        lane(l) = mine;
       });
       team.team_barrier();
     }
     for (int half = lanes / 2; half > 0; half /= 2) {
-      Kokkos::parallel_for(Kokkos::TeamThreadRange(team, half), [&](int l) { add(lane[l], lane[l + half]); });
+      Kokkos::parallel_for(Kokkos::TeamThreadRange(team, half), [&](int l) { add(lane(l), lane(l + half)); });
       team.team_barrier();
     }
-    Kokkos::single(Kokkos::PerTeam(team), [&]() { total = lane[0]; });
+    Kokkos::single(Kokkos::PerTeam(team), [&]() { total = lane(0); });
   }
 };
 

@@ -24,11 +24,11 @@ struct Group {
 
 std::variant<DirectBlur, FourierBlur> blur_of(const ExecutionSpace& space, const AlikePanels& panels,
                                               const SpreadKernel& kernel, BlurMethod method) {
-  if (method == BlurMethod::direct) return DirectBlur(panels, kernel);
+  if (method == BlurMethod::direct) return DirectBlur(space, panels, kernel);
   const FourierPlan plan = fourier_plan(kernel, panels.n_fast, panels.n_slow, panels.size());
   if (method == BlurMethod::automatic &&
       DirectBlur::seconds(kernel, panels.n_fast, panels.n_slow, panels.size()) <= plan.seconds)
-    return DirectBlur(panels, kernel);
+    return DirectBlur(space, panels, kernel);
   return FourierBlur(space, panels, kernel, plan);
 }
 
@@ -56,15 +56,15 @@ Blur::Blur(Workspace& workspace, const Detector& detector, const PointSpread& ps
   for (const auto& [size, first_pixels] : alike) {
     const auto& [pixel_fast, pixel_slow, n_fast, n_slow] = size;
     const SpreadKernel kernel = spread_kernel(psf, pixel_fast, pixel_slow, n_fast, n_slow);
-    const AlikePanels panels{n_fast, n_slow, to_device("nanobragg::psf::first_pixels", first_pixels)};
+    const AlikePanels panels{n_fast, n_slow, to_device(space, "nanobragg::psf::first_pixels", first_pixels)};
     on_device_->groups.push_back({PanelTotals(space, panels), blur_of(space, panels, kernel, method)});
     const bool direct = std::holds_alternative<DirectBlur>(on_device_->groups.back().blur);
     if (first_pixels.front() == 0) on_device_->of_panel_0 = direct ? BlurMethod::direct : BlurMethod::fourier;
   }
 }
 
-void Blur::operator()(Workspace& workspace, const Image& photons, Image& blurred) const {
-  const Calculation calculation(workspace, "nanobragg::response::blur");
+void Blur::apply(Workspace& workspace, const Image& photons, Image& blurred) const {
+  const Calculation calculation(workspace, "nanobragg::response::apply_blur");
   const ExecutionSpace& space = calculation.space();
   if (photons.size() != n_pixels_ || blurred.size() != n_pixels_)
     throw std::invalid_argument(
@@ -73,8 +73,9 @@ void Blur::operator()(Workspace& workspace, const Image& photons, Image& blurred
   const std::lock_guard<std::mutex> lock(on_device_->mutex);
   const DeviceBuffer<const double> from = photons.on_device().pixels;
   for (const Group& group : on_device_->groups)
-    std::visit([&](const auto& blur) { blur(space, from, group.totals(space, from), blurred.on_device().pixels); },
-               group.blur);
+    std::visit(
+        [&](const auto& blur) { blur.apply(space, from, group.totals.of(space, from), blurred.on_device().pixels); },
+        group.blur);
   space.fence("nanobragg::psf");
 }
 

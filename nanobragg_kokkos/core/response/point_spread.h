@@ -46,7 +46,7 @@ class Blur {
 
   // blurred: the photons after the PSF, whatever it held before.  The same bits for any number of threads.
   // Throws std::invalid_argument if an image does not have the detector's pixels, or both are the same image.
-  void operator()(Workspace& workspace, const Image& photons, Image& blurred) const;
+  void apply(Workspace& workspace, const Image& photons, Image& blurred) const;
 
   // How panel 0 is computed: direct or fourier.
   BlurMethod method() const;

@@ -54,9 +54,11 @@ struct Readout::OnDevice : Resident {
   OnDevice(Workspace& workspace, const Detector& detector, const DetectorResponse& response, const CountRange& range,
            const std::vector<std::uint8_t>& good)
       : host(detector.n_pixels() * bytes_of_count(range)) {
-    blocks = to_device("nanobragg::response::blocks", blocks_of(detector));
-    if (!good.empty()) mask = to_device("nanobragg::response::mask", good);
-    if (response.photon_noise) poisson = poisson_table();
+    const Calculation calculation(workspace, "nanobragg::response::prepare_readout");
+    const ExecutionSpace& space = calculation.space();
+    blocks = to_device(space, "nanobragg::response::blocks", blocks_of(detector));
+    if (!good.empty()) mask = to_device(space, "nanobragg::response::mask", good);
+    if (response.photon_noise) poisson = poisson_table(space);
     if (response.point_spread) {
       blur = std::make_unique<Blur>(workspace, detector, *response.point_spread);
       photons = std::make_unique<Image>(workspace, detector.n_pixels());
@@ -64,9 +66,10 @@ struct Readout::OnDevice : Resident {
     }
     if (!host_is_device) {
       for (auto& buffer : counts)
-        buffer = DeviceBuffer<char>(Kokkos::view_alloc("nanobragg::response::counts", Kokkos::WithoutInitializing),
-                                    detector.n_pixels() * bytes_of_count(range));
-      queues = Kokkos::Experimental::partition_space(ExecutionSpace(), std::vector<int>(buffers, 1));
+        buffer =
+            DeviceBuffer<char>(Kokkos::view_alloc(space, "nanobragg::response::counts", Kokkos::WithoutInitializing),
+                               detector.n_pixels() * bytes_of_count(range));
+      queues = Kokkos::Experimental::partition_space(space, std::vector<int>(buffers, 1));
     }
   }
 
@@ -98,6 +101,7 @@ struct Counts::UnderWay {
 };
 
 std::shared_ptr<const void> Counts::on_host() const {
+  const Kokkos::Profiling::ScopedRegion region("nanobragg::response::counts_on_host");
   under_way_->from->wait(under_way_->buffer);
   return under_way_->memory;
 }
@@ -164,7 +168,7 @@ Counts Readout::start_as(Workspace& workspace, const Image& expected, std::uint6
   auto* const counts = host_is_device ? on_host : reinterpret_cast<Count*>(d.counts[buffer].data());
   if (d.blur) {
     respond<true, double>(workspace, expected, d.photons->on_device().pixels.data(), seed, image);
-    (*d.blur)(workspace, *d.photons, *d.blurred);
+    d.blur->apply(workspace, *d.photons, *d.blurred);
     respond<false, Count>(workspace, *d.blurred, counts, seed, image);
   } else {
     respond<true, Count>(workspace, expected, counts, seed, image);

@@ -1,5 +1,7 @@
 #include <nanobragg_kokkos/core/runtime/ceilings.h>
 
+#include <Kokkos_Profiling_ScopedRegion.hpp>
+
 #include <algorithm>
 #include <chrono>
 #include <cstdint>
@@ -61,6 +63,7 @@ double fastest(const char* name, std::int64_t n, const Kernel& kernel) {
 
 Ceilings measure_ceilings() {
   start();
+  const Kokkos::Profiling::ScopedRegion region("nanobragg::runtime::measure_ceilings");
   const StandardArithmetic standard;
   Ceilings ceilings;
   {
