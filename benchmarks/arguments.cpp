@@ -14,7 +14,7 @@ std::invalid_argument refused(const std::string& name, const std::string& value,
   return std::invalid_argument(name + "=" + value + ": expected " + expected);
 }
 
-// Words of which each is one of those known, with + between them.
+// Splits words with + between them, each of which must be known.
 std::vector<std::string> choice(const std::string& name, const std::string& value,
                                 const std::vector<std::string>& known) {
   std::vector<std::string> chosen;
@@ -97,22 +97,22 @@ std::string help_text() {
          "             or several with + between them (" +
          joined(d.workloads, "+") +
          ")\n"
-         "  step       of an image, one or several; transfer: on a GPU only\n"
+         "  step       steps of an image, one or several; transfer: on a GPU only\n"
          "             (" +
          joined(d.steps, "+") +
          ")\n"
-         "  engine     for the spots, one or both (" +
+         "  engine     engines of the Bragg spots, one or both (" +
          joined(d.engines, "+") +
          ")\n"
-         "  runs       of each measurement, after a first one to warm up (" +
+         "  runs       number of measurements of each step, after one to warm up (" +
          std::to_string(d.runs) +
          ")\n"
-         "  limit      seconds after which a measurement makes no further run; the first run counts if it alone takes\n"
-         "             as long (" +
+         "  limit      seconds after which a step is not measured again; the first run counts if it alone takes as\n"
+         "             long (" +
          std::to_string(int(d.limit)) +
          ")\n"
-         "  small      True: small versions of the workloads, for tests; their times say nothing (False)\n"
-         "  json       a file to write the results to (none)\n";
+         "  small      True: small versions of the workloads, for tests; their times mean nothing (False)\n"
+         "  json       file to write the results to (none)\n";
 }
 
 }  // namespace nanobragg

@@ -23,9 +23,9 @@ void require_something_to_measure(const Arguments& arguments) {
   for (const std::string& name : arguments.workloads)
     for (const Workload& w : workloads(name, arguments.small))
       if (has_steps(w, arguments)) return;
-  throw std::invalid_argument(
-      "step=" + joined(arguments.steps, "+") + " engine=" + joined(arguments.engines, "+") +
-      ": expected others, with these there is nothing to measure here in workload=" + joined(arguments.workloads, "+"));
+  throw std::invalid_argument("workload=" + joined(arguments.workloads, "+") + ", step=" +
+                              joined(arguments.steps, "+") + " and engine=" + joined(arguments.engines, "+") +
+                              ": expected at least one step that these workloads have on this device");
 }
 
 Result measured(const Workload& workload, const Step& step, const Arguments& arguments) {
@@ -39,7 +39,7 @@ Result measured(const Workload& workload, const Step& step, const Arguments& arg
   return result;
 }
 
-// Written under another name first: there is a whole file in the end, or none.
+// A file that appears only when it is complete: it is written under another name first.
 class JsonFile {
  public:
   explicit JsonFile(std::string path) : path_(std::move(path)), temporary_(path_ + ".part") {

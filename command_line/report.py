@@ -1,4 +1,4 @@
-"""Shows what a run produced on one page: see nanobragg_kokkos.report --help."""
+"""Writes a page about a run: see nanobragg_kokkos.report --help."""
 
 from __future__ import annotations
 

@@ -8,6 +8,6 @@ import sys
 from nanobragg_kokkos.job.command import main
 
 if __name__ == "__main__":
-    # Launchers, batch systems and kill ask a process to stop by this signal: it ends as with Ctrl-C.
+    # Launchers, batch systems and kill send this signal to stop a process; it then ends as with Ctrl-C.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     sys.exit(main(sys.argv[1:]))

@@ -1,4 +1,4 @@
-"""What an installation consists of: versions, backend, device, threads and build options."""
+"""Describes an installation: versions, backend, device, threads and build options."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ import nanobragg_kokkos
 
 
 def build_record() -> dict:
-    """What SConscript noted on the build: request, kokkos, compiler, host_compiler, core_flags, ext_flags.
+    """Returns SConscript's record of the build: request, kokkos, compiler, host_compiler, core_flags, ext_flags.
 
-    Empty if this installation was not built by SConscript.
+    The record is empty if SConscript did not build this installation.
     """
     path = Path(libtbx.env.under_build("lib")) / "nanobragg_kokkos_build.json"
     return json.loads(path.read_text()) if path.is_file() else {}
 
 
 def version(name: str) -> str:
-    """Version of a Python module, or "not installed".
+    """Returns the version of a Python module, or "not installed".
 
-    Where a Linux distribution has packaged it, its package says: what the modules of the cctbx family say of
-    themselves there is wrong.
+    If a Linux distribution has packaged the module, the version is that of the package: modules of the cctbx family
+    report wrong versions there.
     """
     spec = importlib.util.find_spec(name)
     if spec is None:
@@ -52,7 +52,7 @@ def version(name: str) -> str:
 
 
 def information() -> dict[str, dict[str, str]]:
-    """Everything that is printed, by section and name; starts Kokkos."""
+    """Returns all printed values by section and name; starts Kokkos."""
     backend = nanobragg_kokkos.backend()
     record = build_record()
     kokkos = record.get("kokkos", {})
@@ -82,7 +82,7 @@ def information() -> dict[str, dict[str, str]]:
 
 
 def as_text(sections: dict[str, dict[str, str]]) -> str:
-    """One line a value, in sections."""
+    """Returns the values as text, one per line, in sections."""
     width = max(len(name) for section in sections.values() for name in section)
     lines = []
     for title, section in sections.items():

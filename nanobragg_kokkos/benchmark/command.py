@@ -1,4 +1,4 @@
-"""nanobragg_kokkos.benchmark, from its arguments to its results."""
+"""The nanobragg_kokkos.benchmark command: times the chosen steps and writes the results."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def _workloads(params: libtbx.phil.scope_extract) -> list[ext.Workload]:
 
 def _results(workload: ext.Workload, params: libtbx.phil.scope_extract, machine: dict[str, Any]) -> Iterator[Result]:
     for step in steps(workload, params.step, params.engine):
-        ext.peak_memory()  # forgets what was before
+        ext.peak_memory()  # resets the peak
         timing = measure(step.prepare, step.run, params.runs, params.limit, step.images)
         device_memory = ext.peak_memory()
         yield Result(
@@ -81,7 +81,7 @@ def _results(workload: ext.Workload, params: libtbx.phil.scope_extract, machine:
             floor=workload.floor_seconds(
                 step.name, step.engine or step.sample or "", machine["bytes_per_s"], machine["fma_per_s"]
             ),
-            # On a CPU it would lack the images.
+            # On a CPU, the images are not counted.
             device_memory=device_memory if machine["device"] != "host" else None,
             contents=contents(step.panels()),
         )

@@ -18,8 +18,8 @@ phil_scope = iotbx.phil.parse(
     f"""
 workload = *{" ".join(ext.workload_names())} all
   .type = choice(multi=True)
-  .help = "What is simulated, one or several with + between them. scaling: how the time of the reflection-driven engine"
-          "grows with pixels, reflections, domains and rotation steps."
+  .help = "Simulations to time, one or several with + between them. scaling: how the time of the reflection-driven"
+          "engine grows with pixels, reflections, domains and rotation steps."
 step = {" ".join("*" + name for name in STEPS)}
   .type = choice(multi=True)
   .help = "Steps of an image, one or several with + between them. transfer: on a GPU only."
@@ -76,10 +76,10 @@ def help_text() -> str:
 
 
 def validated(arguments: list[str]) -> libtbx.phil.scope:
-    """Returns the effective parameters, each of which makes sense.
+    """Returns the effective parameters after checking their values.
 
     Raises:
-        Sorry: with the name of the parameter and what was expected.
+        Sorry: a value is invalid; names the parameter and what was expected.
     """
     working = phil.parse(arguments, phil_scope)
     params = working.extract()
@@ -90,7 +90,7 @@ def validated(arguments: list[str]) -> libtbx.phil.scope:
 
 
 def _check_writable(path: str) -> None:
-    """Finds out before anything is measured, which may take long, whether a file can be written."""
+    """Raises Sorry if a file cannot be written; called before the measurements, which may take long."""
     reason = "it is a directory" if os.path.isdir(path) else None
     try:
         with tempfile.TemporaryFile(dir=os.path.dirname(os.path.abspath(path))):

@@ -1,4 +1,4 @@
-"""What the benchmark found, as a table for people and as JSON; docs/performance.md describes both."""
+"""Formats the results of the benchmark as a table and as JSON; docs/performance.md describes both."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ COLUMNS = (
     ("of base", 9),
 )
 
-# Pixel i counts i modulo this in a checksum.
+# A checksum weights pixel i by i modulo this number.
 CHECKSUM_PERIOD = 1009
 
 
 def this_machine() -> dict[str, Any]:
-    """What the kernels run on, and its ceilings, measured in a second or two."""
+    """Describes the machine, and measures its ceilings in a second or two."""
     backend, ceilings = nanobragg_kokkos.backend(), ext.measure_ceilings()
     return {
         "program": "Python",
@@ -51,7 +51,7 @@ def this_machine() -> dict[str, Any]:
 
 
 def heading(machine: dict[str, Any]) -> str:
-    """Of the table."""
+    """Returns the lines above the table, and its first line."""
     device = machine["processor"] if machine["device"] == "host" else machine["device"]
     return (
         f"nanobragg_kokkos {machine['version']}, Python; Kokkos {machine['kokkos']}, {machine['backend']}, "
@@ -67,10 +67,10 @@ class Result:
 
     Args:
         engine, sample: as in Step.
-        floor: the least seconds that the step can take on the machine; 0: unknown.
-        device_memory: bytes, the most in use at once; None: unknown.
-        contents: of the image that the last run has made, see contents().
-        of_base: the time divided by that of the base of a scaling; None: belongs to none.
+        floor: least seconds that the step can take on the machine; 0: unknown.
+        device_memory: largest number of bytes in use at once; None: unknown.
+        contents: numbers that identify the image of the last run, see contents().
+        of_base: time divided by that of the base of a scaling; None: the step belongs to no scaling.
     """
 
     workload: ext.Workload
@@ -92,7 +92,7 @@ class Result:
         return self.workload.bytes_of_counts if self.step in ("transfer", "write") else None
 
     def as_line(self) -> str:
-        """Of the table."""
+        """Returns a line of the table."""
         workload, timing = self.workload, self.timing
         amounts = {"evaluations": self._evaluations, "bytes": self._bytes, "pixels": workload.n_pixels}
         unit, amount = next((unit, amount) for unit, amount in amounts.items() if amount)
@@ -115,7 +115,7 @@ class Result:
         )
 
     def as_row(self, machine: dict[str, Any]) -> dict[str, Any]:
-        """Of the JSON file."""
+        """Returns an entry of the JSON file."""
         workload, median = self.workload, self.timing.median
         return {
             "workload": workload.name,
@@ -146,14 +146,14 @@ class Result:
 
 
 def contents(panels: tuple[np.ndarray, ...]) -> dict[str, float]:
-    """What images of two machines are compared by.
+    """Returns numbers by which to compare the images of two machines.
 
     Args:
-        panels: (slow, fast) each.
+        panels: images of the panels, (slow, fast) each.
 
     Returns:
-        photons (or counts) of all pixels together, those of the brightest pixel, and a checksum, the sum of pixel i
-        times i modulo CHECKSUM_PERIOD, by which photons in a wrong place are noticed.
+        The sum of all photons (or counts), those of the brightest pixel, and a checksum: the sum of pixel i times i
+        modulo CHECKSUM_PERIOD, which changes if photons lie in another place.
     """
     pixels = np.concatenate([panel.ravel() for panel in panels])
     whole = len(pixels) // CHECKSUM_PERIOD * CHECKSUM_PERIOD
@@ -181,7 +181,7 @@ def _rate(per_second: float, of_what: str) -> str:
 
 
 def _processor_name() -> str:
-    """What Linux calls the processor."""
+    """Returns the name of the processor in /proc/cpuinfo."""
     path = Path("/proc/cpuinfo")
     lines = path.read_text().splitlines() if path.is_file() else []
     return next((line.split(": ", 1)[1] for line in lines if line.startswith("model name") and ": " in line), "unknown")

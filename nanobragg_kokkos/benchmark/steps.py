@@ -30,12 +30,12 @@ class Step:
 
     Args:
         name: one of STEPS.
-        prepare: before each run.
-        run: what is timed.
-        panels: of the image that the last run has made.
-        engine: of spots, one of ENGINES.
-        sample: of a background; or what the detector does to the photons; or how files are compressed.
-        images: that a run makes.
+        prepare: action before each run, not timed.
+        run: action that is timed.
+        panels: returns the panels of the image that the last run made.
+        engine: engine of the spots, one of ENGINES.
+        sample: sample of a background, name of a detector response, or compression of files.
+        images: number of images that a run makes.
     """
 
     name: str
@@ -48,7 +48,7 @@ class Step:
 
 
 def chosen(workload: ext.Workload, names: Sequence[str], engines: Sequence[str]) -> list[str]:
-    """Those of the steps that the workload and the device have, in order.
+    """Returns the given steps that the workload and the device have, in order.
 
     Args:
         names: some of STEPS.
@@ -63,7 +63,7 @@ def chosen(workload: ext.Workload, names: Sequence[str], engines: Sequence[str])
 
 
 def steps(workload: ext.Workload, names: Sequence[str], engines: Sequence[str]) -> Iterator[Step]:
-    """The chosen steps, one after the other made ready to be run."""
+    """Yields the chosen steps, each of them ready to run."""
     image = workloads.simulation(workload)
     names = chosen(workload, names, engines)
     for name in names:
@@ -78,7 +78,7 @@ def steps(workload: ext.Workload, names: Sequence[str], engines: Sequence[str]) 
 
 def _spots(workload: ext.Workload, image: Simulation, engines: Sequence[str]) -> Iterator[Step]:
     crystal, structure_factors = workloads.crystal(workload), workloads.structure_factors(workload)
-    _ = structure_factors.on_device  # goes there once for many images, so it is no part of one
+    _ = structure_factors.on_device  # sent once for many images, so it is not timed
     for engine in workload.engines:
         if engine in engines:
             run = partial(image.add_spots, crystal, structure_factors, engine)
@@ -89,7 +89,7 @@ def _background(workload: ext.Workload, image: Simulation, engines: Sequence[str
     samples = workloads.backgrounds(workload)
 
     def prepare() -> None:
-        image.add_background(*samples.values())  # keeps their sum, and no longer one of them
+        image.add_background(*samples.values())  # replaces the kept image of one sample by that of both
         image.clear()
 
     for sample, amorphous in samples.items():
@@ -103,7 +103,7 @@ def _sum(workload: ext.Workload, image: Simulation, engines: Sequence[str]) -> I
 
 
 class _Batch:
-    """Images from the crystal to the counts and the file, as a job makes them: what they have in common is kept."""
+    """Images from the crystal to the counts and the file, made as in a job; keeps what all images share."""
 
     def __init__(self, workload: ext.Workload, image: Simulation) -> None:
         self._workload = workload
@@ -142,7 +142,7 @@ class _Batch:
             yield from self._step("write", _nothing, run, sample=nexus.compressor())
 
     def job(self) -> Iterator[Step]:
-        """As image, but that a thread waits for the counts, and writes them."""
+        """Yields the same step as image, with a thread that waits for the counts and writes them."""
         readout = self._readout(self._responses["noise"])
 
         def run() -> None:
@@ -166,14 +166,14 @@ class _Batch:
         return Readout(self._image, response, saturation=self._workload.saturation, dtype=np.uint16)
 
     def _simulate(self, number: int) -> None:
-        """Expected photons of an image of the batch."""
+        """Simulates the expected photons of an image of the batch."""
         crystal = workloads.crystal(self._workload, number)
         self._image.clear()
         self._image.add_background(*self._samples)
         self._image.add_spots(crystal, self._structure_factors, "reflection")
 
     def _simulate_all(self, readout: Readout) -> None:
-        """Waits for the counts of an image when the next one has been started; for the last ones in the next run."""
+        """Simulates a batch; waits for the counts of an image after the start of the next one, or in the next run."""
         for number in range(self._workload.images):
             self._simulate(number)
             earlier = self._counts
@@ -188,7 +188,7 @@ class _Batch:
         return self._counts.panels()
 
     def _finish(self) -> None:
-        """Gives back the memory, too, which the next image would else have to allocate."""
+        """Waits for the latest counts and drops them, which leaves their memory to the next image."""
         if self._counts is not None:
             self._counts.panels()
         self._counts = None

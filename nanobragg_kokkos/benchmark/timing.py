@@ -1,4 +1,4 @@
-"""Wall-clock times of something that is run several times."""
+"""Measures wall-clock times of repeated runs."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ class Timing:
     """Seconds of one or more runs.
 
     Args:
-        first: of the first run, before which nothing was warm.
-        runs: of those that count; the first is among them only if there is no other.
+        first: time of the first run, which warms up.
+        runs: times of the runs that count; they include the first one only if there is no other.
     """
 
     first: float
@@ -22,18 +22,18 @@ class Timing:
 
     @property
     def median(self) -> float:
-        """Of the runs that count."""
+        """Returns the median of the runs that count."""
         return statistics.median(self.runs)
 
 
 def measure(prepare: Callable[[], None], run: Callable[[], None], runs: int, limit: float, images: int = 1) -> Timing:
-    """Runs once to warm up, then some times more. If the first run alone takes as long as the limit, it is what counts.
+    """Runs once to warm up and then several times; the first run counts if it alone takes as long as the limit.
 
     Args:
-        prepare: before each run; not timed.
-        runs: how many count.
-        limit: seconds after which there is no further run.
-        images: that each run makes; the times are of one of them.
+        prepare: action before each run, not timed.
+        runs: number of runs that count.
+        limit: seconds after which no further run starts.
+        images: number of images that each run makes; times are per image.
     """
     limit /= images
 

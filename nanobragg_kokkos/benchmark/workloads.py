@@ -1,7 +1,7 @@
-"""The benchmark's workloads as models of this package.
+"""Makes models of this package from the benchmark's workloads.
 
-What is in a workload is written down once, for this package and for the C++ program, in benchmarks/workloads.cpp; the
-extension gives it in angstrom, mm and degrees.
+benchmarks/workloads.cpp defines the workloads, for this package and for the C++ program; the extension gives their
+numbers in angstrom, mm and degrees.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from nanobragg_kokkos.models.sample.specimen import oriented_crystal
 
 
 def detector(workload: ext.Workload) -> Detector:
-    """Its panels, flat, at right angles to a beam from +z."""
+    """Returns the panels of a workload, perpendicular to a beam from +z."""
     model = Detector()
     for index, (origin, fast, slow, pixel, size) in enumerate(workload.panels):
         trusted_range = (-1.0, 65535.0)
@@ -38,7 +38,7 @@ def detector(workload: ext.Workload) -> Detector:
 
 
 def simulation(workload: ext.Workload) -> Simulation:
-    """A dark image."""
+    """Returns a simulation without photons."""
     wavelengths = np.array(workload.wavelengths)
     sources = Sources(
         wavelengths,
@@ -50,7 +50,7 @@ def simulation(workload: ext.Workload) -> Simulation:
 
 
 def crystal(workload: ext.Workload, image: int = 0) -> Crystal:
-    """The crystal in the orientation of an image, with its mosaic blocks and its rotation during the exposure."""
+    """Returns the crystal in the orientation of an image, with its mosaic blocks and the rotation of the exposure."""
     return Crystal(
         oriented_crystal(_symmetry(workload.cell_edges), np.reshape(ext.random_orientation(image), (3, 3))),
         workload.n_cells,
@@ -62,18 +62,18 @@ def crystal(workload: ext.Workload, image: int = 0) -> Crystal:
 
 
 def structure_factors(workload: ext.Workload) -> StructureFactors:
-    """Random amplitudes in each channel; not yet on the device."""
-    # A copy is not on the device either: what is remembered here takes none of its memory.
+    """Returns random amplitudes in each channel, not yet on the device."""
+    # The cached object never goes to the device, so it takes no memory there; copies do.
     return copy.copy(_structure_factors(workload.cell_edges, workload.d_min, workload.channels))
 
 
 def backgrounds(workload: ext.Workload) -> dict[str, Amorphous]:
-    """What scatters besides the crystal, by name."""
+    """Returns the amorphous samples by name."""
     return {"water": water(workload.water_mm), "air": air(workload.air_mm)}
 
 
 def responses(workload: ext.Workload) -> dict[str, DetectorResponse]:
-    """What the detector makes of the photons, by name."""
+    """Returns the detector responses by name."""
     noise = DetectorResponse(readout_noise=workload.readout_noise, adc_offset=workload.adc_offset)
     point_spread = PointSpread("fiber", workload.spread_fwhm_mm, workload.spread_radius)
     return {"noise": noise, "noise+psf": replace(noise, point_spread=point_spread)}
@@ -83,7 +83,7 @@ def _symmetry(cell_edges: tuple[float, float, float]) -> cctbx_crystal.symmetry:
     return cctbx_crystal.symmetry((*cell_edges, 90, 90, 90), "P 1")
 
 
-# Several workloads share them, and they take most of the set-up.
+# Several workloads share these amplitudes, and making them takes most of the set-up.
 @lru_cache(maxsize=2)
 def _structure_factors(cell_edges: tuple[float, float, float], d_min: float, channels: int) -> StructureFactors:
     indices = ext.reflections(cell_edges, d_min)

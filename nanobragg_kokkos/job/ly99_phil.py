@@ -1,8 +1,8 @@
-"""Parameter files of ExaFEL's LY99 simulations (trial.phil), as parameters of this module.
+"""Translates parameter files of ExaFEL's LY99 simulations (trial.phil) to parameters of this module.
 
-Names, defaults and what they mean there are those of the public repository ExaFEL/exafel_project: kpp_utils/phil.py for
-the parameters; LY99_batch.py, ferredoxin.py and multipanel.py (the same folder) for what is fixed in the program or
-comes from the environment.
+Names, defaults and meanings come from the public repository ExaFEL/exafel_project: from kpp_utils/phil.py those of the
+parameters; from LY99_batch.py, ferredoxin.py and multipanel.py (the same folder) the values that the program fixes or
+takes from the environment.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from libtbx.utils import Sorry
 
 from nanobragg_kokkos.util.phil import Translation
 
-# Any of these makes a file LY99's.
+# A file with any of these parameters is LY99's.
 _SIGNATURE = {
     "absorption", "context", "crystal.structure", "detector.tiles", "logger.outdir", "output.format",
     "output.ground_truth", "output.h5.dtype", "psf",
 }  # fmt: skip
 
-# The same thing under another name; "mean_wavelength", in eV, is what it was called at first.
+# LY99's names of parameters of this module; "mean_wavelength", in eV, is an early name.
 _RENAMED = {
     "beam.mean_wavelength": "beam.mean_energy",
     "crystal.symmetrize_Flatt": "crystal.symmetrize",
@@ -31,12 +31,12 @@ _RENAMED = {
     "symmetrize_Flatt": "crystal.symmetrize",
 }
 
-# What has no effect here, but for the values that mean what is done anyway.
+# Parameters without effect: the value that describes what this module does anyway, and the reason.
 _WITHOUT_EFFECT = {
-    "context": (None, "Kokkos computes on what it was built for, see nanobragg_kokkos.info"),
+    "context": (None, "Kokkos runs on the devices that it was built for, see nanobragg_kokkos.info"),
     "output.format": ("h5", "images are written as NeXus/NXmx (HDF5)"),
     "output.h5.typecast": ("False", "counts are rounded to the nearest whole number"),
-    "res_limit": (None, "reflections are calculated as far as the detector reaches"),
+    "res_limit": (None, "reflections are calculated to the detector's corners"),
 }
 
 _ELSEWHERE = {
@@ -46,7 +46,7 @@ _ELSEWHERE = {
 
 _ENVIRONMENT = {"N_SIM": "n_images", "MOS_DOM": "crystal.mosaic_domains"}
 
-# What LY99 takes if a file is silent, or has fixed.
+# Values that LY99 fixes, or uses if a file does not give them.
 _FIXED = {
     "beam.total_flux": "1e12",
     "beam.size_mm": "0.003",
@@ -70,19 +70,19 @@ _STRUCTURES = {"ferredoxin": "ferredoxin (PDB entry 1M2A)", "PSII": "photosystem
 def translation(
     source: libtbx.phil.scope, scope: libtbx.phil.scope, environment: Mapping[str, str] = os.environ
 ) -> Translation | None:
-    """Translates a trial.phil; parameters that it does not mention get the values that they have in LY99.
+    """Translates a trial.phil; parameters that the file does not mention get LY99's values.
 
     Args:
         source: the file, parsed.
-        scope: all parameters of this module, which may stand in the file under their own names.
-        environment: N_SIM and MOS_DOM are the defaults of n_images and crystal.mosaic_domains. DEVICES_PER_NODE counts
-            for all jobs, see ranks.choose_device.
+        scope: all parameters of this module; the file may contain them under their own names.
+        environment: N_SIM and MOS_DOM are the defaults of n_images and crystal.mosaic_domains. DEVICES_PER_NODE
+            applies to all jobs, see ranks.choose_device.
 
     Returns:
-        The file in terms of the scope; None if it has no parameter that LY99 alone knows.
+        The file in terms of the scope; None if it has no parameter that only LY99 knows.
 
     Raises:
-        Sorry: a value that makes no sense, in the file or in the environment.
+        Sorry: the file or the environment has an invalid value.
     """
     if not any(_is_foreign(locator.path) for locator in source.all_definitions()):
         return None
@@ -119,13 +119,13 @@ def _is_foreign(path: str) -> bool:
 
 
 def _text(definition: libtbx.phil.definition) -> str:
-    """Returns a value as text, the chosen one of several choices; $NAME and ${NAME} are taken from the environment."""
+    """Returns a value, or the chosen one of several, as text; replaces $NAME and ${NAME} by variables."""
     words = [word for word in definition.words if word.value.startswith("*")] or definition.words
     return os.path.expandvars(" ".join(str(word) for word in words)).lstrip("*")
 
 
 def _value(given: Mapping[str, str], path: str) -> str | None:
-    """Returns what is given for a path, without quotes; None if nothing is."""
+    """Returns the value given for a path, without quotes; None if there is none."""
     plain = given.get(path, "None").strip("\"'")
     return None if plain in ("", "None", "Auto") else plain
 
@@ -156,17 +156,17 @@ def _structure(given: dict[str, str], result: Translation) -> None:
             result.values["crystal.structure_factors.label"] = given["crystal.pdb.label"]
     elif structure in _STRUCTURES:
         message = (
-            f"crystal.structure={structure}: expected crystal.pdb.file with it, the coordinates of "
-            f"{_STRUCTURES[structure]}, which do not come with this module"
+            f"crystal.structure={structure} requires crystal.pdb.file, the coordinates of {_STRUCTURES[structure]}; "
+            "this module does not include them"
         )
         result.needs.append((_STRUCTURE_FILES, message))
     elif structure == "pdb" or code is not None:
-        message = f"crystal.pdb.code={code}: expected crystal.pdb.file with it, coordinates; nothing is downloaded"
+        message = f"crystal.pdb.code={code} requires crystal.pdb.file, the coordinates; nothing is downloaded"
         result.needs.append((_STRUCTURE_FILES, message))
     else:
         result.warnings.append(
-            "crystal.structure is not given: LY99's ferredoxin does not come with this module, and without "
-            "crystal.pdb.file, rubredoxin (PDB entry 1BRF) takes its place"
+            "crystal.structure is not given; this module does not include LY99's ferredoxin, and simulates rubredoxin "
+            "(PDB entry 1BRF) unless crystal.pdb.file is given"
         )
 
 
@@ -183,11 +183,11 @@ def _detector(given: dict[str, str], result: Translation) -> None:
     if tiles not in ("single", "multipanel"):
         raise Sorry(f"detector.tiles={tiles}: expected single or multipanel")
     if tiles == "multipanel":
-        message = "detector.tiles=multipanel: expected detector.reference or another detector.name with it"
+        message = "detector.tiles=multipanel requires detector.reference or another detector.name"
         result.needs.append((("detector.reference", "detector.name"), message))
     if "detector.tiles" in given and tiles == "single" and _value(result.values, "detector.reference") is not None:
         result.warnings.append(
-            "detector.tiles=single has no effect: the detector is that of detector.reference; LY99 takes a Rayonix"
+            "detector.tiles=single has no effect: detector.reference is the detector; LY99 uses a Rayonix"
         )
 
 
@@ -204,11 +204,11 @@ def _environment(environment: Mapping[str, str], result: Translation) -> None:
 
 
 def _silent(result: Translation) -> None:
-    """Adds the values that LY99 has for what the file does not mention."""
+    """Adds LY99's values for parameters that the file does not mention."""
     noise = _is_true({"noise": "True", **result.values}, "noise")
     try:
         largest = 1e4 * float(result.values.get("crystal.length_um", _FIXED["crystal.length_um"]))
-    except ValueError:  # whoever checks the length will say so
+    except ValueError:  # a later check reports the length
         largest = _DOMAIN_EDGE_A
     result.defaults.update(
         {
@@ -220,4 +220,4 @@ def _silent(result: Translation) -> None:
     sources = set(_ENVIRONMENT.values())
     taken = [f"{n}={v}" for n, v in result.defaults.items() if n not in result.values and n not in sources]
     if taken:
-        result.warnings.append(f"values of LY99 for what the file does not mention: {' '.join(taken)}")
+        result.warnings.append(f"LY99's values for parameters that the file does not mention: {' '.join(taken)}")

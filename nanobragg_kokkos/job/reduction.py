@@ -1,27 +1,26 @@
-"""Sums over the images of a job, exact: the same bits in whatever order the images come and the ranks are added up.
+"""Exact sums over the images of a job: every order of images and ranks gives the same bits.
 
-Everything is added up in whole numbers. With counts below 2**31 and at most 2**31 images,
+All sums are whole numbers. With counts below 2**31 and at most 2**31 images,
 
 - a pixel's sum is below 2**62;
-- a square is below 2**62, and is added up as two words: its lower 32 bits (their sum is below 2**63) and the rest
-  (below 2**61). Counts of 16 bits have squares below 2**32, and no rest;
+- a square is below 2**62; its two words are summed separately, the lower 32 bits (sum below 2**63) and the rest (below
+  2**61). Counts of 16 bits have squares below 2**32, and no rest;
 
-so that nothing exceeds 64 bits with sign. Means and variances are calculated from these at the end.
+so no sum exceeds 64 bits with sign. Means and variances are calculated from these sums at the end.
 
-A file of sums, which nexus.whole_hdf5 writes, holds (in parentheses: only if asked for)
+A file of sums, which nexus.whole_hdf5 writes, contains (in parentheses: only on request)
 
-    images                (n, 2) the images in it, counted from 0: runs from first to last
-    mask                  (slow, fast) 1 where pixels hold no measurement; all else is 0 (mean, variance: NaN) there
+    images                (n, 2) the images in the sums, counted from 0: first and last of each run of numbers
+    mask                  (slow, fast) 1 for pixels without measurement; all else is 0 (mean, variance: NaN) there
     sum                   (slow, fast)
     (squares)             (2, slow, fast) the two words of the sum of squares
     (maximum)             (slow, fast)
-    (histogram)           (65536,) how many pixels, in all images, have a count of 0, 1, ...; the last: 65535 or more
-    (mean, variance)      (slow, fast) of a pixel over the images; the variance divides by one less than their number
-    (radial/...)          two_theta_deg (bins + 1,), the bins' edges; pixels (bins,), how many there are in each; and
-                          mean (bins,), counts a pixel and image
+    (histogram)           (65536,) numbers of pixels in all images with a count of 0, 1, ...; the last: 65535 or more
+    (mean, variance)      (slow, fast) over the images; the variance divides by one less than their number
+    (radial/...)          two_theta_deg (bins + 1,), edges of the bins; pixels (bins,), number of pixels in each; and
+                          mean (bins,), counts per pixel and image
 
-with panels one below the other as in the images' own files. Pixels that are brighter than is trusted count as what they
-read.
+with panels one below the other as in the files of images. Pixels above the trusted range enter with their counts.
 """
 
 from __future__ import annotations
@@ -45,7 +44,7 @@ HISTOGRAM_BINS = 2**16
 
 RADIAL_BINS = 500
 
-# Rows at a time, so that what a step needs beside the sums is small.
+# Rows per step, so that a step needs little memory besides the sums.
 ROWS = 256
 
 WORD = 32
@@ -55,9 +54,9 @@ class Reduction:
     """Sums over images.
 
     Args:
-        quantities: of QUANTITIES.
-        shape: (slow, fast) of an image as it is stored.
-        dtype: of the counts, int32 or uint16.
+        quantities: some of QUANTITIES.
+        shape: (slow, fast) of a stored image.
+        dtype: type of the counts, int32 or uint16.
     """
 
     def __init__(self, quantities: Collection[str], shape: tuple[int, int], dtype: np.dtype) -> None:
@@ -77,7 +76,7 @@ class Reduction:
         }
 
     def add(self, image: int, counts: np.ndarray) -> None:
-        """Adds an image, as it is stored, unless it is in the sums already."""
+        """Adds an image as it is stored, unless the sums contain it already."""
         if image in self.images:
             return
         sums = self._sums
@@ -100,10 +99,10 @@ class Reduction:
         self.images.add(image)
 
     def add_sums(self, other: Reduction) -> None:
-        """Adds sums over other images, of the same quantities or more.
+        """Adds sums over other images, which have the same quantities or more.
 
         Raises:
-            ValueError: some image would be in them twice.
+            ValueError: both contain the same image.
         """
         if self.images & other.images:
             raise ValueError("some images are in both sums")
@@ -115,7 +114,7 @@ class Reduction:
         self.images |= other.images
 
     def over_ranks(self, comm: Any) -> None:
-        """Adds up the sums of all ranks, on the first one."""
+        """Adds the sums of all ranks to those of the first rank."""
         images = comm.gather(self.images)
         if comm.rank == 0:
             self.images = set().union(*images)
@@ -127,12 +126,12 @@ class Reduction:
         """Writes a file of sums.
 
         Args:
-            path: of the file.
-            detector: of the images; None: the file is to be read by this module only: it has no results, but checksums.
+            path: the file to write.
+            detector: detector of the images; None: write the sums alone, with checksums, for this module to read.
             job: identifies the job in such a file.
 
         Raises:
-            Sorry: it cannot be written.
+            Sorry: the file cannot be written.
         """
         with nexus.whole_hdf5(path) as file:
             file.attrs["n_images"] = len(self.images)
@@ -155,14 +154,14 @@ class Reduction:
                     nexus.field(group, "mean", mean)
 
     def can_use(self, file: h5py.File) -> bool:
-        """Whether an open file has all sums that are needed here."""
+        """Returns whether an open file has all sums that this object needs."""
         return all(name in file and file[name].shape == values.shape for name, values in self._sums.items())
 
     def load(self, path: str | os.PathLike) -> bool:
-        """Adds the sums of a file that can_use has found good.
+        """Adds the sums of a file that can_use has accepted.
 
         Returns:
-            Whether it could be read and has the checksums that it names, if it names any.
+            Whether the file could be read and agrees with its checksums, if it has any.
         """
         found = Reduction(self.quantities, self._sums["sum"].shape, self.dtype)
         try:
@@ -180,17 +179,17 @@ class Reduction:
         return True
 
     def mean(self) -> np.ndarray:
-        """(slow, fast) of each pixel over the images; NaN where masked."""
+        """Returns each pixel's mean over the images, (slow, fast); NaN where masked."""
         mean = self._sums["sum"] / max(len(self.images), 1)
         mean[self._sums["mask"] != 0] = np.nan
         return mean
 
     def variance(self) -> np.ndarray:
-        """(slow, fast) of each pixel over the images, divided by one less than their number; NaN where masked.
+        """Returns each pixel's variance over the n images, divided by n - 1, (slow, fast); NaN where masked.
 
-        With n images, m the mean rounded down and r = sum - n m, it is (V - r**2 / n) / (n - 1), where
-        V = sum of (x - m)**2 = squares - 2 m sum + n m**2. V is calculated modulo 2**64, in which overflow does no
-        harm, and, to within far less than 2**64, in floating point; both together give it exactly.
+        With m the mean rounded down and r = sum - n m, the variance is (V - r**2 / n) / (n - 1), where V = sum of
+        (x - m)**2 = squares - 2 m sum + n m**2. V is calculated modulo 2**64, where overflow does no harm, and in
+        floating point, to within far less than 2**64; together these give V exactly.
         """
         n = len(self.images)
         if n < 2:
@@ -210,9 +209,10 @@ class Reduction:
         return variance
 
     def radial(self, detector: Detector) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Edges of the bins in 2 theta (degrees), pixels in each, and their mean count in an image (NaN: none).
+        """Returns the radial average: edges of bins in 2 theta (degrees), pixels per bin, and mean count per image.
 
-        A pixel belongs to the bin in which its centre lies. The beam comes from +z.
+        A pixel belongs to the bin that contains its centre; the mean of a bin without pixels is NaN. The beam comes
+        from +z.
         """
         angles = two_theta_deg(detector, self._sums["sum"].shape)
         valid = (self._sums["mask"] == 0) & np.isfinite(angles)
@@ -220,7 +220,7 @@ class Reduction:
         edges = np.linspace(0.0, angles.max() if angles.size else 1.0, RADIAL_BINS + 1)
         bins = np.clip(np.searchsorted(edges, angles, side="right") - 1, 0, RADIAL_BINS - 1)
         pixels = np.bincount(bins, minlength=RADIAL_BINS)
-        # In two words, which do not overflow with up to 2**31 pixels.
+        # Two words per sum do not overflow with up to 2**31 pixels.
         words = np.zeros((2, RADIAL_BINS), np.int64)
         np.add.at(words[0], bins, sums & (2**WORD - 1))
         np.add.at(words[1], bins, sums >> WORD)
@@ -230,7 +230,7 @@ class Reduction:
 
 
 def two_theta_deg(detector: Detector, shape: tuple[int, int]) -> np.ndarray:
-    """Of the centres of an image's pixels, as it is stored; NaN beside panels that are narrower than the widest."""
+    """Returns 2 theta at the pixel centres of a stored image; NaN beside panels narrower than the widest one."""
     angles = np.full(shape, np.nan)
     row = 0
     for panel in detector:
@@ -247,7 +247,7 @@ def two_theta_deg(detector: Detector, shape: tuple[int, int]) -> np.ndarray:
 
 
 def runs(images: Collection[int]) -> list[tuple[int, int]]:
-    """The first and last of each run of consecutive numbers."""
+    """Returns the first and last of each run of consecutive numbers."""
     numbers = np.array(sorted(images), np.int64)
     if not len(numbers):
         return []
@@ -257,12 +257,12 @@ def runs(images: Collection[int]) -> list[tuple[int, int]]:
 
 
 def images_in(file: h5py.File) -> set[int]:
-    """The images whose sums a file holds."""
+    """Returns the images in the sums of a file."""
     return {image for first, last in file["images"][()] for image in range(first, last + 1)}
 
 
 def holds(path: str | os.PathLike, quantities: Collection[str], n_images: int) -> bool:
-    """Whether a file has these quantities of images 0 to n_images - 1, and of no others."""
+    """Returns whether a file has these quantities for images 0 to n_images - 1 and no others."""
     names = {"variance": "squares"}
     try:
         with h5py.File(os.fspath(path), "r") as file:

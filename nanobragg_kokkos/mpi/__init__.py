@@ -1,1 +1,1 @@
-"""Work and memory shared among MPI ranks."""
+"""Sharing of work and memory among MPI ranks."""

@@ -1,4 +1,4 @@
-"""MPI ranks: all processes of a job, and actions whose errors end all of them, with one message."""
+"""The MPI ranks of a job, and actions whose errors end all ranks with one message."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from libtbx.utils import Sorry
 
 from nanobragg_kokkos.util.failures import Failed, T, attempt
 
-# Where launchers say how many processes they started and which one this is: Open MPI, MPICH and its kin, Slurm, Flux.
+# Variables in which launchers give the number of processes and the rank: Open MPI, MPICH and relatives, Slurm, Flux.
 LAUNCHERS = (
     ("OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_RANK"),
     ("PMI_SIZE", "PMI_RANK"),
@@ -20,7 +20,7 @@ LAUNCHERS = (
 )
 
 
-# Where launchers say which of the processes on its node this one is, as far as Kokkos looks for it.
+# Variables in which launchers give the rank on the node, as far as Kokkos reads them.
 LOCAL_RANKS = (
     "OMPI_COMM_WORLD_LOCAL_RANK",
     "MV2_COMM_WORLD_LOCAL_RANK",
@@ -31,7 +31,7 @@ LOCAL_RANKS = (
 
 
 class OneRank:
-    """A process on its own, with the methods of mpi4py's communicator."""
+    """The communicator of a single process, with methods of mpi4py's."""
 
     rank = 0
     size = 1
@@ -55,11 +55,11 @@ class OneRank:
 def world() -> Any:
     """Returns the communicator of all processes that a launcher started together: mpi4py's, or OneRank.
 
-    MPI is left alone in a process that no launcher started: on some clusters merely importing it would end the process.
+    A process that no launcher started does not import MPI, which alone would end the process on some clusters.
 
     Raises:
-        Failed: there are several processes, but mpi4py cannot be imported, or does not let them see each other; all of
-            them would write the same files.
+        Failed: there are several processes, but mpi4py cannot be imported or does not connect them; all of them would
+            write the same files.
     """
     size, rank = max(_launched(*names) for names in LAUNCHERS)
     if size == 1:
@@ -74,11 +74,11 @@ def world() -> Any:
 
 
 def choose_device(comm: Any) -> None:
-    """Assigns the GPUs of a node to its ranks in turn; to be called before Kokkos starts.
+    """Assigns the GPUs of a node to its ranks in turn; call it before Kokkos starts.
 
-    Kokkos does so by itself if the launcher gives the rank's number on its node in a variable that Kokkos knows;
-    otherwise this function sets one. The number of GPUs is what the CUDA or HIP runtime sees, or DEVICES_PER_NODE.
-    KOKKOS_DEVICE_ID and KOKKOS_MAP_DEVICE_ID_BY take precedence, if they are set.
+    Kokkos does this by itself if the launcher gives the rank on the node in a variable that Kokkos knows; otherwise
+    this function sets one. The number of GPUs is the number that the CUDA or HIP runtime sees, or DEVICES_PER_NODE.
+    KOKKOS_DEVICE_ID and KOKKOS_MAP_DEVICE_ID_BY override both.
 
     Raises:
         Sorry: DEVICES_PER_NODE is not a number.
@@ -109,12 +109,12 @@ def _rank_on_node(comm: Any) -> int:
 
 
 def added_up(comm: Any, values: np.ndarray) -> np.ndarray:
-    """Returns whole numbers summed over all ranks on the first; elsewhere, the values given."""
+    """Returns sums of whole numbers over all ranks on the first rank, and the given values on the others."""
     return _reduced(comm, values, "SUM")
 
 
 def largest(comm: Any, values: np.ndarray) -> np.ndarray:
-    """Returns the maximum of each number over all ranks on the first; elsewhere, the values given."""
+    """Returns the maximum of each number over all ranks on the first rank, and the given values on the others."""
     return _reduced(comm, values, "MAX")
 
 
@@ -154,7 +154,7 @@ def on_all(comm: Any, action: Callable[[], T]) -> T:
 
 
 def _apart(size: int, rank: int, reason: str) -> Failed:
-    # There is no MPI to agree on it, but the first rank alone is to speak.
+    # Only the first rank prints the message; there is no MPI to agree on one.
     return Failed("" if rank else f"Sorry: {size} processes were started, but {reason}")
 
 

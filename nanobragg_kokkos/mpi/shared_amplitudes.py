@@ -1,9 +1,9 @@
-"""One copy of the structure factor amplitudes for all processes of a node.
+"""Keeps one copy of the structure factor amplitudes for all processes of a node.
 
 The first rank of a job fills memory that the ranks of its node share, and sends it to one rank of every other node.
-The memory is a file in memory (tmpfs) that every rank of a node maps and that has lost its name before anything is in
-it, so that nothing stays behind, whatever happens to the job. MPI's shared windows would do, too; but with a file,
-ranks for whom there is no room, or that do not see each other's files, find out together, and take memory of their own.
+The ranks of a node map a file in memory (tmpfs). The file loses its name before it gets any contents, so nothing stays
+behind, whatever happens to the job. MPI's shared windows would work, too; but with a file, ranks without room, or ranks
+that do not see each other's files, notice this together and use their own memory.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ from nanobragg_kokkos.models.amplitudes.box import AmplitudeBox
 from nanobragg_kokkos.models.amplitudes.channels import AmplitudeChannels
 from nanobragg_kokkos.mpi import ranks
 
-# Linux has it in memory; elsewhere, files that are mapped end there as well as long as there is room.
+# In memory on Linux; elsewhere, mapped files stay in memory as long as there is room.
 DIRECTORY = Path("/dev/shm") if os.path.isdir("/dev/shm") else Path(tempfile.gettempdir())
 
-# Numbers that are sent to other nodes at a time: MPI counts in 31 bits.
+# Numbers per message to other nodes: MPI counts in 31 bits.
 BLOCK = 2**27
 
 
 @dataclass(frozen=True, eq=False)
 class NodeAmplitudes:
-    """Amplitudes, and the number of processes of this node that read this copy of them."""
+    """Amplitudes, and the number of processes on this node that share this copy."""
 
     box: AmplitudeBox
     processes: int
@@ -47,10 +47,10 @@ def amplitudes(comm: Any, channels: AmplitudeChannels | None) -> NodeAmplitudes:
 
     Args:
         comm: mpi4py's communicator, or ranks.OneRank.
-        channels: on the first rank; None on the others.
+        channels: the amplitudes on the first rank; None on the others.
 
     Raises:
-        Failed: on all ranks.
+        Failed: a rank could not make or receive them; raised on all ranks.
     """
     layout = ranks.on_first(comm, lambda: channels.layout)
     if comm.size == 1:
@@ -69,7 +69,7 @@ def amplitudes(comm: Any, channels: AmplitudeChannels | None) -> NodeAmplitudes:
 
 
 def _node_with_memory(comm: Any, size: int) -> tuple[Any, np.ndarray]:
-    """Returns the ranks that share this rank's memory (its node's, or itself if they cannot), and zeros (size,)."""
+    """Returns the ranks that share memory with this one (its node's, or itself), and that memory, zeros (size,)."""
     from mpi4py import MPI
 
     node = comm.Split_type(MPI.COMM_TYPE_SHARED, comm.rank)
@@ -81,13 +81,13 @@ def _node_with_memory(comm: Any, size: int) -> tuple[Any, np.ndarray]:
 
 
 def _shared(node: Any, n_bytes: int) -> np.ndarray | None:
-    """Returns zeros that the ranks of a node map together; None on all of them if one of them cannot."""
+    """Returns zeros in memory that the ranks of a node share; None on all of them if one cannot map it."""
     path = DIRECTORY / f"nanobragg_kokkos-{node.bcast(uuid.uuid4().hex if node.rank == 0 else None)}"
     memory = None
     try:
         if node.rank == 0:
             memory = _mapped(path, n_bytes, os.O_CREAT | os.O_EXCL)
-        # What one rank makes is there before the others look for it.
+        # The broadcast ensures that the file exists before the other ranks open it.
         if node.bcast(memory is not None) and node.rank != 0:
             memory = _mapped(path, n_bytes)
         return memory if all(node.allgather(memory is not None)) else None

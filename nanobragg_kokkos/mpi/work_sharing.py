@@ -1,12 +1,12 @@
-"""Work that MPI ranks share: whoever is free takes the next items, and reports of events reach the first rank.
+"""Shares work among MPI ranks: free ranks take the next items, and the first rank learns of all events.
 
-The first rank hands out the work and does its share of it: a thread answers the others while its own computes. Messages
-are all it takes of MPI, because one-sided counters (MPI_Fetch_and_op) wait, with many of its implementations, until the
-rank that holds the counter calls MPI, which one that simulates does not. No rank waits for another one before the end.
-Events (images done, images failed) go along with the messages.
+The first rank hands out the work and does its share: one of its threads answers the others while another computes. It
+uses messages alone, because one-sided counters (MPI_Fetch_and_op) wait in many implementations of MPI until the rank
+that holds the counter calls MPI, and a rank that simulates does not. No rank waits for another one before the end.
+Messages carry the events (images done, images failed).
 
-A rank that cannot go on reports why; the first rank then tells all others to stop after the image that they are at. A
-rank that has not stopped after GRACE_S seconds ends with all the others by MPI_Abort.
+A rank that cannot continue reports the reason; the first rank then tells all others to stop after their present image.
+If a rank has not stopped after GRACE_S seconds, MPI_Abort ends all of them.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ from nanobragg_kokkos.util.whole_files import Checksum
 
 GRACE_S = 10
 
-# How long a rank that waits for a message sleeps before it looks again.
+# Seconds that a rank sleeps between two looks for a message.
 PAUSE_S = 0.001
 
-# Seconds between two messages with a rank's events, if none is urgent; more with so many ranks that the first one would
-# get more than MOST_MESSAGES a second.
+# Seconds between two messages with a rank's events, unless one is urgent. With many ranks, the time is longer, so that
+# the first rank receives at most MOST_MESSAGES per second.
 EVENTS_EVERY_S = 0.5
 MOST_MESSAGES = 1000
 
@@ -36,7 +36,7 @@ ASK, EVENT, BYE, WORK, STOP, END = range(6)
 
 @dataclass(frozen=True)
 class Failure:
-    """Images, counted from 0, that could not be made, and why."""
+    """Images, counted from 0, that could not be made, and the reason."""
 
     images: tuple[int, ...]
     cause: str
@@ -44,13 +44,13 @@ class Failure:
 
 @dataclass(frozen=True)
 class Event:
-    """Something that happened on a rank; the sum of two is both, the earlier one first.
+    """The progress of a rank; the sum of two events combines them, the earlier one first.
 
     Args:
-        images: number of images that were done.
+        images: number of finished images.
         failures: images that failed.
         files: paths and checksums of files that are complete.
-        stop: why no more work makes sense; None if it does.
+        stop: the reason to stop all work; None to continue.
     """
 
     images: int = 0
@@ -68,11 +68,11 @@ class Event:
 
 
 def share_work(comm: Any, n_items: int, on_event: Callable[[Event], str | None]) -> FirstRank | OtherRank:
-    """Returns this rank's part in work on n_items items.
+    """Starts to share the work on n_items items; returns this rank's part in it.
 
     Args:
         comm: mpi4py's communicator or ranks.OneRank; all of its ranks call this.
-        n_items: the same on all ranks.
+        n_items: number of items, the same on all ranks.
         on_event: called on the first rank with the events of all ranks, by one thread at a time; returns a reason to
             stop all work, or None.
     """
@@ -80,15 +80,15 @@ def share_work(comm: Any, n_items: int, on_event: Callable[[Event], str | None])
 
 
 class Schedule:
-    """Hands out the numbers 0 to n_items - 1, in this order, in runs of consecutive ones: guided self-scheduling.
+    """Hands out the numbers 0 to n_items - 1 in order, in ranges of consecutive numbers: guided self-scheduling.
 
-    C. D. Polychronopoulos & D. J. Kuck, IEEE Trans. Comput. C-36, 1425 (1987): whoever is free gets 1/P of what is left
-    with P workers, so that shares begin large, which saves asking, and end small, so that all are done at about the
-    same time. Here it is half of that, as images differ in the time that they take, and processes in their speed.
+    C. D. Polychronopoulos & D. J. Kuck, IEEE Trans. Comput. C-36, 1425 (1987): with P workers, a free worker gets 1/P
+    of the remaining items. Shares begin large, which saves messages, and end small, so that all workers finish at about
+    the same time. Here they are half as large, because images differ in time, and processes in speed.
 
     Args:
         n_items: number of items.
-        n_workers: number of those who ask for them.
+        n_workers: number of workers.
     """
 
     def __init__(self, n_items: int, n_workers: int) -> None:
@@ -97,18 +97,18 @@ class Schedule:
         self._next = 0
 
     def take(self) -> range:
-        """Returns the next items for whoever asks; an empty range if none are left."""
+        """Returns the next items; an empty range if none are left."""
         left = self._n_items - self._next
         first, self._next = self._next, self._next + min(left, max(1, left // (2 * self._n_workers)))
         return range(first, self._next)
 
 
 class _Rank:
-    """The part of any rank in shared work.
+    """A rank's part in shared work.
 
     Attributes:
-        stopped_by: why work was stopped early; None: it was not, or, on other ranks than the first, not known here.
-        waited_s: seconds that this rank had nothing to do.
+        stopped_by: the reason why work stopped early; None if it did not, and always None on ranks but the first.
+        waited_s: seconds that this rank has waited.
     """
 
     waited_s = 0.0
@@ -117,7 +117,7 @@ class _Rank:
         self._lock = threading.Lock()
 
     def items(self) -> Iterator[int]:
-        """Yields the numbers of items to work on, until none are left or all are to stop."""
+        """Yields the numbers of items to work on, until none are left or all ranks must stop."""
         while not self.stopped():
             begun = time.monotonic()
             share = self._ask()
@@ -131,7 +131,7 @@ class _Rank:
 
 
 class FirstRank(_Rank):
-    """The first rank's part: see share_work."""
+    """The first rank's part in shared work, see share_work."""
 
     def __init__(self, comm: Any, n_items: int, on_event: Callable[[Event], str | None]) -> None:
         super().__init__()
@@ -145,8 +145,8 @@ class FirstRank(_Rank):
         self._deadline = float("inf")
         self._error: BaseException | None = None
         self._server: threading.Thread | None = None
-        # No other thread of this rank calls MPI until finish() returns; an MPI that takes calls from the main thread
-        # alone has the first rank do nothing but answer.
+        # No other thread of this rank calls MPI until finish() returns. If MPI allows calls only from the main thread,
+        # the first rank does nothing but answer.
         if comm.size > 1 and _threads_may_take_turns():
             self._server = threading.Thread(target=self._serve, name="work sharing", daemon=True)
             self._server.start()
@@ -157,11 +157,11 @@ class FirstRank(_Rank):
         return self._take()
 
     def stopped(self) -> bool:
-        """Returns whether all are to stop."""
+        """Returns whether all ranks must stop."""
         return self.stopped_by is not None
 
     def report(self, event: Event) -> None:
-        """Takes note of an event; any thread may call it."""
+        """Passes an event to on_event; any thread may call this."""
         with self._lock:
             reason = self._on_event(event)
             reason = reason if event.stop is None else event.stop
@@ -188,7 +188,7 @@ class FirstRank(_Rank):
             return range(0) if self.stopped() else self._schedule.take()
 
     def _serve(self) -> None:
-        """Answers the other ranks until all have said good-bye."""
+        """Answers the other ranks until all have finished."""
         while len(self._results) < self._comm.size:
             message = _next_message(self._comm)
             if message is None:
@@ -210,7 +210,7 @@ class FirstRank(_Rank):
         elif self._error is None:
             try:
                 self.report(content)
-            # Nobody reads the output any more, for example: that ends the job, once all others have ended their work.
+            # For example a closed output: this ends the job once all other ranks have ended their work.
             except BaseException as error:
                 self._error = error
                 self.stopped_by = self.stopped_by or f"The first rank cannot go on ({error})"
@@ -224,7 +224,7 @@ class FirstRank(_Rank):
                     self._stop_sent.append(rank)
         if time.monotonic() > self._deadline:
             late = [str(rank) for rank in range(self._comm.size) if rank not in self._results]
-            print(f"These ranks did not stop within {GRACE_S} s and are ended: {', '.join(late)}", file=sys.stderr)
+            print(f"Ended ranks that did not stop within {GRACE_S} s: {', '.join(late)}", file=sys.stderr)
             print(self.stopped_by, file=sys.stderr, flush=True)
             self._comm.Abort(1)
 
@@ -234,7 +234,7 @@ class FirstRank(_Rank):
 
 
 class OtherRank(_Rank):
-    """The part of any rank but the first: see share_work."""
+    """Another rank's part in shared work, see share_work."""
 
     stopped_by = None
 
@@ -253,7 +253,7 @@ class OtherRank(_Rank):
         return self._receive(WORK)
 
     def stopped(self) -> bool:
-        """Returns whether all are to stop; sends what there is to report."""
+        """Returns whether all ranks must stop; sends events that are urgent or due."""
         urgent = self._events.failures or self._events.stop
         if urgent or time.monotonic() - self._sent_at > self._send_every_s:
             self._send_events()
@@ -263,12 +263,12 @@ class OtherRank(_Rank):
         return self._stopped
 
     def report(self, event: Event) -> None:
-        """Keeps an event for the first rank; any thread may call it."""
+        """Keeps an event for the first rank; any thread may call this."""
         with self._lock:
             self._events += event
 
     def finish(self, result: Any) -> None:
-        """Waits for all ranks; gives the first one this rank's result."""
+        """Sends this rank's result to the first one, and waits for all ranks."""
         begun = time.monotonic()
         self._send_events()
         self._send(result, BYE)
@@ -291,7 +291,7 @@ class OtherRank(_Rank):
         self._sent.append(self._comm.isend(content, dest=0, tag=tag))
 
     def _receive(self, tag: int) -> Any:
-        # MPI's own waiting takes a processor, which a rank that computes may want.
+        # MPI's own waiting would occupy a processor that another rank may need.
         while not self._comm.iprobe(source=0, tag=tag):
             time.sleep(PAUSE_S)
         return self._comm.recv(source=0, tag=tag)
@@ -304,7 +304,7 @@ def _threads_may_take_turns() -> bool:
 
 
 def _next_message(comm: Any) -> tuple[Any, int, int] | None:
-    """Returns content, rank and tag of a message that has come; None if there is none."""
+    """Returns content, rank and tag of a waiting message; None if there is none."""
     from mpi4py import MPI
 
     status = MPI.Status()

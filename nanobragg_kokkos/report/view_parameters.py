@@ -49,8 +49,8 @@ USAGE = """Writes a picture (PNG) of a diffraction image in any format that dxtb
 
 Usage: nanobragg_kokkos.view IMAGES [FILE.phil] [name=value] ...
 
-Spots are dark on light grey. Labels give the resolution of the rings, and a scale beside the picture
-gives the counts shown as white and as black. Overloads are red, masked pixels light blue.
+Spots are dark on light grey. Labels give the resolution of the rings; a scale shows the counts that
+are white and black. Overloads are red, masked pixels light blue.
 
 """
 

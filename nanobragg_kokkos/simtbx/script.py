@@ -15,8 +15,8 @@ HELP = """\
 Usage: nanobragg_kokkos.simtbx SCRIPT [ARGUMENTS]
        nanobragg_kokkos.simtbx -m MODULE [ARGUMENTS]
 
-Runs a Python script, or a module, that was written for simtbx, as it is: what it imports of simtbx's classes computes
-on this package's engine. simtbx's own Python files are used where they are installed; its extensions are not needed.
+Runs a Python script, or a module, that was written for simtbx, unmodified. This package replaces
+simtbx's extensions; simtbx's own Python files are used where they are installed.
 """
 
 

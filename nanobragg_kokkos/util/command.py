@@ -1,4 +1,4 @@
-"""What all commands have in common: --help and --show-config, and how a process ends."""
+"""Code that all commands share: --help and --show-config, and the end of a process."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ def main(
     """Runs a command that has parameters; returns the exit code of the process.
 
     Args:
-        arguments: of the command line.
+        arguments: arguments of the command line.
         help_text: returns what --help prints.
-        parameters: returns the effective parameters, given all arguments but --show-config; raises Sorry if some make
-            no sense.
-        action: does what the command is for, given the effective parameters and all arguments.
-        comm: as in run.
+        parameters: returns the effective parameters, given all arguments but --show-config; raises Sorry if one is
+            invalid.
+        action: does the work of the command, given the effective parameters and all arguments but --show-config.
+        comm: communicator, as in run.
     """
 
     def chosen() -> None:
@@ -49,11 +49,11 @@ def main(
 
 
 def run(action: Callable[[], None], comm: Any = None) -> int:
-    """Runs an action; prints why it failed if it does; returns the exit code of the process.
+    """Runs an action, prints the reason if it fails, and returns the exit code of the process.
 
     Args:
-        action: what to do. With several processes, it raises Failed on all of them or on none; of an exception of
-            another kind the others know nothing, and it ends them.
+        action: the work to do. With several processes, it raises Failed on all of them or on none; any other exception
+            ends the other processes, which do not know of it.
         comm: the communicator of the processes that run the command together (mpi4py's or ranks.OneRank); None: this
             process alone.
     """
@@ -73,7 +73,7 @@ def run(action: Callable[[], None], comm: Any = None) -> int:
             print("\nInterrupted", file=sys.stderr, flush=True)
         return _end_all(comm, 130)
     except BrokenPipeError:
-        # Whoever read the output (head, say) has seen enough; Python's last flush is not to complain either.
+        # The reader of the output (head, for example) has closed it; this also silences Python's last flush.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return _end_all(comm, 141)
     except Exception as error:
@@ -93,7 +93,7 @@ def _print_once(text: str, comm: Any) -> None:
 
 
 def _end_all(comm: Any, code: int) -> int:
-    """Returns the exit code of a process for which the others are not to wait."""
+    """Ends the other processes, which must not wait for this one; returns the exit code."""
     if comm is not None:
         comm.Abort(code)
     return code

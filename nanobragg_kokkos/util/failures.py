@@ -1,4 +1,4 @@
-"""Why something failed, as it is printed: one line for users, a traceback for programmers."""
+"""Messages about failures: one line for users, a traceback for programmers."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ T = TypeVar("T")
 
 
 class Failed(Exception):
-    """Something failed, and its message is ready to be printed."""
+    """A failure whose text is ready to be printed."""
 
 
 def described(error: BaseException) -> str:
-    """Returns the message to print for an exception: of Sorry its text, of others than MemoryError a traceback."""
+    """Returns the message to print for an exception: one line for Sorry and MemoryError, else a traceback."""
     if isinstance(error, Sorry):
         return f"Sorry: {error}"
     if isinstance(error, MemoryError):
@@ -25,10 +25,10 @@ def described(error: BaseException) -> str:
 
 
 def attempt(action: Callable[[], T]) -> tuple[T | None, str | None]:
-    """Returns what the action returns, and None; or None, and the message of the exception that it raised.
+    """Returns the action's result and None, or None and the message of the exception that it raised.
 
     Raises:
-        BrokenPipeError: whoever reads the output has gone; that is no failure.
+        BrokenPipeError: the reader of the output has closed it, which is no failure.
     """
     try:
         return action(), None

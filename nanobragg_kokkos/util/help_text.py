@@ -1,4 +1,4 @@
-"""The text that a command prints with --help: how to call it, and the parameters that people change."""
+"""The text of --help: how to call a command, and its common parameters."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ OPTIONS = """  -h, --help          show this text
 
 
 def help_text(usage: str, scope: libtbx.phil.scope, names: Sequence[str]) -> str:
-    """Returns how to call a command, and its common parameters, in as many lines as fit a screen.
+    """Returns the text of --help, which fits on a screen.
 
     Args:
-        usage: what the command does, examples, and options of its own, if it has any.
+        usage: purpose of the command, examples, and its own options, if any.
         scope: all parameters.
-        names: of the common parameters.
+        names: names of the common parameters.
     """
     known = {found.path: found.object for found in scope.all_definitions()}
     others = len(known) - len(names)

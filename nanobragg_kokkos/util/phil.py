@@ -40,11 +40,11 @@ class Translation:
     """Another program's parameter file in terms of a scope.
 
     Args:
-        values: of parameters, as phil text, by name.
-        defaults: the same, for what the file does not mention; anything else that is given takes precedence.
-        warnings: for the user, one line each.
+        values: values of parameters as phil text, by name.
+        defaults: values for parameters that the file does not mention; any value given elsewhere overrides them.
+        warnings: warnings for the user, one line each.
         unknown: definitions that belong to neither program.
-        needs: names of parameters, one of which must be given in the end, and the message if none is.
+        needs: names of parameters, one of which must be given, and the message if none is.
     """
 
     values: dict[str, str] = field(default_factory=dict)
@@ -59,15 +59,15 @@ def parse(
     scope: libtbx.phil.scope,
     translate: Callable[[libtbx.phil.scope], Translation | None] = lambda source: None,
 ) -> libtbx.phil.scope:
-    """Returns the effective parameters; of values that contradict each other, the later one counts.
+    """Returns the effective parameters; a later value overrides an earlier one.
 
     Args:
         arguments: phil files and name=value, where an unambiguous part of a name is enough: mean_energy=9000.
         scope: all parameters with their defaults.
-        translate: returns a phil file of another program in terms of the scope; None if it is none.
+        translate: returns a phil file of another program in terms of the scope, or None for any other file.
 
     Raises:
-        Sorry: an argument is neither, or a name or a value is wrong.
+        Sorry: an argument is neither a phil file nor name=value, or a name or a value is invalid.
     """
     interpreter = scope.command_line_argument_interpreter(home_scope="")
     files = {argument: _read(argument) for argument in arguments if os.path.isfile(argument)}
@@ -116,7 +116,7 @@ def choices(definition: libtbx.phil.definition) -> list[str]:
 
 
 def default(definition: libtbx.phil.definition) -> str:
-    """Returns a parameter's value as a user would write it; of a choice, the chosen names with + between them."""
+    """Returns a parameter's value as a user would write it; for a choice, the chosen names with + between them."""
     words = [word.value for word in definition.words]
     if definition.type.phil_type == "choice":
         words = ["+".join(word[1:] for word in words if word.startswith("*")) or "None"]
@@ -147,7 +147,7 @@ def _with_translation(working: libtbx.phil.scope, translation: Translation, path
     if translation.unknown:
         raise _unknown_in_file(working, translation.unknown[0], path)
     for warning in translation.warnings:
-        # Not to the standard output, which may be a phil file.
+        # The standard output may be a phil file.
         print(f"{path}: {warning}", file=sys.stderr, flush=True)
     return _with_text(working, translation.values, path)
 
@@ -181,7 +181,7 @@ def _with_assignment(
     try:
         return working.fetch(source=interpreter.process(arg=argument))
     except (RuntimeError, Sorry) as error:
-        # The interpreter does not say by type what was wrong.
+        # Only the text of the exception tells which kind of error it was.
         if "Unknown" in str(error):
             raise _unknown(working, name) from error
         raise Sorry(f"{argument}: {reason(error)}") from error
@@ -191,7 +191,7 @@ def _check_type(locator: libtbx.phil.object_locator) -> None:
     definition = locator.object
     try:
         definition.extract()
-    # What a unit cell or a space group raises is up to cctbx.
+    # For unit cells and space groups, cctbx raises various exceptions.
     except Exception as error:
         value = " ".join(word.value for word in definition.words)
         expected = _EXPECTED_BY_TYPE.get(definition.type.phil_type, definition.type.phil_type)
@@ -199,7 +199,7 @@ def _check_type(locator: libtbx.phil.object_locator) -> None:
 
 
 def _unknown(scope: libtbx.phil.scope, name: str, where: str = "") -> Sorry:
-    """Returns the error for a name that is none, with the nearest that is one."""
+    """Returns the error for an unknown name, with the most similar known one."""
 
     def likeness(path: str) -> float:
         compared = path if "." in name else path.split(".")[-1]

@@ -1,4 +1,4 @@
-"""How far a job has got: a bar on a terminal, plain lines in a log."""
+"""Shows the progress of a job: a bar on a terminal, plain lines in a log."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ SECONDS_BETWEEN_LINES = 5
 
 
 def counted(number: int, name: str, names: str | None = None) -> str:
-    """A number of things in words: 1 image, 2 images.
+    """Returns a number of things in words: 1 image, 2 images.
 
     Args:
-        names: of several, if it takes more than an s.
+        names: the plural of name, if it needs more than an s.
     """
     return f"{number} {name if number == 1 else names or name + 's'}"
 
 
 def duration(seconds: float) -> str:
-    """In words, of two units at most: 42 s, 3 min 20 s, 5 h 7 min."""
+    """Returns a time in words, with at most two units: 42 s, 3 min 20 s, 5 h 7 min."""
     if seconds < 10:
         return f"{seconds:.2g} s"
     minutes, seconds = divmod(round(seconds), 60)
@@ -37,12 +37,12 @@ def duration(seconds: float) -> str:
 
 @contextmanager
 def progress(total: int, show: bool, name: str = "image") -> Iterator[Callable[[int], None]]:
-    """Gives a function to be told how many things are done.
+    """Yields a function that takes the number of finished things and shows it.
 
     Args:
         total: number of things.
-        show: False: says nothing.
-        name: of one of them.
+        show: whether to show anything.
+        name: name of one thing.
     """
     if not show or total == 0:
         yield lambda done: None

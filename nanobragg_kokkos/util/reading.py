@@ -1,4 +1,4 @@
-"""Reading files that other programs wrote: one message, whatever the library that reads them raises."""
+"""Reads files that other programs wrote: every error of a library becomes the same kind of message."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from contextlib import contextmanager
 
 from libtbx.utils import Sorry
 
-# These say in words what is wrong; of others, the name of the type is half of the message.
+# The texts of these state what is wrong; those of others need the name of the type.
 _SPEAKING = (Sorry, ValueError, RuntimeError, OSError)
 
 
 @contextmanager
 def reading(name: str, expected: str, path: str | os.PathLike | None = None) -> Iterator[None]:
-    """Turns whatever the block raises into one message about the file that it reads.
+    """Turns any exception of the block into one message about the file that it reads.
 
     Args:
         name: the file as the user knows it: its name, or PARAMETER=NAME.
-        expected: the kind of file, in words.
-        path: the file, which must exist; None: the block finds that out.
+        expected: the expected kind of file, in words.
+        path: the file, which must exist; None: the block checks this.
 
     Raises:
         Sorry: there is no such file, or the block raised an exception.
@@ -34,7 +34,7 @@ def reading(name: str, expected: str, path: str | os.PathLike | None = None) -> 
 
 
 def reason(error: Exception) -> str:
-    """Returns what an exception says, in one line of printable characters."""
+    """Returns the text of an exception as one line of printable characters."""
     text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
     text = "".join(c if c.isprintable() else "?" for c in " ".join(text.split()))
     if not text:

@@ -1,4 +1,4 @@
-"""Rules that the values of single parameters must obey: pairs of a test and of what was expected, in words."""
+"""Rules for the values of single parameters: pairs of a test and the expected value in words."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ def check(params: libtbx.phil.scope_extract, rules: Mapping[str, Rule]) -> None:
     """Checks parameters one by one.
 
     Args:
-        rules: by the full name of a parameter.
+        rules: rules by the full names of parameters.
 
     Raises:
-        Sorry: a value breaks its rule; with the parameter's name and what was expected.
+        Sorry: a value breaks its rule; names the parameter and what was expected.
     """
     for name, (makes_sense, expected) in rules.items():
         value = value_of(params, name)
@@ -37,7 +37,7 @@ def finite(value: Any) -> bool:
 
 
 def left_open(value: Any) -> bool:
-    """Returns whether a value is None or Auto, so that something else decides."""
+    """Returns whether a value is None or Auto, which leave the choice to other code."""
     return value is None or value is libtbx.Auto
 
 
@@ -80,7 +80,7 @@ def or_preset(rule: Rule) -> Rule:
 
 
 def file_or_none() -> Rule:
-    """Returns the rule: None or a name; whoever reads the file finds out whether it exists."""
+    """Returns the rule: None or a name; the code that reads the file checks whether it exists."""
     return lambda value: value is not libtbx.Auto, "None or the name of a file"
 
 

@@ -1,4 +1,4 @@
-"""Files that are there as a whole or not at all, also after a loss of power."""
+"""Writes files that appear complete or not at all, also after a loss of power."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ class CannotWrite(Sorry):
     """A file could not be written.
 
     Args:
-        message: which one, and why.
-        others_fare_alike: whether any other file in its place would fail, too: on a disk that is full, for example.
+        message: the file and the reason.
+        others_fare_alike: whether any other file there would fail, too, for example because the disk is full.
     """
 
     def __init__(self, message: str, others_fare_alike: bool = True) -> None:
@@ -44,10 +44,10 @@ class Checksum:
 
 
 def checksum(path: str | os.PathLike) -> Checksum:
-    """Returns the checksum of a file: on one core of a current server, a second for 1 to 2 GB.
+    """Returns the checksum of a file; one core of a current server takes a second for 1 to 2 GB.
 
     Raises:
-        OSError: it cannot be read.
+        OSError: the file cannot be read.
     """
     digest, n_bytes = hashlib.sha256(), 0
     with open(path, "rb", buffering=0) as file:
@@ -59,11 +59,11 @@ def checksum(path: str | os.PathLike) -> Checksum:
 
 @contextmanager
 def whole_file(path: str | os.PathLike) -> Iterator[str]:
-    """Gives a temporary name beside `path` to write to; moves it to `path` if the block succeeds.
+    """Yields a temporary name beside `path` to write to; moves the file to `path` if the block succeeds.
 
-    The contents are on the disk before the file has its name, and the name is on the disk at the end. If the block
-    raises, the temporary file is removed and whatever `path` held before stays as it was. A process that is killed
-    leaves it behind; no other process, on whatever machine, has the same name for its own.
+    The contents are on the disk before the file gets its name, and the name is on the disk at the end. If the block
+    raises, this removes the temporary file, and `path` keeps its earlier contents. A killed process leaves the
+    temporary file behind; no other process on any machine uses the same name.
 
     Raises:
         CannotWrite: the directory does not exist, `path` is a directory or a device, or the system refuses to write.
@@ -89,7 +89,7 @@ def whole_file(path: str | os.PathLike) -> Iterator[str]:
 
 
 def other_kind(path: str | os.PathLike) -> str | None:
-    """Returns what is at a path in words if it is there and no regular file; else None."""
+    """Returns the kind of a path in words if it exists and is not a regular file; else None."""
     try:
         mode = os.stat(path).st_mode
     except OSError:
@@ -100,7 +100,7 @@ def other_kind(path: str | os.PathLike) -> str | None:
 
 
 def sync_directory(directory: str | os.PathLike) -> None:
-    """Has the names of a directory's files written to the disk, where the file system can do that for a directory."""
+    """Flushes the names of a directory's files to the disk, if the file system can do so."""
     try:
         _sync(directory)
     except OSError as error:
@@ -109,10 +109,10 @@ def sync_directory(directory: str | os.PathLike) -> None:
 
 
 def left_behind(directory: Path, names: str) -> list[Path]:
-    """Returns the temporary files in a directory that were to become files of some names.
+    """Returns the temporary files in a directory that were to become certain files.
 
     Args:
-        names: a regular expression for them.
+        names: a regular expression for the names of these files.
     """
     pattern = re.compile(rf"\.(?:{names})\.[0-9a-f]{{32}}\.part")
     return [Path(entry.path) for entry in os.scandir(directory) if pattern.fullmatch(entry.name)]

@@ -273,7 +273,7 @@ def test_no_further_run_after_the_limit(monkeypatch, times, counted):
     assert len(timing.runs) == counted and not clock.left
 
 
-# Arguments, what the command says of them, and what the program does.
+# Arguments, the message of the command, and that of the program.
 WRONG_ARGUMENTS = {
     "misspelt_workload": ("workload=rayonx", "workload: rayonx", "workload=rayonx: expected rayonix, rayonix_1ch"),
     "no_run": ("runs=0", "runs=0: expected a whole number, 1 or more", "runs=0: expected a whole number, 1 or more"),
@@ -294,9 +294,9 @@ WRONG_ARGUMENTS = {
     "no_such_spots": (
         "workload=square step=spots engine=reflection",
         "workload=square, step=spots and engine=reflection: expected at least one step that these workloads have",
-        "step=spots engine=reflection: expected others, with these there is nothing to measure here in workload=square",
+        "workload=square, step=spots and engine=reflection: expected at least one step that these workloads have",
     ),
-    "no_such_step": ("workload=gauss step=image", "step=image and engine=pixel", "step=image engine=pixel"),
+    "no_such_step": ("workload=gauss step=image", "step=image and engine=pixel", "step=image and engine=pixel"),
 }
 
 

@@ -265,7 +265,7 @@ def test_rank_that_raises_ends_all_even_one_that_hangs(arguments, tmp_path):
     code, _, complained = run(2, before, arguments(tmp_path / "out", "n_images=500"))
     assert code != 0 and time.monotonic() - begun < 30
     ours = before_launcher(complained)
-    assert "These ranks did not stop within 2 s and are ended: 0\n" in ours
+    assert "Ended ranks that did not stop within 2 s: 0\n" in ours
     assert "Rank 1:\nTraceback" in ours and ours.endswith("ZeroDivisionError: integer division or modulo by zero")
 
 

@@ -74,7 +74,7 @@ def test_trial_of_several_panels_runs_as_it_is(monkeypatch, capsys, tmp_path):
     notes = output.err.splitlines()
     assert [note.split(": ", 1)[1].split(":")[0].split("=")[0] for note in notes] == [
         "context", "diffuse.enable", "n_images", "crystal.mosaic_domains",
-        "values of LY99 for what the file does not mention",
+        "LY99's values for parameters that the file does not mention",
     ]  # fmt: skip
 
 
@@ -90,7 +90,7 @@ def test_what_a_trial_does_not_say_is_as_in_ly99(capsys):
     assert (params.n_images, params.crystal.mosaic_domains) == (10, 25)
     notes = capsys.readouterr().err
     assert "output.format=smv has no effect: images are written as NeXus/NXmx" in notes
-    assert "rubredoxin (PDB entry 1BRF) takes its place" in notes
+    assert "simulates rubredoxin (PDB entry 1BRF) unless" in notes
 
     noisy = extracted(trial("context = kokkos_gpu")).detector_response
     assert (noisy.readout_noise, noisy.calibration_noise, noisy.adc_offset) == (1, 0.01, 10)
@@ -124,12 +124,12 @@ def test_parameters_of_this_module_may_stand_beside_those_of_ly99():
 
 # What a file says, and what has to be told of it; nothing happens to the parameters.
 WITHOUT_EFFECT = {
-    "context = cuda": "context=cuda has no effect: Kokkos computes on what it was built for",
-    "psf = False\nres_limit = 1.7": "res_limit=1.7 has no effect: reflections are calculated as far as the detector",
+    "context = cuda": "context=cuda has no effect: Kokkos runs on the devices that it was built for",
+    "psf = False\nres_limit = 1.7": "res_limit=1.7 has no effect: reflections are calculated to the detector's corners",
     "output.format = cbf": "output.format=cbf has no effect: images are written as NeXus/NXmx",
     "psf = False\noutput.h5.typecast = True": "output.h5.typecast=True has no effect: counts are rounded",
     "diffuse { enable = yes\nanisoG = 1,2,3 }": "diffuse.enable=True has no effect: diffuse scattering is not",
-    "detector { tiles = single\nreference = a.expt }": "detector.tiles=single has no effect: the detector is that of",
+    "detector { tiles = single\nreference = a.expt }": "detector.tiles=single has no effect: detector.reference is the detector",
 }
 
 
@@ -163,10 +163,10 @@ WRONG = {
     "psf = perhaps": "psf=perhaps: expected True or False",
     "context = cuda\nnoise = perhaps": "noise=perhaps: expected True or False",
     "crystal.structure = lysozyme": "crystal.structure=lysozyme: expected ferredoxin, PSII or pdb",
-    "crystal.structure = ferredoxin": "expected crystal.pdb.file with it, the coordinates of ferredoxin (PDB",
-    "crystal { structure = pdb\npdb.code = 4tnl }": "crystal.pdb.code=4tnl: expected crystal.pdb.file with it",
+    "crystal.structure = ferredoxin": "crystal.structure=ferredoxin requires crystal.pdb.file, the coordinates of ferredoxin (PDB",
+    "crystal { structure = pdb\npdb.code = 4tnl }": "crystal.pdb.code=4tnl requires crystal.pdb.file",
     "detector.tiles = double": "detector.tiles=double: expected single or multipanel",
-    "detector.tiles = multipanel": "detector.tiles=multipanel: expected detector.reference or another detector.name",
+    "detector.tiles = multipanel": "detector.tiles=multipanel requires detector.reference or another detector.name",
     "psf = True\nbeam.mean_enrgy = 9500": "(trial.phil, line 2). Did you mean beam.mean_energy?",
     "psf = True\nlogger.outdr = x": "logger.outdr: there is no such parameter (trial.phil, line 2)",
     "context = cuda\ncrystal.length_um = long": "crystal.length_um=long: expected a number",
@@ -195,7 +195,7 @@ def test_wrong_environment_is_refused_where_it_counts(variable, monkeypatch):
 
 def test_photosystem_needs_coordinates():
     path = str(DATA / "trial_psii.phil")
-    with pytest.raises(Sorry, match="crystal.structure=PSII: expected crystal.pdb.file with it, the coordinates of ph"):
+    with pytest.raises(Sorry, match="crystal.structure=PSII requires crystal.pdb.file, the coordinates of ph"):
         extracted(path)
     params = extracted(path, "crystal.pdb.file=model.pdb")
     assert params.beam.mean_energy == 6550

@@ -17,8 +17,8 @@ TEXT = """
   {
     file = None
       .type = path
-      .help = "Coordinates: PDB, mmCIF or small-molecule CIF, compressed (.gz, .bz2, .xz) or not. None: rubredoxin, PDB"
-              "entry 1BRF, which comes with cctbx."
+      .help = "Coordinates: PDB, mmCIF or small-molecule CIF. The file may be compressed (.gz, .bz2, .xz). None:"
+              "rubredoxin, PDB entry 1BRF, which comes with cctbx."
     model = None
       .type = str
       .help = "Which model of a file with several: its number, or mean: all of them, their occupancies divided by"
