@@ -84,6 +84,11 @@ def file_or_none() -> Rule:
     return lambda value: value is not libtbx.Auto, "None or the name of a file"
 
 
+def not_auto(expected: str) -> Rule:
+    """Returns the rule: anything but Auto."""
+    return lambda value: value is not libtbx.Auto, expected
+
+
 def one_or_three(rule: Rule) -> Rule:
     """Returns the rule: a list of one number or three, each of which obeys another rule."""
     makes_sense, expected = rule

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import numpy as np
 from cctbx.eltbx import henke, sasaki
 from libtbx.utils import Sorry
+
+from nanobragg_kokkos.util.compressed_files import read_contents
+from nanobragg_kokkos.util.reading import reason
 
 TABLES = {"sasaki": sasaki, "henke": henke}
 
@@ -17,6 +19,13 @@ NOTICEABLE_CHANGE = 0.1
 
 # eV. Channels for the energies of a spectrum come no closer: edges are wider.
 LEAST_DISTANCE_EV = 0.5
+
+
+# Electrons; f' and f'' of no element come near at any energy.
+MOST_ELECTRONS = 1000.0
+
+# Of a measured table.
+MOST_BYTES = 10**8
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,10 +106,10 @@ def read_table(path: str, name: str) -> MeasuredTable:
     """
     expected = f"{name}: expected three columns, energy (eV, ascending), f' and f'' (electrons)"
     try:
-        lines = Path(path).read_text().splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "it is not text"
-        raise Sorry(f"{expected}, but reading the file failed ({reason})") from error
+        lines = read_contents(path, MOST_BYTES).decode().splitlines()
+    except (OSError, ValueError) as error:
+        why = "it is not text" if isinstance(error, UnicodeDecodeError) else reason(error)
+        raise Sorry(f"{expected}, but reading the file failed ({why})") from error
     rows = [line.split() for line in lines if line.strip() and not line.lstrip().startswith("#")]
     try:
         columns = np.array(rows, float).T
@@ -111,6 +120,8 @@ def read_table(path: str, name: str) -> MeasuredTable:
     energies, real, imaginary = columns
     if not (np.diff(energies) > 0).all():
         raise Sorry(f"{expected}, but the energies do not ascend")
+    if energies[0] <= 0 or max(np.abs(real).max(), np.abs(imaginary).max()) > MOST_ELECTRONS:
+        raise Sorry(f"{expected}, but an energy is 0 or less, or f' or f'' more than {MOST_ELECTRONS:g}")
     return MeasuredTable(path, energies, real + 1j * imaginary)
 
 

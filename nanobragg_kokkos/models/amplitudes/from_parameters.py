@@ -18,6 +18,9 @@ MOST_REFLECTIONS = 1e8
 # How much farther a detector may reach than measured data before it is worth a word.
 RESOLUTION_TOLERANCE = 0.01
 
+# Of measured data, to their resolution, before it is worth a word.
+LEAST_COMPLETENESS = 0.5
+
 
 def crystal_scattering(
     params: libtbx.phil.scope_extract, d_min: float, energies_eV: np.ndarray, mean_energy: float
@@ -89,9 +92,18 @@ def _measured(params: libtbx.phil.scope_extract, d_min: float, mean_energy: floa
     amplitudes = read.amplitudes
     if BoxLayout.of(amplitudes.unit_cell(), amplitudes.d_min(), 1).n_amplitudes > MOST_AMPLITUDES:
         raise Sorry(f"crystal.structure_factors.file={path}: expected indices that span less than 2**31 reflections")
-    complete = f"{100 * amplitudes.completeness():.1f} % of the reflections are there"
+    completeness, ends = amplitudes.completeness(), amplitudes.d_min()
+    complete = f"{100 * completeness:.1f} % of the reflections are there"
     messages = [*read.warnings, f"Structure factors: {read.description}; {complete}"]
-    ends = amplitudes.d_min()
+    if completeness < LEAST_COMPLETENESS:
+        messages.append(
+            f"Warning: crystal.structure_factors.file has {amplitudes.size()} of the reflections to {ends:.2f} "
+            f"angstrom, {100 * completeness:.2g} %: the others scatter nothing"
+        )
+    if amplitudes.resolution_filter(d_min=d_min).size() == 0:
+        messages.append(
+            f"Warning: crystal.structure_factors.file has no reflection to {d_min:.2f} angstrom, as far as the detector"
+        )
     if ends > d_min * (1 + RESOLUTION_TOLERANCE):
         messages.append(
             f"crystal.structure_factors.file ends at {ends:.2f} angstrom, and the detector reaches {d_min:.2f}: "

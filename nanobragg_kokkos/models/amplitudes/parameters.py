@@ -8,7 +8,7 @@ from __future__ import annotations
 import libtbx.phil
 from libtbx.utils import Sorry
 
-from nanobragg_kokkos.util.value_rules import from_0, or_none, whole
+from nanobragg_kokkos.util.value_rules import between, file_or_none, not_auto, or_none, whole
 
 # Goes into crystal { } of models/sample/parameters.py.
 TEXT = """
@@ -29,9 +29,9 @@ TEXT = """
   {
     file = None
       .type = path
-      .help = "Reflections: MTZ or CIF, the CIF compressed (.gz) or not. The file holds amplitudes, intensities (turned"
-              "into amplitudes after French & Wilson) or complex structure factors (whose absolute values count). They"
-              "are used unchanged at all energies; missing reflections scatter nothing."
+      .help = "Reflections: MTZ or CIF, compressed (.gz, .bz2, .xz) or not. The file holds amplitudes, intensities"
+              "(turned into amplitudes after French & Wilson) or complex structure factors (whose absolute values"
+              "count). They are used unchanged at all energies; missing reflections scatter nothing."
     label = None
       .type = str
       .help = "Label of a column of the data. None: the file has only one set of data."
@@ -65,11 +65,23 @@ TEXT = """
     .help = "Smearing of the bulk solvent (its B factor), angstrom^2."
 """
 
+# Larger ones are typing errors; exp(-B / 4 d^2) of the largest leaves nothing to see at any resolution.
+MOST_B = 1e4
+
 RULES = {
-    "crystal.b_iso": or_none(from_0("angstrom^2")),
+    "crystal.pdb.file": file_or_none(),
+    "crystal.pdb.model": not_auto("None, mean or the number of a model"),
+    "crystal.structure_factors.file": file_or_none(),
+    "crystal.structure_factors.label": not_auto("None or the label of a column"),
+    "crystal.unit_cell": not_auto("None or a unit cell: six numbers"),
+    "crystal.space_group": not_auto("None or the symbol or number of a space group"),
+    "crystal.b_iso": or_none(between(0, MOST_B, " angstrom^2")),
+    "crystal.anomalous": not_auto("sasaki, henke or None"),
+    "crystal.anomalous_tables": not_auto("None or ELEMENT=FILE, one or several"),
     "crystal.anomalous_channels": or_none(whole(1)),
-    "crystal.k_sol": from_0("electrons/angstrom^3"),
-    "crystal.b_sol": from_0("angstrom^2"),
+    # Water has 0.33, heavy mother liquors have some 0.45; platinum would have 5.
+    "crystal.k_sol": between(0, 10, " electrons/angstrom^3"),
+    "crystal.b_sol": between(0, MOST_B, " angstrom^2"),
 }
 
 
