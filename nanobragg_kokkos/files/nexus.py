@@ -102,21 +102,35 @@ class _Patient(io.RawIOBase):
 def group(parent: h5py.Group, name: str, nx_class: str, **attributes: str) -> h5py.Group:
     """Returns a new group of a NeXus class."""
     made = parent.create_group(name)
-    made.attrs["NX_class"] = nx_class
-    made.attrs.update(attributes)
+    note(made, NX_class=nx_class, **attributes)
     return made
+
+
+def note(item: h5py.Group | h5py.Dataset, **attributes: Any) -> None:
+    """Adds attributes to a group or dataset; texts as `text` has them."""
+    for name, value in attributes.items():
+        item.attrs[name] = text(value) if isinstance(value, str) else value
+
+
+def text(value: str) -> np.ndarray:
+    """Returns a text as ASCII of fixed length, which programs in C and Fortran read; other characters by their numbers.
+
+    It ends with a null byte: some programs take that much room, and no more, for what they read.
+    """
+    characters = value.encode("ascii", "backslashreplace")
+    return np.array(characters, h5py.string_dtype("ascii", len(characters) + 1))
 
 
 def field(parent: h5py.Group, name: str, value: Any) -> h5py.Dataset:
     """Returns a new dataset, without the time stamp that HDF5 would give it."""
+    value = text(value) if isinstance(value, str) else value
     return parent.create_dataset(name, data=value, track_times=False)
 
 
 def quantity(parent: h5py.Group, name: str, value: Any, units: str, **attributes: Any) -> h5py.Dataset:
     """Returns a new dataset of real numbers with a unit."""
     dataset = field(parent, name, np.asarray(value, np.float64))
-    dataset.attrs["units"] = units
-    dataset.attrs.update(attributes)
+    note(dataset, units=units, **attributes)
     return dataset
 
 

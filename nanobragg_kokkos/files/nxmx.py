@@ -16,9 +16,10 @@ direction is turned as a whole by `frame_rotation`; what is written beside the i
 turned alike.
 
 NXmx application definition: https://manual.nexusformat.org/classes/applications/NXmx.html
-Left out: start and end times (a simulation has none, and files are to depend on their content only), the
-detector's gain and offset, which dxtbx 3.11 does not read, pixel masks that differ from image to image, and
-`bit_depth_readout`, which has dxtbx replace the two highest values, overloads among them, by -1 and -2.
+Its start and end times are TIME: a simulation has none, and files are to depend on their content only. A flux without
+an exposure time is that of an exposure of 1 s. Left out: the detector's gain and offset, which dxtbx 3.11 does not
+read, pixel masks that differ from image to image, and `bit_depth_readout`, which has dxtbx replace the two highest
+values, overloads among them, by -1 and -2.
 """
 
 from __future__ import annotations
@@ -40,6 +41,9 @@ from nanobragg_kokkos.models.beam_along_z import frame_rotation, rotated_detecto
 from nanobragg_kokkos.models.detector.counts import MASKED
 
 IMAGE = "/entry/data/data"
+
+# Of the first and the last image, as NXmx wants to have one.
+TIME = "1970-01-01T00:00:00Z"
 
 PIXELS_A_CHUNK = 2**20
 
@@ -240,9 +244,11 @@ def write_master(
     check_readable(detector)
 
     with nexus.whole_hdf5(path) as file:
-        file.attrs["default"] = "entry"
+        nexus.note(file, default="entry")
         entry = nexus.group(file, "entry", "NXentry", default="data")
-        nexus.field(entry, "definition", "NXmx").attrs["version"] = "2024.02"
+        nexus.note(nexus.field(entry, "definition", "NXmx"), version="2024.02")
+        nexus.field(entry, "start_time", TIME)
+        nexus.field(entry, "end_time_estimated", TIME)
 
         data = nexus.group(entry, "data", "NXdata", signal="data")
         names = [os.path.relpath(name, os.path.dirname(path)) for name in data_files]
@@ -257,7 +263,8 @@ def write_master(
 
         instrument = nexus.group(entry, "instrument", "NXinstrument")
         nexus.field(instrument, "name", "nanobragg_kokkos")
-        write_beam(nexus.group(instrument, "beam", "NXbeam"), beams, spectra, counts, beam_size_mm, rotation)
+        group = nexus.group(instrument, "beam", "NXbeam")
+        write_beam(group, beams, spectra, counts, beam_size_mm, rotation, exposure_s)
         group = nexus.group(instrument, "detector", "NXdetector")
         nexus.field(group, "description", description)
         group["data"] = h5py.SoftLink(IMAGE)

@@ -21,30 +21,33 @@ def write_beam(
     photons: Sequence[float] | None,
     beam_size_mm: float | None,
     rotation: np.ndarray,
+    exposure_s: float | None,
 ) -> None:
-    """Fill the NXbeam `group`; beams, spectra and photons: one an image; rotation: see `frame`."""
+    """Fill the NXbeam `group`; beams, spectra and photons: one an image; rotation: see `beam_along_z`."""
     wavelengths = [beam.get_wavelength() for beam in beams]
     shown = wavelengths[0] if len(set(wavelengths)) == 1 else wavelengths
     wavelength = nexus.quantity(group, "incident_wavelength", shown, "angstrom")
     if spectra is not None:
         name = "incident_wavelength_1Dspectrum"
-        wavelength.attrs["variant"] = name
+        # dxtbx 3.11 takes this text, of all, as a Python string: h5py gives one for texts of variable length.
+        wavelength.attrs["variant"] = np.array(name, h5py.string_dtype("ascii"))
         channels, weights = _spectrum_arrays(spectra)
         nexus.quantity(group, name, channels, "angstrom")
         nexus.field(group, name + "_weights", weights)
         # The name until 2020, and the one that dxtbx 3.11 looks for.
         group[name + "_weight"] = group[name + "_weights"]
+    total = np.nan if photons is None else np.array(photons[0] if len(set(photons)) == 1 else photons)
+    nexus.quantity(group, "total_flux", total / (exposure_s or 1.0), "Hz")
     if photons is not None:
-        total = photons[0] if len(set(photons)) == 1 else photons
         nexus.quantity(group, "total_flux_integrated", total, "")
-        group.attrs["flux"] = "total_flux_integrated"
+        nexus.note(group, flux="total_flux_integrated")
     if beam_size_mm is not None:
         nexus.quantity(group, "incident_beam_size", [beam_size_mm * 1e-3] * 2, "m")
         nexus.field(group, "profile", "rectangular")
     stokes = {_stokes(beam, rotation) for beam in beams}
     if len(stokes) > 1:
         raise Sorry("beam: all images of a file must have one polarization.")
-    nexus.field(group, "incident_polarization_stokes", stokes.pop())
+    nexus.field(group, "incident_polarization_stokes", np.tile(stokes.pop(), (len(beams), 1)))
 
 
 def _spectrum_arrays(spectra: Sequence[Spectrum]) -> tuple[np.ndarray, np.ndarray]:

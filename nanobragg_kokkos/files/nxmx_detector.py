@@ -23,10 +23,10 @@ from libtbx.utils import Sorry
 from scipy.spatial.transform import Rotation
 
 from nanobragg_kokkos.files import nexus
-from nanobragg_kokkos.models.detector.sensor import SENSOR_MATERIALS
+from nanobragg_kokkos.models.detector.sensor import SENSOR_MATERIALS, is_foreign
 
-# Of a pixel that holds no measurement, in an NXmx pixel mask ("user defined mask").
-MASK_BIT_USER = 256
+# Bits of an NXmx pixel mask: a pixel without a sensor ("gap"), and one that a mask leaves out ("user defined").
+MASK_GAP, MASK_USER = 1, 256
 
 # Stands for no sensor: dxtbx refuses a thickness of 0; the parallax of this one is below 1e-9 mm.
 NO_THICKNESS_MM = 1e-6
@@ -62,9 +62,11 @@ def as_stored(detector: Detector, wavelength: float) -> Detector:
     for panel in detector:
         panel.set_gain(1.0)
         panel.set_pedestal(0.0)
-        panel.set_material(material)
-        panel.set_thickness(thickness_mm)
-        panel.set_mu(mu)
+        # A material that dxtbx does not know is in the models alone, with what is known of it.
+        if not is_foreign(panel.get_material()):
+            panel.set_material(material)
+            panel.set_thickness(thickness_mm)
+            panel.set_mu(mu)
         # What stands for no sensor needs no correction.
         if not isinstance(panel.get_px_mm_strategy(), SimplePxMmStrategy) and thickness_mm > NO_THICKNESS_MM:
             panel.set_px_mm_strategy(ParallaxCorrectedPxMmStrategy(mu, thickness_mm))
@@ -81,7 +83,9 @@ def write_detector(group: h5py.Group, detector: Detector, rows: Sequence[int], w
         wavelength: at which the panels' attenuation coefficients are (angstrom).
     """
     material, thickness_mm = _sensor(detector, wavelength)
-    nexus.field(group, "sensor_material", material)
+    shown = nexus.field(group, "sensor_material", material)
+    if is_foreign(detector[0].get_material()):
+        nexus.note(shown, stands_for=f"{detector[0].get_material()}, {detector[0].get_thickness():g} mm")
     nexus.quantity(group, "sensor_thickness", thickness_mm * 1e-3, "m")
     underload, saturation = _count_limits(detector)
     if saturation is not None:
@@ -225,8 +229,8 @@ def write_mask(group: h5py.Group, detector: Detector, masks: Sequence[np.ndarray
     """
     if masks is not None:
         masks = _as_masks(masks, [panel.get_image_size()[::-1] for panel in detector])
-    good = [flumpy.to_numpy(panel.get_untrusted_rectangle_mask()) for panel in detector]
-    good = [g & m for g, m in zip(good, masks)] if masks is not None else good
+    sensitive = [flumpy.to_numpy(panel.get_untrusted_rectangle_mask()) for panel in detector]
+    good = [g & m for g, m in zip(sensitive, masks)] if masks is not None else sensitive
     if all(g.all() for g in good):
         return
     if len({g.shape[1] for g in good}) > 1:
@@ -238,7 +242,8 @@ def write_mask(group: h5py.Group, detector: Detector, masks: Sequence[np.ndarray
                 "the detector's trusted range must exclude."
             )
         return
-    mask = np.where(np.concatenate(good), 0, MASK_BIT_USER).astype(np.uint32)
+    sensitive, good = np.concatenate(sensitive), np.concatenate(good)
+    mask = (np.where(sensitive, 0, MASK_GAP) | np.where(good | ~sensitive, 0, MASK_USER)).astype(np.uint32)
     nexus.field(group, "pixel_mask_applied", True)
     group.create_dataset("pixel_mask", data=mask, track_times=False, **nexus.compression())
 

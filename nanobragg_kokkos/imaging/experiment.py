@@ -43,6 +43,7 @@ class Experiment:
         backgrounds: what scatters besides the crystal.
         seed: of all random numbers.
         scan, goniometer: dxtbx models of a rotation; None: stills.
+        messages: what parameters left open, and how it was decided.
     """
 
     detector: Detector
@@ -59,6 +60,7 @@ class Experiment:
     seed: int
     scan: Scan | None = None
     goniometer: Goniometer | None = None
+    messages: tuple[str, ...] = ()
 
     def exposure(self, image: int) -> Exposure:
         """Returns the pulse and the crystals of an image, counted from 0."""

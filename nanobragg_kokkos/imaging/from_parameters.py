@@ -11,7 +11,7 @@ from libtbx.utils import Sorry
 from nanobragg_kokkos.files.nxmx_detector import as_stored
 from nanobragg_kokkos.imaging.experiment import Experiment
 from nanobragg_kokkos.models.amplitudes.from_parameters import crystal_scattering
-from nanobragg_kokkos.models.beam.from_parameters import pulses
+from nanobragg_kokkos.models.beam import from_parameters as of_beam
 from nanobragg_kokkos.models.detector import from_parameters as of_detector
 from nanobragg_kokkos.models.detector.parameters import data_type
 from nanobragg_kokkos.models.sample import from_parameters as of_sample
@@ -23,9 +23,11 @@ def experiment(params: libtbx.phil.scope_extract) -> Experiment:
     Raises:
         Sorry: a file is missing or damaged, or does not fit with the rest.
     """
-    all_pulses = pulses(params)
+    reference = of_detector.reference(params)
+    beam = None if reference is None else reference.beam
+    all_pulses = of_beam.pulses(params, beam)
     mean_energy = params.beam.mean_energy or all_pulses.mean_eV
-    detector, sensor = of_detector.detector(params, mean_energy)
+    detector, sensor = of_detector.detector(params, mean_energy, reference)
     detector = _readable(params, detector, mean_energy)
     response = of_detector.detector_response(params, detector)
     saturation = int(detector[0].get_trusted_range()[1])
@@ -53,6 +55,10 @@ def experiment(params: libtbx.phil.scope_extract) -> Experiment:
         seed=params.seed,
         scan=series.scan(params.n_images) if series else None,
         goniometer=series.goniometer if series else None,
+        messages=(
+            *of_beam.messages(params, beam),
+            *of_detector.messages(params, reference, sensor, mean_energy),
+        ),
     )
 
 

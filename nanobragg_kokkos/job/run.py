@@ -269,12 +269,11 @@ def _announcement(params: libtbx.phil.scope_extract, common: Experiment, n_ranks
         f"by {counted(n_ranks, 'process', 'processes')}",
         f"Crystal: {symmetry.space_group_info()}, {cell}; {common.amplitudes.size()} amplitudes "
         f"to {common.amplitudes.d_min():.2f} angstrom",
+        *common.messages,
         *common.scattering.messages,
         *sample_parameters.warnings(params, symmetry),
         *beam_parameters.warnings(params),
     ]
-    if params.attenuation and common.sensor is None:
-        lines.append("attenuation=True has no effect: detector.reference has no sensor material and thickness")
     lines += detector_warnings.warnings(common.detector, common.exposure(0).pulse.energies_eV, common.amplitudes)
     lines.append(described(params, common.response, common.saturation))
     return "\n".join(lines)

@@ -32,6 +32,16 @@ def frame_rotation(beam: Beam | Sequence[Beam]) -> np.ndarray:
     return Rotation.from_rotvec(axis / sine * math.atan2(sine, cosine)).as_matrix()
 
 
+def rotated_beam(beam: Beam, rotation: np.ndarray) -> Beam:
+    """Returns a copy of the beam, its polarization with it, turned by the (3, 3) matrix that frame_rotation returns."""
+    beam = copy.deepcopy(beam)
+    if not np.array_equal(rotation, np.identity(3)):
+        normal = rotation @ beam.get_polarization_normal()
+        beam.set_direction((0.0, 0.0, 1.0))
+        beam.set_polarization_normal(tuple(normal))
+    return beam
+
+
 def rotated_detector(detector: Detector, rotation: np.ndarray) -> Detector:
     """Returns a copy of the detector, turned about the origin as a whole by the (3, 3) matrix `rotation`."""
     detector = copy.deepcopy(detector)

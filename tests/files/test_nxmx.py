@@ -311,7 +311,7 @@ def test_polarization(tmp_path):
     for beam, expected in ((BEAM, (1, 0.998, 0, 0)), (vertical, (1, -0.8, 0, 0))):
         with h5py.File(write(tmp_path, one_panel(), images(one_panel()), beam)) as file:
             stokes = file["entry/instrument/beam/incident_polarization_stokes"][()]
-        assert stokes == pytest.approx(expected, abs=1e-12)
+        assert stokes == pytest.approx(np.array([expected]), abs=1e-12)
 
 
 @pytest.mark.parametrize("n_images", [1, 3])

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from nanobragg_kokkos.models.beam.pulses import Pulse, Pulses, mean_step, pulse_of, stepped
+from nanobragg_kokkos.models.beam.pulses import Polarization, Pulse, Pulses, mean_step, pulse_of, stepped
 from nanobragg_kokkos.util.random_streams import stream
 
 # Standard deviations of the photon energy beyond which no pulse is expected.
@@ -57,4 +57,4 @@ class JitteringPulses:
             photons = self.photons
             if self.relative > 0:
                 photons *= generator.gamma(self.relative**-2) * self.relative**2
-        return pulse_of((energies, pulse.weights), photons)
+        return pulse_of((energies, pulse.weights), photons, Polarization.of(pulse.beam))

@@ -16,12 +16,12 @@ MOST_FLUENCE = 1e30
 
 TEXT = """
 beam
-  .help = "The beam comes from +z and is polarized along x."
+  .help = "The beam comes from +z and is polarized along x, or as the beam of detector.reference."
 {
   mean_energy = None
     .type = float
-    .help = "Mean photon energy, eV. None: 9500, or the mean of the spectra of spectrum.file, which are never shifted."
-            "It decides anomalous scattering and absorption."
+    .help = "Mean photon energy, eV. None: 9500, or that of the beam of detector.reference, or the mean of the spectra"
+            "of spectrum.file, which are never shifted. It decides anomalous scattering and absorption."
   total_flux = 1e11
     .type = float
     .help = "Photons in a pulse, all energies together."
@@ -114,19 +114,30 @@ def validate(params: libtbx.phil.scope_extract) -> None:
     for name, width in widths.items():
         if given.shape != "sase" and width is not None:
             raise Sorry(f"spectrum.sase.{name}={width:g} requires spectrum.shape=sase")
-    mean = MEAN_EV if params.beam.mean_energy is None else params.beam.mean_energy
-    if given.shape != "file":
-        lowest = mean - 0.5 * (given.nchannels - 1) * given.channel_width
-        if lowest <= 0:
-            raise Sorry(
-                f"spectrum.nchannels={given.nchannels}: expected a spectrum above 0 eV, but with "
-                f"spectrum.channel_width={given.channel_width:g} it begins at {lowest:g} eV"
-            )
-        if lowest <= 2 * FARTHEST * given.energy_jitter_eV:
-            raise Sorry(
-                f"spectrum.energy_jitter_eV={given.energy_jitter_eV:g}: expected less than "
-                f"{lowest / (2 * FARTHEST):g} eV with a spectrum that begins at {lowest:g} eV"
-            )
+    # A reference says more of the mean energy, which is known once it is read.
+    if given.shape != "file" and (params.beam.mean_energy is not None or params.detector.reference is None):
+        check_energies(params, MEAN_EV if params.beam.mean_energy is None else params.beam.mean_energy)
+
+
+def check_energies(params: libtbx.phil.scope_extract, mean: float) -> None:
+    """Refuses energies around a mean (eV) of which some cannot be simulated.
+
+    Raises:
+        Sorry: with the name of the parameter and what was expected.
+    """
+    given = params.spectrum
+    half = 0.5 * (given.nchannels - 1) * given.channel_width
+    lowest = mean - half
+    if lowest <= 0:
+        raise Sorry(
+            f"spectrum.nchannels={given.nchannels}: expected a spectrum above 0 eV, but with "
+            f"spectrum.channel_width={given.channel_width:g} it begins at {lowest:g} eV"
+        )
+    if lowest <= 2 * FARTHEST * given.energy_jitter_eV:
+        raise Sorry(
+            f"spectrum.energy_jitter_eV={given.energy_jitter_eV:g}: expected less than "
+            f"{lowest / (2 * FARTHEST):g} eV with a spectrum that begins at {lowest:g} eV"
+        )
 
 
 def warnings(params: libtbx.phil.scope_extract) -> list[str]:

@@ -22,6 +22,28 @@ Spectrum = tuple[np.ndarray, np.ndarray]
 LONGEST_STEP_EV = 1.0
 
 
+@dataclass(frozen=True)
+class Polarization:
+    """How the beam, which comes from +z, is polarized.
+
+    Args:
+        normal: (3,) at right angles to the electric field and to the beam, as dxtbx has it.
+        fraction: 1 fully polarized, 0.5 not at all.
+    """
+
+    normal: tuple[float, float, float] = (0.0, 1.0, 0.0)
+    fraction: float = 0.999
+
+    @classmethod
+    def of(cls, beam: Beam) -> Polarization:
+        """Returns that of a dxtbx beam."""
+        return cls(tuple(beam.get_polarization_normal()), beam.get_polarization_fraction())
+
+
+# That of dxtbx's beams, if nothing is said.
+ALONG_X = Polarization()
+
+
 @dataclass(frozen=True, eq=False)
 class Pulse:
     """The beam of one image.
@@ -55,13 +77,16 @@ class Pulse:
         return Sources.from_beam(self.beam, self.spectrum)
 
 
-def pulse_of(spectrum: Spectrum, photons: float) -> Pulse:
-    """Returns a pulse that comes from +z and is polarized along x.
+def pulse_of(spectrum: Spectrum, photons: float, polarization: Polarization = ALONG_X) -> Pulse:
+    """Returns a pulse that comes from +z.
 
     Its beam has the wavelength of the weighted mean energy, as dxtbx's Spectrum has it.
     """
     energies, weights = spectrum
-    return Pulse(BeamFactory.simple(factor_ev_angstrom / mean_energy(spectrum)), energies, weights, photons)
+    beam = BeamFactory.simple(factor_ev_angstrom / mean_energy(spectrum))
+    beam.set_polarization_normal(polarization.normal)
+    beam.set_polarization_fraction(polarization.fraction)
+    return Pulse(beam, energies, weights, photons)
 
 
 def mean_energy(spectrum: Spectrum) -> float:
@@ -118,10 +143,12 @@ class RecordedPulses:
     Args:
         spectra: at least one.
         photons: number of photons in each pulse.
+        polarization: of all pulses.
     """
 
     spectra: Sequence[Spectrum]
     photons: float
+    polarization: Polarization = ALONG_X
 
     @property
     def mean_eV(self) -> float:
@@ -143,7 +170,7 @@ class RecordedPulses:
 
     def pulse(self, image: int, seed: int) -> Pulse:
         """Returns the pulse of an image, counted from 0."""
-        return pulse_of(self.spectra[image % len(self.spectra)], self.photons)
+        return pulse_of(self.spectra[image % len(self.spectra)], self.photons, self.polarization)
 
 
 def mean_step(energies: np.ndarray) -> float:

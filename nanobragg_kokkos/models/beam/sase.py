@@ -21,7 +21,7 @@ from functools import cached_property
 
 import numpy as np
 
-from nanobragg_kokkos.models.beam.pulses import Pulse, Spectrum, even_energies, pulse_of
+from nanobragg_kokkos.models.beam.pulses import ALONG_X, Polarization, Pulse, Spectrum, even_energies, pulse_of
 from nanobragg_kokkos.util.random_streams import stream
 
 PLANCK_EV_FS = 4.135667696
@@ -48,6 +48,7 @@ class SasePulses:
         fwhm: of the gain, eV.
         spike_width: of the spikes, full width at half maximum, eV.
         photons: mean number of a pulse.
+        polarization: of all pulses.
     """
 
     mean_eV: float
@@ -56,6 +57,7 @@ class SasePulses:
     fwhm: float
     spike_width: float
     photons: float
+    polarization: Polarization = ALONG_X
 
     @cached_property
     def energies_eV(self) -> np.ndarray:
@@ -92,4 +94,4 @@ class SasePulses:
     def pulse(self, image: int, seed: int) -> Pulse:
         """Returns the pulse of an image, counted from 0."""
         energies, weights = self.spectrum(stream(seed, "spectrum", image))
-        return pulse_of((energies, weights / weights.sum()), self.photons * float(weights.sum()))
+        return pulse_of((energies, weights / weights.sum()), self.photons * float(weights.sum()), self.polarization)

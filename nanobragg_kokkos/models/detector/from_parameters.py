@@ -24,21 +24,31 @@ from nanobragg_kokkos.util.value_rules import left_open
 PSF_RADIUS = 10
 
 
-def detector(params: libtbx.phil.scope_extract, mean_energy: float) -> tuple[Detector, SensorLayers | None]:
+def reference(params: libtbx.phil.scope_extract) -> geometry.Reference | None:
+    """Returns what detector.reference holds; None: it names no file.
+
+    Raises:
+        Sorry: the file is missing or damaged.
+    """
+    path = params.detector.reference
+    return None if path is None else geometry.read_reference(path)
+
+
+def detector(
+    params: libtbx.phil.scope_extract, mean_energy: float, reference: geometry.Reference | None
+) -> tuple[Detector, SensorLayers | None]:
     """Returns the detector, its trusted range that of the counts, and its sensor; None: it counts at its surface.
 
     Args:
         mean_energy: eV, for which the sensor's absorption is looked up.
+        reference: what detector.reference holds.
 
     Raises:
-        Sorry: a file is missing or damaged, or something does not fit with the detector.
+        Sorry: something does not fit with the detector.
     """
     given = params.detector
     wavelength = factor_ev_angstrom / mean_energy
-    if given.reference is None:
-        found = by_name(given.name, given.distance_mm)
-    else:
-        found = geometry.from_file(given.reference)
+    found = by_name(given.name, given.distance_mm) if reference is None else reference.detector
     found = _shifted(geometry.farther(found, given.offset_mm), params)
     sensor = None
     if params.attenuation:
@@ -53,6 +63,33 @@ def detector(params: libtbx.phil.scope_extract, mean_energy: float) -> tuple[Det
     for panel in found:
         panel.set_trusted_range((-1.0, highest))
     return found, sensor
+
+
+def messages(
+    params: libtbx.phil.scope_extract, reference: geometry.Reference | None, sensor: SensorLayers | None, energy: float
+) -> list[str]:
+    """Returns a line about the sensor of detector.reference, where it is not simulated or not what files say.
+
+    Args:
+        sensor: that is simulated.
+        energy: mean energy of the beam, eV.
+    """
+    if reference is None or not params.attenuation:
+        return []
+    material = reference.detector[0].get_material()
+    named = (
+        f"; NXmx files say Si of the same parallax in its place, as DIALS knows no {material}, and the true models say "
+        f"{material}"
+        if sensors.is_foreign(material)
+        else ""
+    )
+    if sensor is None:
+        why = sensors.without_sensor(reference.detector, factor_ev_angstrom / energy)
+        return [f"attenuation=True has no effect, every photon counts at the surface: detector.reference {why}{named}"]
+    if not named:
+        return []
+    share = -math.expm1(-sensor.thickness_mm / sensor.attenuation_length_mm)
+    return [f"Sensor: {sensor.thickness_mm:g} mm of {material}, which stop {share:.3g} of the photons{named}"]
 
 
 def saturation(params: libtbx.phil.scope_extract, detector: Detector) -> int:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from dxtbx.model import Beam, Detector, Panel
 from libtbx.utils import Sorry
 
-from nanobragg_kokkos.models.beam_along_z import frame_rotation, rotated_detector
+from nanobragg_kokkos.models.beam_along_z import frame_rotation, rotated_beam, rotated_detector
 from nanobragg_kokkos.models.detector.masks import add_masks, masks_of
 from nanobragg_kokkos.util.model_files import read_models
 from nanobragg_kokkos.util.reading import reading
@@ -19,10 +20,23 @@ from nanobragg_kokkos.util.reading import reading
 MOST_PIXELS = 2**30
 
 
-def from_file(path: str) -> Detector:
-    """Returns the first detector in a dxtbx model file (.expt, .json) or in an image.
+@dataclass(frozen=True, eq=False)
+class Reference:
+    """A detector and the beam that it was exposed to, dxtbx models; the beam comes from +z."""
 
-    If its beam does not come from +z, the detector is turned about the sample together with that beam. The lower end
+    detector: Detector
+    beam: Beam
+
+
+def from_file(path: str) -> Detector:
+    """Returns the first detector in a dxtbx model file (.expt, .json) or in an image: see read_reference."""
+    return read_reference(path).detector
+
+
+def read_reference(path: str) -> Reference:
+    """Returns the first detector in a dxtbx model file (.expt, .json) or in an image, with its beam.
+
+    If the beam does not come from +z, both are turned about the sample, the beam's polarization with it. The lower end
     of its trusted range is made to include a count of 0, which is nothing unusual here. What the file's mask excludes
     is added to the untrusted rectangles.
 
@@ -40,12 +54,13 @@ def from_file(path: str) -> Detector:
     fault = _fault(detector, beam)
     if fault:
         raise Sorry(f"{name}: {fault}")
-    detector = rotated_detector(detector, frame_rotation(beam))
+    rotation = frame_rotation(beam)
+    detector, beam = rotated_detector(detector, rotation), rotated_beam(beam, rotation)
     add_masks(detector, masks_of(first.imageset, found.masks[complete[0]], name), name)
     for panel in detector:
         low, high = panel.get_trusted_range()
         panel.set_trusted_range((-1.0, high if high > max(low, 0.0) else float(np.iinfo(np.int32).max - 1)))
-    return detector
+    return Reference(detector, beam)
 
 
 def _fault(detector: Detector, beam: Beam) -> str | None:
@@ -74,6 +89,11 @@ def _fault(detector: Detector, beam: Beam) -> str | None:
         return f"expected at most {MOST_PIXELS} pixels, but it has {n_pixels}"
     if not np.isfinite(beam.get_sample_to_source_direction()).all():
         return "expected a finite direction of the beam"
+    fraction, normal = beam.get_polarization_fraction(), np.array(beam.get_polarization_normal())
+    if not 0 <= fraction <= 1:
+        return f"expected 0 to 1 for the beam's polarization_fraction, not {fraction}"
+    if not np.linalg.norm(np.cross(normal, beam.get_sample_to_source_direction())) > 1e-3:
+        return f"expected the beam's polarization_normal to be across its direction, not {tuple(normal)}"
     return None
 
 

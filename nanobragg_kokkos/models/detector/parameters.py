@@ -31,8 +31,8 @@ detector {
             "sensors."
   reference = None
     .type = path
-    .help = "Detector of a dxtbx model file (.expt) or of an image. Its beam centre and its masks are kept. None: the"
-            "detector of detector.name."
+    .help = "Detector of a dxtbx model file (.expt) or of an image. Its beam centre and its masks are kept, and its"
+            "beam's polarization and wavelength (see beam.mean_energy). None: the detector of detector.name."
   distance_mm = None
     .type = float
     .help = "Distance from the sample to the detector, mm. None: the usual one of detector.name, 141.7 for the Rayonix."

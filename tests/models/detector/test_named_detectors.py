@@ -48,7 +48,7 @@ def described(*arguments: str):
     params = parameters.parse(list(arguments)).extract()
     parameters.validate(params)
     energy = params.beam.mean_energy or 9500
-    detector, sensor = from_parameters.detector(params, energy)
+    detector, sensor = from_parameters.detector(params, energy, from_parameters.reference(params))
     return as_stored(detector, factor_ev_angstrom / energy), sensor
 
 
