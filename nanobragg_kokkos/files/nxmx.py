@@ -247,8 +247,9 @@ def write_master(
         nexus.note(file, default="entry")
         entry = nexus.group(file, "entry", "NXentry", default="data")
         nexus.note(nexus.field(entry, "definition", "NXmx"), version="2024.02")
-        nexus.field(entry, "start_time", TIME)
-        nexus.field(entry, "end_time_estimated", TIME)
+        nexus.field(entry, "title", "simulated images")
+        for name in ("start_time", "end_time", "end_time_estimated"):
+            nexus.field(entry, name, TIME)
 
         data = nexus.group(entry, "data", "NXdata", signal="data")
         names = [os.path.relpath(name, os.path.dirname(path)) for name in data_files]

@@ -13,9 +13,9 @@ from helpers.small_models import small_beam, small_detector
 from nanobragg_kokkos.files import nexus
 from nanobragg_kokkos.files.nxmx import image_file, write_master
 
-# Of the application definition, 2024.02: with the groups whose fields have to be there, and their ranks.
+# Of the application definition, 2018.5 to 2024.02: with the groups whose fields have to be there, and their ranks.
 REQUIRED = {
-    "NXentry": {"definition": 0, "start_time": 0, "end_time_estimated": 0},
+    "NXentry": {"definition": 0, "title": 0, "start_time": 0, "end_time": 0, "end_time_estimated": 0},
     "NXsample": {"name": 0, "depends_on": 0},
     "NXinstrument": {"name": 0},
     "NXsource": {"name": 0},
