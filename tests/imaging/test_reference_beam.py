@@ -9,10 +9,12 @@ from dxtbx.model import Beam, Crystal, Experiment, ExperimentList
 from helpers.small_models import random_amplitudes, rotation_matrix, saved, small_beam, small_crystal, small_detector
 from libtbx.utils import Sorry
 
+from nanobragg_kokkos.files.nxmx import write_image, write_master
 from nanobragg_kokkos.files.true_models import write_amplitudes
 from nanobragg_kokkos.imaging import from_parameters
 from nanobragg_kokkos.imaging.image_simulator import ImageSimulator
 from nanobragg_kokkos.job import parameters
+from nanobragg_kokkos.models.detector.geometry import read_reference
 
 WAVELENGTH = 1.25
 
@@ -79,3 +81,14 @@ def test_a_beam_that_cannot_be_is_refused(tmp_path):
     path = saved(tmp_path / "b.expt", small_detector(), small_beam(normal=(0, 0, 1)))
     with pytest.raises(Sorry, match="polarization_normal to be across its direction"):
         experiment(f"detector.reference={path}")
+
+
+@pytest.mark.parametrize("degrees", [0, 30, 90, 135])
+def test_polarization_of_an_image_comes_back(tmp_path, degrees):
+    normal = (np.cos(np.radians(degrees)), np.sin(np.radians(degrees)), 0.0)
+    write_image(tmp_path / "b.h5", [np.zeros((96, 96), np.int32)])
+    beam = small_beam(fraction=0.9, normal=normal)
+    write_master(tmp_path / "b_master.h5", [tmp_path / "b.h5"], small_detector(), beam)
+    found = read_reference(str(tmp_path / "b_master.h5")).beam
+    assert found.get_polarization_fraction() == pytest.approx(0.9)
+    assert abs(np.dot(found.get_polarization_normal(), normal)) == pytest.approx(1)

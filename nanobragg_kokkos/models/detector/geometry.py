@@ -11,9 +11,10 @@ import numpy as np
 from dxtbx.model import Beam, Detector, Panel
 from libtbx.utils import Sorry
 
+from nanobragg_kokkos.models.beam.stored_polarization import with_stored_polarization
 from nanobragg_kokkos.models.beam_along_z import frame_rotation, rotated_beam, rotated_detector
 from nanobragg_kokkos.models.detector.masks import add_masks, masks_of
-from nanobragg_kokkos.util.model_files import read_models
+from nanobragg_kokkos.util.model_files import MODEL_ENDS, read_models
 from nanobragg_kokkos.util.reading import reading
 
 # 8 GiB of expected photons; more than any detector has.
@@ -51,6 +52,9 @@ def read_reference(path: str) -> Reference:
         raise Sorry(f"{name}: expected a file with a model of a detector and of its beam")
     first = found.experiments[complete[0]]
     detector, beam = first.detector, first.beam
+    if not path.endswith(MODEL_ENDS):
+        with reading(name, "an image with the polarization of its beam"):
+            beam = with_stored_polarization(beam, path)
     fault = _fault(detector, beam)
     if fault:
         raise Sorry(f"{name}: {fault}")
