@@ -14,6 +14,7 @@ import re
 import uuid
 from collections.abc import Sequence
 
+import iotbx.mtz
 import numpy as np
 from cctbx import miller
 from dxtbx.model import (
@@ -35,6 +36,7 @@ from nanobragg_kokkos.util.whole_files import whole_file
 # The MTZ library notes for every column when it was made; equal amplitudes are to give equal files.
 MTZ_TIME = re.compile(rb"CREATED_\d\d/\d\d/\d{4}_\d\d:\d\d:\d\d")
 MTZ_RECORD = 80
+MTZ_GROUP_NAME = 20  # characters that the library keeps of a space group's symbol
 MTZ_END = b"MTZENDOFHEADERS"
 MTZ_NO_TIME = b"CREATED_BY_nanobragg_kokkos"
 
@@ -133,7 +135,7 @@ def write_amplitudes(path: str | os.PathLike, amplitudes: miller.array, waveleng
     dataset = amplitudes.as_mtz_dataset(column_root_label="F", title="True amplitudes", wavelength=wavelength)
     with whole_file(path) as temporary:
         try:
-            dataset.mtz_object().write(temporary)
+            _with_group_name(dataset.mtz_object()).write(temporary)
         except RuntimeError as error:
             raise Sorry(f"Cannot write {path}: {error}") from error
         with open(temporary, "r+b") as file:
@@ -143,6 +145,22 @@ def write_amplitudes(path: str | os.PathLike, amplitudes: miller.array, waveleng
                 raise Sorry(f"Cannot write {path}: the disk took a part of it only.")
             file.seek(0)
             file.write(contents)
+
+
+def _with_group_name(file: iotbx.mtz.object) -> iotbx.mtz.object:
+    """Returns the file with the symbol of its space group, where cctbx writes a number for want of CCP4's name."""
+    if not file.space_group_name().startswith("No."):
+        return file
+    kind = file.space_group().type()
+    centring = file.space_group().conventional_centring_type_symbol()
+    if kind.number() <= 2 and centring.isalpha():
+        names = [f"{centring} {'1' if kind.number() == 1 else '-1'}"]
+    else:
+        names = [kind.lookup_symbol(), kind.hall_symbol().strip()]
+    fitting = [name for name in names if len(name) <= MTZ_GROUP_NAME]
+    if fitting:
+        file.set_space_group_name(fitting[0])
+    return file
 
 
 def _turned(model, rotation: np.ndarray):

@@ -9,7 +9,7 @@ import iotbx.mtz
 import numpy as np
 import pytest
 from cctbx import crystal as cctbx_crystal
-from cctbx import miller
+from cctbx import miller, sgtbx
 from cctbx.array_family import flex
 from dxtbx.model import (
     Beam,
@@ -141,6 +141,19 @@ def test_amplitudes_come_back(tmp_path, anomalous):
     found, expected = found.common_sets(amplitudes)
     assert found.size() == amplitudes.size()
     assert found.data().as_numpy_array() == pytest.approx(expected.data().as_numpy_array(), rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    "hall, symbol",
+    [(" A 1", "A 1"), ("-I 1", "I -1"), ("-I 4ad", "I 41/a :2"), (" P 2 2ab (x+1/4,y,z)", "P 2 2ab (x+1/4,y,z)")],
+)
+def test_mtz_files_name_unusual_settings(hall, symbol, tmp_path):
+    group = sgtbx.space_group(hall)
+    symmetry = group.info().any_compatible_crystal_symmetry(volume=1e5)
+    indices = symmetry.build_miller_set(anomalous_flag=True, d_min=10)
+    write_amplitudes(tmp_path / "t.mtz", indices.array(flex.double(indices.size(), 1)))
+    mtz = iotbx.mtz.object(str(tmp_path / "t.mtz"))
+    assert mtz.space_group_name() == symbol and mtz.space_group() == group
 
 
 def test_same_input_same_bytes(tmp_path):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from cctbx import crystal as cctbx_crystal
+from cctbx import sgtbx
 from dxtbx.model import Crystal as CrystalModel
 from dxtbx.model import Experiment
 from libtbx.utils import Sorry
@@ -23,7 +24,8 @@ def read_crystals(path: str, symmetry: cctbx_crystal.symmetry) -> list[CrystalMo
     goniometer is as it is where the scan's angle is 0.
 
     Args:
-        symmetry: what they have to be like: the same point group in the same setting, and about the same cell.
+        symmetry: what they have to be like: the same point group and centring in the same setting, and about the same
+            cell.
 
     Raises:
         Sorry: the file is not there, cannot be read, holds no crystal, or one that is unlike.
@@ -41,12 +43,22 @@ def read_crystals(path: str, symmetry: cctbx_crystal.symmetry) -> list[CrystalMo
                 f"{name}: expected crystals with the point group of {group.info()}, but one has "
                 f"{model.get_space_group().info()}"
             )
+        if _centring(model.get_space_group()) != _centring(group):
+            raise Sorry(
+                f"{name}: expected crystals with the centring of {group.info()}, but one has "
+                f"{model.get_space_group().info()}, another setting or lattice (dials.reindex changes it)"
+            )
         if not model.get_unit_cell().is_similar_to(symmetry.unit_cell(), LENGTHS, ANGLES_DEG):
             expected, cell = (
                 " ".join(f"{x:g}" for x in cell.parameters()) for cell in (symmetry.unit_cell(), model.get_unit_cell())
             )
             raise Sorry(f"{name}: expected crystals with the cell {expected}, to {LENGTHS:.0%}, but one has {cell}")
     return found
+
+
+def _centring(group: sgtbx.space_group) -> set[tuple[float, ...]]:
+    """Returns the translations of a space group that are shorter than the axes of the cell."""
+    return {operation.t().as_double() for operation in group.all_ops(1) if operation.r().is_unit_mx()}
 
 
 def _upright(experiment: Experiment) -> CrystalModel:

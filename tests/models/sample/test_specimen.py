@@ -236,6 +236,17 @@ def test_recorded_crystals_of_another_kind_are_refused(symmetry, message, record
         specimen(f"crystal.orientation.file={recorded}", symmetry=symmetry)
 
 
+@pytest.mark.parametrize("recorded_in, simulated_in", [("I 1 2 1", "C 1 2 1"), ("C 1 2 1", "P 1 2 1")])
+def test_recorded_crystals_of_another_lattice_are_refused(recorded_in, simulated_in, tmp_path):
+    cell, path = (60, 40, 61, 90, 100, 90), tmp_path / "recorded.expt"
+    crystal = oriented_crystal(cctbx_crystal.symmetry(cell, recorded_in), np.identity(3))
+    ExperimentList([Experiment(beam=small_beam(), detector=small_detector(), crystal=crystal)]).as_file(str(path))
+    specimen(f"crystal.orientation.file={path}", symmetry=cctbx_crystal.symmetry(cell, recorded_in))
+    message = f"expected crystals with the centring of {simulated_in}, but one has {recorded_in}"
+    with pytest.raises(Sorry, match=message):
+        specimen(f"crystal.orientation.file={path}", symmetry=cctbx_crystal.symmetry(cell, simulated_in))
+
+
 def test_file_without_a_crystal_is_refused(tmp_path):
     path = tmp_path / "none.expt"
     with pytest.raises(Sorry, match=f"crystal.orientation.file={path}: there is no such file"):
