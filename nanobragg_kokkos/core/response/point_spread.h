@@ -37,7 +37,7 @@ enum class BlurMethod {
   fourier     // equal to it but for rounding errors; see fourier_blur.h for their bound
 };
 
-// A point-spread function prepared for a detector.
+// A point-spread function prepared for a detector.  Threads that share one take turns, whatever their workspaces.
 class Blur {
  public:
   // Throws std::invalid_argument for a width that is not positive and finite, and for a radius below 1.

@@ -38,7 +38,8 @@ class Counts {
   std::shared_ptr<UnderWay> under_way_;
 };
 
-// A detector ready to be read out, time and again.
+// A detector ready to be read out, time and again.  Threads that share one take turns, whatever their workspaces;
+// images are read out side by side by one Readout for each.
 class Readout {
  public:
   // mask: empty, or one value a pixel; pixels with 0 read CountRange::masked().
