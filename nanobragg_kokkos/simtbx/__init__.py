@@ -1,8 +1,8 @@
-"""simtbx's interface on this engine: what its extension modules hold.
+"""The contents of simtbx's extension modules, on this engine.
 
-A thin layer for scripts that were written for simtbx: its mutable classes with their names, units, defaults and order
-of effects.  It hands the engine the package's own immutable models.  docs/simtbx.md says what differs.  After enable(),
-scripts that import simtbx get these classes.
+This thin layer serves scripts that were written for simtbx. It has simtbx's mutable classes with their names, units,
+defaults and order of effects, and passes the package's own immutable models to the engine. docs/simtbx.md lists the
+differences. After enable(), scripts that import simtbx get these classes.
 """
 
 from __future__ import annotations

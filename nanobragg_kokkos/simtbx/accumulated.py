@@ -1,4 +1,4 @@
-"""What the images of a gpu_detector add up to."""
+"""The sum of the images of a gpu_detector."""
 
 from __future__ import annotations
 
@@ -7,24 +7,24 @@ import numpy as np
 from nanobragg_kokkos import Simulation
 from nanobragg_kokkos.simtbx.setup import dark_image
 
-ANY_SIZE = 1e-4  # of a pixel (m), where it does not matter
+ANY_SIZE = 1e-4  # size of a pixel (m) where it does not matter
 
 
-# The last image that nobody needs any more, by its shape: scripts make a detector for each image, and on a GPU its
-# memory would take as long as the photons.
+# The last image that is no longer used, by its shape. Scripts make a detector for each image, and allocating memory on
+# a GPU takes as long as computing the photons.
 _spare: dict[tuple[int, int, int], Simulation] = {}
 
 
 def release() -> None:
-    """Lets go of the image that is kept on the device."""
+    """Releases the image that is kept on the device."""
     _spare.clear()
 
 
 class WholeImage:
-    """Every pixel of all panels; dark at first.
+    """The sum over all pixels of all panels; dark at first.
 
     Args:
-        shape: panels, slow pixels, fast pixels.
+        shape: numbers of panels, slow pixels and fast pixels.
     """
 
     def __init__(self, shape: tuple[int, int, int]) -> None:
@@ -35,7 +35,7 @@ class WholeImage:
         self._darken()
 
     def add(self, image: Simulation, whitelist: bytes | None) -> None:
-        """Adds an image, on the device; pixels that are not listed are dark in it."""
+        """Adds an image on the device; its pixels are dark unless they are listed."""
         if self._image is None:
             self._image = _spare.pop(self._shape, None)
             if self._image is None:
@@ -46,7 +46,7 @@ class WholeImage:
         self._image.add(image)
 
     def scale(self, factor: float) -> None:
-        """Multiplies all pixels."""
+        """Multiplies all pixels by a factor."""
         if factor == 0.0:
             self._darken()
         elif self._image is not None and factor != 1.0:
@@ -55,7 +55,7 @@ class WholeImage:
             self._image.add_photons(panels)
 
     def pixels(self) -> np.ndarray:
-        """All pixels in a row, as long as nothing else is done."""
+        """Returns all pixels in a row; the array is valid until the next call."""
         if self._image is None:
             return np.zeros(np.prod(self._shape))
         panels = self._image.image
@@ -69,26 +69,26 @@ class WholeImage:
 
 
 class ListedPixels:
-    """The pixels of a list, one after the other in its order, and zeros after them.
+    """The sum over the pixels of a list, in the order of the list, followed by zeros.
 
     Args:
-        shape: panels, slow pixels, fast pixels.
+        shape: numbers of panels, slow pixels and fast pixels.
     """
 
     def __init__(self, shape: tuple[int, int, int]) -> None:
         self._sum = np.zeros(np.prod(shape))
 
     def add(self, image: Simulation, whitelist: bytes | None) -> None:
-        """Adds the listed pixels of an image; without a list, all."""
+        """Adds the listed pixels of an image, or all pixels without a list."""
         photons = np.concatenate(image.image, axis=None)
         if whitelist is not None:
             photons = photons[np.frombuffer(whitelist, np.int64)]
         self._sum[: photons.size] += photons
 
     def scale(self, factor: float) -> None:
-        """Multiplies all pixels."""
+        """Multiplies all pixels by a factor."""
         self._sum *= factor
 
     def pixels(self) -> np.ndarray:
-        """All pixels in a row, as long as nothing else is done."""
+        """Returns all pixels in a row; the array is valid until the next call."""
         return self._sum

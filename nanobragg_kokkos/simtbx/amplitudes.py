@@ -1,4 +1,4 @@
-"""The structure factors of the crystal."""
+"""Makes the engine's structure factors from the indices and amplitudes of a script."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from nanobragg_kokkos import StructureFactors
 from nanobragg_kokkos.models.amplitudes.structure_factors import integers
 from nanobragg_kokkos.simtbx.state import State
 
-# Scripts make an object for each panel and each shot, often with the same structure factors: these stay on the device.
+# Scripts make an object for each panel and shot, often with the same structure factors; these stay on the device.
 KEPT = 4
 _kept: OrderedDict[bytes, StructureFactors] = OrderedDict()
 _symmetry = crystal.symmetry(unit_cell=(100, 100, 100, 90, 90, 90), space_group_symbol="P 1")
 
 
 def given(s: State) -> tuple[np.ndarray, np.ndarray]:
-    """Indices (n, 3) and amplitudes (n,) that a script gave; without amplitudes, none count.
+    """Returns the indices (n, 3) and amplitudes (n,) of a script; both are empty without amplitudes.
 
     Raises:
-        ValueError: another number of amplitudes than of indices.
+        ValueError: the numbers of indices and amplitudes differ.
     """
     if not s.indices.size() or not s.amplitudes.size():
         return np.zeros((0, 3), int), np.zeros(0)
@@ -33,7 +33,7 @@ def given(s: State) -> tuple[np.ndarray, np.ndarray]:
 
 
 def box(s: State) -> tuple[np.ndarray, np.ndarray]:
-    """The lowest and the highest of each Miller index given."""
+    """Returns the lowest and the highest of each Miller index."""
     if not s.indices.size():
         return np.zeros(3, int), np.zeros(3, int)
     hkl = integers(s.indices)
@@ -41,7 +41,7 @@ def box(s: State) -> tuple[np.ndarray, np.ndarray]:
 
 
 def all_in_box(s: State) -> tuple[flex.miller_index, flex.double]:
-    """Every index in the box and its amplitude; F000 at 0, 0, 0."""
+    """Returns every index in the box and its amplitude; F000 at 0, 0, 0."""
     low, high = box(s)
     amplitudes = np.full(high - low + 1, s.default_F)
     hkl, values = given(s)
@@ -55,7 +55,7 @@ def all_in_box(s: State) -> tuple[flex.miller_index, flex.double]:
 
 
 def structure_factors(s: State) -> StructureFactors:
-    """The engine's structure factors."""
+    """Returns the engine's structure factors."""
     hkl, values = given(s)
     key = hashlib.sha256(hkl.tobytes() + values.tobytes() + np.array([s.default_F, s.F000]).tobytes()).digest()
     if key not in _kept:
@@ -68,16 +68,16 @@ def structure_factors(s: State) -> StructureFactors:
 
 
 def as_given(indices: flex.miller_index, amplitudes: flex.double) -> miller.array:
-    """The amplitudes of these reflections and no others; of several for one reflection, the last.
+    """Returns the amplitudes of the given reflections alone; the last one if there are several for a reflection.
 
-    The unit cell says nothing: that of the crystal counts.
+    The unit cell of the result has no meaning; the crystal has its own.
     """
     chosen = _last_of_each(integers(indices))
     return miller.array(miller.set(_symmetry, indices.select(chosen), anomalous_flag=True), amplitudes.select(chosen))
 
 
 def _last_of_each(hkl: np.ndarray) -> flex.size_t:
-    """Where each reflection is, and of several values for one where the last one is, which counts."""
+    """Returns the position of each reflection, the last one if it occurs several times."""
     if not len(hkl):
         return flex.size_t()
     low, high = hkl.min(axis=0), hkl.max(axis=0)

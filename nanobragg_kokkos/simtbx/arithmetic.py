@@ -1,6 +1,6 @@
 """Vectors as tuples of three floats, with the results that C's arithmetic gives.
 
-The order of additions and products is that of simtbx, so that even what is only rounding error agrees.
+Sums and products have simtbx's order, so that even rounding errors agree.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ SMALLEST = 2.2250738585072014e-308  # the smallest normal double
 
 
 def divided(a: float, b: float) -> float:
-    """A / b, which by zero is infinite or not a number instead of an error."""
+    """Returns a / b; a division by zero gives infinity or NaN instead of an error."""
     if b != 0:
         return a / b
     return math.nan if a == 0 or math.isnan(a) else math.copysign(math.inf, a) * math.copysign(1.0, b)
@@ -37,23 +37,23 @@ def scaled(v: Vector, factor: float) -> Vector:
 
 
 def with_length(v: Vector, wanted: float) -> Vector:
-    """The vector at another length; a zero vector stays one."""
+    """Returns the vector with another length; a zero vector stays zero."""
     return scaled(v, wanted / (length(v) or 1.0))
 
 
 def unit(v: Vector) -> Vector:
-    """The unit vector; of a zero vector the zero vector."""
+    """Returns the unit vector along a vector; a zero vector stays zero."""
     size = length(v)
     return (v[0] / size, v[1] / size, v[2] / size) if size != 0 else (0.0, 0.0, 0.0)
 
 
 def combined(*terms: tuple[float, Vector]) -> Vector:
-    """The sum of multiples of vectors, from left to right."""
+    """Returns a sum of multiples of vectors, added from left to right."""
     return tuple(sum((factor * v[i] for factor, v in terms[1:]), terms[0][0] * terms[0][1][i]) for i in range(3))
 
 
 def turned_xyz(v: Vector, angles: Vector) -> Vector:
-    """Turned about x, then y, then z by these angles (radians), right-handed."""
+    """Rotates a vector about x, then y, then z by these angles (radians), right-handed."""
     x, y, z = v
     about_x, about_y, about_z = angles
     if about_x != 0:
@@ -69,7 +69,7 @@ def turned_xyz(v: Vector, angles: Vector) -> Vector:
 
 
 def turned_about(v: Vector, axis: Vector, angle: float) -> Vector:
-    """Turned about a unit vector (radians), right-handed."""
+    """Rotates a vector about a unit vector by an angle (radians), right-handed."""
     s, c = math.sin(angle), math.cos(angle)
     along = dot(axis, v) * (1.0 - c)
     return (

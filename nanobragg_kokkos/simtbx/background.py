@@ -1,4 +1,4 @@
-"""The amorphous sample: how much of it there is, its structure factors, and these from an image."""
+"""The amorphous sample: its amount, its structure factors, and their extraction from an image."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from nanobragg_kokkos.simtbx.state import State
 
 AVOGADRO = 6.02214179e23  # 1/mol
 R_E_SQR = 7.94079248018965e-30  # square of the classical electron radius, m^2
-FEWEST_PIXELS = 100  # of a ring, for the structure factor to be taken from it
+FEWEST_PIXELS = 100  # a ring with fewer pixels gives no structure factor
 OUTLIER = 6.0  # deviations from the middle
 
 
 def prepare_sample(s: State) -> None:
-    """The number of molecules in the beam, and the table of structure factors that a script gave."""
+    """Sets the number of molecules in the beam and the table of structure factors."""
     x, y, z = s.sample_size
     s.sample_size = (x, y if y > 0.0 else s.beam_size, z if z > 0.0 else s.beam_size)
     volume = s.sample_size[0] * s.sample_size[1] * s.sample_size[2]
@@ -27,12 +27,12 @@ def prepare_sample(s: State) -> None:
 
 
 def extract(s: State, source: int) -> None:
-    """Replaces the structure factors by those that explain the image.
+    """Replaces the structure factors by those that the image implies.
 
-    For each point of the table that is the mean over the pixels nearest to it in sin(theta)/lambda, without outliers.
+    Each point of the table becomes the mean over the pixels nearest to it in sin(theta)/lambda, without outliers.
 
     Raises:
-        ValueError: there is no table, or no such source.
+        ValueError: there is no table, or there is no such source.
     """
     if not s.Fbg_table:
         raise ValueError("Fbg_vs_stol must be set before extract_background, which takes its points from it")
@@ -43,7 +43,7 @@ def extract(s: State, source: int) -> None:
         np.arange(first_fast, min(last_fast + 1, s.fast_pixels)),
         np.arange(first_slow, min(last_slow + 1, s.slow_pixels)),
     )
-    # simtbx takes the corners of pixels here.
+    # simtbx uses the corners of pixels here.
     position = (
         np.array(s.pix0_vector)
         + (fast * s.pixel_size)[..., None] * s.fdet_vector
@@ -79,7 +79,7 @@ def _polarization(s: State, incident: np.ndarray, direction: np.ndarray) -> np.n
 
 
 def _robust_mean(values: np.ndarray) -> tuple[float, int]:
-    """The mean without outliers, and of how many values it is."""
+    """Returns the mean without outliers, and the number of values in it."""
     rejected = True
     while rejected and len(values):
         distance = np.abs(values - _middle(values))
@@ -97,6 +97,6 @@ def _robust_mean(values: np.ndarray) -> tuple[float, int]:
 
 
 def _middle(values: np.ndarray) -> float:
-    """The median; of an even number, the lower of the two."""
+    """Returns the median; for an even number of values, the lower of the two in the middle."""
     k = (len(values) + 1) // 2 - 1
     return float(np.partition(values, k)[k])

@@ -1,4 +1,4 @@
-"""simtbx's class gpu_energy_channels: structure factors for each of many energies, on the device."""
+"""simtbx's class gpu_energy_channels: structure factors of many energies on the device."""
 
 from __future__ import annotations
 
@@ -15,27 +15,27 @@ from nanobragg_kokkos.simtbx.properties import flex_array, integer
 
 
 class ChannelTable:
-    """The amplitudes of several channels, to which more can be added, but of which none ever changes."""
+    """The amplitudes of several channels; channels can be added, but never change."""
 
     def __init__(self, channels: list[miller.array]) -> None:
         self.channels = channels
         self._on_device: StructureFactors | None = None
 
     def structure_factors(self) -> StructureFactors:
-        """The engine's structure factors with all channels, which stay on the device."""
+        """Returns the engine's structure factors with all channels, which stay on the device."""
         if self._on_device is None or len(self._on_device.channels) < len(self.channels):
-            self._on_device = None  # its memory first
+            self._on_device = None  # releases its memory first
             self._on_device = StructureFactors(self.channels)
         return self._on_device
 
 
 class gpu_energy_channels:
-    """Structure factors, one set a channel, that stay on the device from image to image.
+    """Structure factors of many channels, which stay on the device from image to image.
 
-    Only reflections that are given count; all others, and 0, 0, 0, have the amplitude 0.
+    Reflections that are not given, and 0, 0, 0, have the amplitude 0.
 
     Args:
-        deviceId: kept; gpu_instance says which device it is.
+        deviceId: stored; gpu_instance chooses the device.
     """
 
     def __init__(self, deviceId: int = -1) -> None:
@@ -43,11 +43,11 @@ class gpu_energy_channels:
         self.table = ChannelTable([])
 
     def get_deviceID(self) -> int:
-        """The number that the object was made with."""
+        """Returns the deviceId given to the constructor."""
         return self._device
 
     def get_nchannels(self) -> int:
-        """Number of channels."""
+        """Returns the number of channels."""
         return len(self.table.channels)
 
     def structure_factors_to_GPU_direct(
@@ -56,22 +56,22 @@ class gpu_energy_channels:
         """Adds a channel after the last one.
 
         Args:
-            dummy_int: does not count: channels are numbered in the order in which they come, from 0.
-            indices: Miller indices (n,) of P 1; Friedel mates count only if they are given.
-            amplitudes: (n,).
+            dummy_int: ignored; channels are numbered from 0 in the order in which they are added.
+            indices: Miller indices (n,) in P 1; include Friedel mates.
+            amplitudes: amplitudes (n,).
 
         Raises:
-            ValueError: no reflections, or another number of amplitudes.
+            ValueError: there are no reflections, or the numbers of indices and amplitudes differ.
         """
         self.table.channels.append(self._channel(indices, amplitudes))
 
     def structure_factors_replace_GPU_direct(
         self, ichannel: int, indices: flex.miller_index, amplitudes: flex.double
     ) -> None:
-        """Replaces a channel; what has been added to images before keeps the old one.
+        """Replaces a channel; images added before keep the old one.
 
         Raises:
-            ValueError: there is no such channel; as structure_factors_to_GPU_direct.
+            ValueError: there is no such channel, or as structure_factors_to_GPU_direct.
         """
         channels = list(self.table.channels)
         channels[self.number("ichannel", ichannel)] = self._channel(indices, amplitudes)
@@ -81,10 +81,10 @@ class gpu_energy_channels:
         """Prints amplitudes of the box that the channel's indices span.
 
         Args:
-            first_element, last_element: the elements before last_element, numbered through the box, l fastest.
+            first_element, last_element: first element, and the one after the last; numbered through the box, l fastest.
 
         Raises:
-            ValueError: there is no such channel, or there are no such elements.
+            ValueError: there is no such channel, or no such elements.
         """
         array = self.table.channels[self.number("channel", channel)]
         hkl = integers(array.indices())
@@ -103,10 +103,10 @@ class gpu_energy_channels:
             print("element %d, %d %d %d: %g" % (element, *(low + position), values[position]))
 
     def number(self, name: str, value: Any) -> int:
-        """The number of a channel.
+        """Returns the number of a channel.
 
         Raises:
-            ValueError: there is none of this number.
+            ValueError: there is no channel with this number.
         """
         number = integer(name, value)
         if not 0 <= number < self.get_nchannels():

@@ -12,8 +12,8 @@ class gpu_instance:
     """Chooses a device; Kokkos starts with the first image and ends with the interpreter.
 
     Args:
-        deviceId: number of the GPU, which counts if nothing has been computed before and the variable KOKKOS_DEVICE_ID
-            is not set.  Negative: Kokkos chooses.
+        deviceId: number of the GPU; ignored if something was computed before or the variable KOKKOS_DEVICE_ID is set.
+            Negative: Kokkos chooses.
     """
 
     def __init__(self, deviceId: int = -1) -> None:
@@ -22,10 +22,10 @@ class gpu_instance:
             os.environ.setdefault("KOKKOS_DEVICE_ID", str(self._device))
 
     def get_deviceID(self) -> int:
-        """The number that the object was made with."""
+        """Returns the deviceId given to the constructor."""
         return self._device
 
     def finalize_kokkos(self) -> None:
-        """Lets go of detectors and images that are kept on the device; Kokkos itself goes on."""
+        """Releases the detectors and images that are kept on the device; Kokkos itself continues."""
         gathering.release()
         accumulated.release()

@@ -1,4 +1,4 @@
-"""simtbx's class diffuse_api, whose scattering this engine does not have."""
+"""simtbx's class diffuse_api; this engine does not compute its scattering."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ PRINCIPAL_AXES = {
 
 
 class diffuse_api:
-    """Parameters of diffuse scattering between and around the spots.  They are kept; to enable it is an error."""
+    """Parameters of diffuse scattering between and around the spots. They are stored; enabling it is an error."""
 
     def __init__(self) -> None:
         self._stencil_size = 1
@@ -49,13 +49,15 @@ class diffuse_api:
     def _set_anisoU(self, values: Sequence[float]) -> None:
         self._anisoU = vector("anisoU", values)
 
-    enable = property(lambda self: False, _enable, doc="False; to set True is an error")
-    stencil_size = property(lambda self: self._stencil_size, _set_stencil_size, doc="kept")
-    laue_group_num = property(lambda self: self._laue_group_num, _set_laue_group_num, doc="kept")
-    anisoG = property(lambda self: self._anisoG, _set_anisoG, doc="kept: three numbers")
-    anisoU = property(lambda self: self._anisoU, _set_anisoU, doc="kept: three numbers")
+    enable = property(lambda self: False, _enable, doc="False; setting True is an error")
+    stencil_size = property(lambda self: self._stencil_size, _set_stencil_size, doc="stored without effect")
+    laue_group_num = property(lambda self: self._laue_group_num, _set_laue_group_num, doc="stored without effect")
+    anisoG = property(lambda self: self._anisoG, _set_anisoG, doc="stored without effect: three numbers")
+    anisoU = property(lambda self: self._anisoU, _set_anisoU, doc="stored without effect: three numbers")
     rotate_principal_axes = property(
-        lambda self: self._axes, _set_rotate_principal_axes, doc="kept: set as a word, read as nine numbers"
+        lambda self: self._axes,
+        _set_rotate_principal_axes,
+        doc="stored without effect: set as a word, read as nine numbers",
     )
 
     def show(self) -> None:

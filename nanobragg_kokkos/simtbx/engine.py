@@ -1,4 +1,4 @@
-"""What the state means for the engine: immutable models, kept as long as nothing that they are made of changes."""
+"""Makes the engine's immutable models from the state, and keeps them until the values behind them change."""
 
 from __future__ import annotations
 
@@ -22,43 +22,43 @@ SHAPES = {
     shapetype.Gauss_argchk: "gauss_argchk",
     shapetype.Tophat: "tophat",
 }
-# Rounding of crystal sizes and cell edges leaves whole numbers of cells off by this at most.
+# Largest error in whole numbers of cells due to rounding of crystal sizes and cell edges.
 NEARLY_WHOLE = 1e-9
-# A grid of this many rays a side finds how far the reflections reach over a panel.
+# Rays per side of the grid that finds the reflections on a panel.
 RAYS = 33
 
 
 class Engine:
-    """The models of one nanoBragg object, made when they are needed."""
+    """The models of one nanoBragg object, made on demand."""
 
     def __init__(self) -> None:
         self._kept = Kept(1)
         self._plane: tuple[tuple, Simulation] | None = None
 
     def release(self) -> None:
-        """Lets go of everything on the device."""
+        """Releases all memory on the device."""
         self._kept.release()
         self._plane = None
 
     def spots(self, s: State) -> np.ndarray:
-        """Expected photons (slow, fast) of the Bragg spots; light of one exposure.
+        """Returns the expected photons (slow, fast) of the Bragg spots.
 
         Raises:
-            ValueError: what the state asks for cannot be, by the name of the property.
+            ValueError: a property is invalid; names the property.
         """
         simulation = self._lit(s, sub_pixels(s), light_of(s))
         simulation.add_spots(crystal(s), amplitudes.structure_factors(s))
         return simulation.image[0] * s.spot_scale
 
     def background(self, s: State, oversample: int, source: int) -> np.ndarray:
-        """Expected photons (slow, fast) of the amorphous sample.
+        """Returns the expected photons (slow, fast) of the amorphous sample.
 
         Args:
             oversample: sub-pixels along each axis; 0 or less: those of the state.
-            source: the only one that shines; less than 0: all.
+            source: number of the only source to use; less than 0: all.
 
         Raises:
-            ValueError: what the state asks for cannot be, by the name of the property.
+            ValueError: a property is invalid; names the property.
         """
         light = light_for_background(s, source)
         simulation = self._lit(s, max(oversample if oversample > 0 else s.oversample, 1), light)
@@ -66,7 +66,7 @@ class Engine:
         return simulation.image[0]
 
     def blurred(self, s: State, photons: np.ndarray, point_spread: PointSpread) -> np.ndarray:
-        """Photons (slow, fast) after a point-spread function."""
+        """Returns the photons (slow, fast) after a point-spread function."""
         plane = self.plane(s)
         plane.clear()
         plane.add_photons([photons])
@@ -74,10 +74,10 @@ class Engine:
         return plane.image[0].copy()
 
     def plane(self, s: State) -> Simulation:
-        """A dark image of the detector's size, for what happens after the photons have arrived."""
+        """Returns a dark image of the detector's size, for the steps of the detector response."""
         size = (s.fast_pixels, s.slow_pixels, s.pixel_size)
         if self._plane is None or self._plane[0] != size:
-            self._plane = None  # its memory first
+            self._plane = None  # releases its memory first
             self._plane = (size, dark_image(1, *size))
         return self._plane[1]
 
@@ -87,20 +87,20 @@ class Engine:
 
 
 def sub_pixels(s: State) -> int:
-    """Sub-pixels along each axis of a pixel."""
+    """Returns the number of sub-pixels along each axis of a pixel."""
     return s.oversample if s.oversample > 0 else s.recommended_oversample
 
 
 def crystal(s: State) -> Crystal:
-    """The engine's crystal.
+    """Returns the engine's crystal.
 
     Raises:
-        ValueError: no cell, mosaic blocks that are not there.
+        ValueError: there is no cell, or there are more domains than mosaic blocks.
     """
     if not s.cell_volume:
         raise ValueError("unit_cell_tuple or Amatrix must be set before the spots")
     shape, cells = SHAPES.get(s.shape), tuple(round(n) if abs(n - round(n)) < NEARLY_WHOLE * n else n for n in s.cells)
-    if shape is None:  # simtbx has no interference between the cells then
+    if shape is None:  # in simtbx, the cells do not interfere then
         shape, cells = "square", (1, 1, 1)
     if shape == "square":
         cells = tuple(round(n) for n in cells)  # between whole numbers there are no peaks
@@ -121,12 +121,12 @@ def crystal(s: State) -> Crystal:
 
 
 def amorphous(s: State) -> Amorphous:
-    """The engine's amorphous sample, in a beam of 1 mm^2.
+    """Returns the engine's amorphous sample, in a beam of 1 mm^2.
 
     Raises:
-        ValueError: no structure factors.
+        ValueError: there are no structure factors.
     """
-    # simtbx's walk through a table that does not ascend depends on the pixel before; here it is put in order.
+    # simtbx's search in a table that does not ascend depends on the pixel before; here the table is sorted.
     table = sorted(dict(s.Fbg_table).items()) or ([(0.0, s.default_Fbg)] if s.default_Fbg else [])
     if not table:
         raise ValueError("Fbg_vs_stol or default_Fbg must be set before the background")
@@ -140,9 +140,9 @@ def amorphous(s: State) -> Amorphous:
 
 
 def _interpolates_everywhere(s: State) -> bool:
-    """Whether the structure factors given reach far enough for interpolation in every pixel.
+    """Returns whether the given structure factors allow interpolation in every pixel.
 
-    From the first pixel on in which they do not, simtbx takes the nearest reflection, in all others too.
+    simtbx takes the nearest reflection from the first pixel on in which they do not.
     """
     low, high = amplitudes.box(s)
     rows, columns = (range(*part.indices(n)) for part, n in zip(roi_slices(s.roi), (s.slow_pixels, s.fast_pixels)))
@@ -161,7 +161,7 @@ def _interpolates_everywhere(s: State) -> bool:
 
 
 def _oriented_axes(s: State) -> np.ndarray:
-    """The cell vectors (metres) of every block at every angle: (n, 3, 3)."""
+    """Returns the cell vectors (metres) of every block at every angle, (n, 3, 3)."""
     turned = [
         [turned_about(v, s.spindle_vector, angle) if angle else v for v in s.real_vectors] for angle in phi_angles(s)
     ]

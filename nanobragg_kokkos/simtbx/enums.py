@@ -18,7 +18,7 @@ class _BoostEnum(IntEnum):
 
 
 class pivot(_BoostEnum):
-    """What a detector turns about: the sample, or the spot of the direct beam."""
+    """The point about which a detector rotates: the sample, or the spot of the direct beam."""
 
     Sample = 0
     Beam = 1
@@ -37,7 +37,7 @@ class shapetype(_BoostEnum):
 
 
 class convention(_BoostEnum):
-    """What two numbers mean that are called a beam centre, and in which frame."""
+    """The meaning of the two numbers of a beam centre, and their frame."""
 
     Custom = 0
     ADXV = 1
@@ -48,6 +48,6 @@ class convention(_BoostEnum):
 
 
 for _enum in (pivot, shapetype, convention):
-    # Boost.Python's enumerations list their members so, by name and by number.
+    # Boost.Python's enumerations list their members by name and by number.
     _enum.names = {member.name: member for member in _enum}
     _enum.values = {member.value: member for member in _enum}

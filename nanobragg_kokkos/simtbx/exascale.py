@@ -23,9 +23,9 @@ from nanobragg_kokkos.simtbx.properties import integer
 from nanobragg_kokkos.simtbx.state import State
 from nanobragg_kokkos.util.argument_checks import finite
 
-# What counts as it was at allocate(); everything else counts as it is when something is added.
+# Fields that are taken at allocate(); all others are taken when something is added.
 ALLOCATED = ("real_vectors", "cell_volume", "spindle_vector", "mosaic_blocks", "polar_vector", "source_XYZ")
-# What a crystal is made of.
+# Fields that determine the crystal.
 OF_CRYSTAL = (
     "real_vectors", "cell_volume", "spindle_vector", "mosaic_blocks", "mosaic_spread", "mosaic_domains", "phi",
     "phi_step", "phi_steps", "shape", "cells",
@@ -35,14 +35,14 @@ OF_CRYSTAL = (
 class exascale_api:
     """Adds up the image of a nanoBragg object energy by energy.
 
-    Structure factors come from gpu_energy_channels and the place of the panels from gpu_detector; everything else is
-    the nanoBragg object's.  Structure factors are never interpolated, and those that are not given are 0.
+    Structure factors come from gpu_energy_channels and the positions of the panels from gpu_detector; everything else
+    comes from the nanoBragg object. Structure factors are never interpolated, and those that are not given are 0.
 
     Args:
         nanoBragg: the object.
 
     Raises:
-        ValueError: it is something else.
+        ValueError: nanoBragg is not such an object.
     """
 
     def __init__(self, nanoBragg: simulation_class) -> None:
@@ -55,7 +55,7 @@ class exascale_api:
     def allocate(self) -> None:
         """Takes the orientation and mosaic blocks of the crystal, the spindle, the electric field, and the sources.
 
-        Of the sources it takes the directions.  All of these count as they are now until the next call.
+        It takes only the directions of the sources. Later changes of these values have no effect until the next call.
         """
         self._allocated = {name: getattr(self._state, name) for name in ALLOCATED}
 
@@ -66,13 +66,13 @@ class exascale_api:
         gpu_detector: gpu_detector,
         weight: float = 1.0,
     ) -> None:
-        """Adds the spots of all sources, which see one channel, in the region of interest.
+        """Adds the spots of all sources with one channel, in the region of interest.
 
         Args:
-            weight: multiplies the sources' intensities.
+            weight: factor for the sources' intensities.
 
         Raises:
-            ValueError: there is no such channel, allocate() was not called, or what the object asks for cannot be.
+            ValueError: there is no such channel, allocate() was not called, or a property of the object is invalid.
         """
         detector_of("gpu_detector", gpu_detector).must_hold_all("add_energy_channel_from_gpu_amplitudes")
         s = self._current()
@@ -91,14 +91,14 @@ class exascale_api:
         *,
         pixel_active_mask_bools: Sequence[bool] | None = None,
     ) -> None:
-        """Adds the spots of all sources, which see one channel, in some pixels; the blocks are always Gauss-shaped.
+        """Adds the spots of all sources with one channel, in some pixels; the blocks are always Gauss-shaped.
 
         Args:
-            pixel_active_list_ints: numbers of these pixels, counted through all panels; or, as
-                pixel_active_mask_bools: whether it is one of them, for each pixel of all panels.
+            pixel_active_list_ints: numbers of these pixels, counted through all panels; or
+            pixel_active_mask_bools: for each pixel of all panels, whether it is one of them.
 
         Raises:
-            ValueError: as above; pixels that are not there, another number of bools, neither or both.
+            ValueError: as above; or pixels do not exist, the number of bools is wrong, or neither or both are given.
         """
         given = [pixels for pixels in (pixel_active_list_ints, pixel_active_mask_bools) if pixels is not None]
         if len(given) != 1:
@@ -115,15 +115,15 @@ class exascale_api:
         pixel_active_list_ints: Sequence[int],
         weights: Sequence[float],
     ) -> None:
-        """Adds the spots of each source, which sees its own channel, in some pixels; mosaic blocks are Gauss-shaped.
+        """Adds the spots of each source with its own channel, in some pixels; the blocks are always Gauss-shaped.
 
         Args:
-            ichannels: (n,) the channel of each of the object's n sources; a negative one leaves the source out.
+            ichannels: channel of each of the object's n sources, (n,); a negative number omits the source.
             pixel_active_list_ints: numbers of the pixels, counted through all panels.
-            weights: (n,) multiply the sources' intensities.
+            weights: factors for the sources' intensities, (n,).
 
         Raises:
-            ValueError: as above; another number of channels or weights than of sources.
+            ValueError: as above; or the number of channels or weights is not that of the sources.
         """
         s = self._current()
         s.source_XYZ = self._state.source_XYZ
@@ -141,13 +141,13 @@ class exascale_api:
         self._add_spots(s, table, gpu_detector, channels, factors, pixels=pixel_active_list_ints)
 
     def add_background(self, detector: gpu_detector, override_source: int = -1) -> None:
-        """Adds the scattering of the object's amorphous sample, in all pixels.
+        """Adds the scattering of the object's amorphous sample in all pixels.
 
         Args:
-            override_source: the only source that counts, and stands for all; less than 0: all.
+            override_source: number of the source that replaces all others; less than 0: use all.
 
         Raises:
-            ValueError: there is no such source, allocate() was not called, or what the object asks for cannot be.
+            ValueError: there is no such source, allocate() was not called, or a property of the object is invalid.
         """
         detector_of("detector", detector).must_hold_all("add_background")
         s = self._current()
@@ -156,7 +156,7 @@ class exascale_api:
         detector.add(Background(setup, engine.amorphous(s), setup.light(light)))
 
     def add_noise(self, detector: gpu_detector) -> flex.double:
-        """The image in ADU: what the object's add_noise makes of it, each panel with random numbers of its own.
+        """Returns the image in ADU after the object's add_noise, with different random numbers for each panel.
 
         The image on the detector and the object's seed stay as they are.
 
@@ -164,7 +164,7 @@ class exascale_api:
             flex.double (panels, slow, fast).
 
         Raises:
-            ValueError: the object's panel has another size.
+            ValueError: the object's panel has a different size.
         """
         photons = detector_of("detector", detector).get_raw_pixels().as_numpy_array()
         s = copy.copy(self._state)
@@ -185,11 +185,11 @@ class exascale_api:
         self._diffuse = value
 
     diffuse = property(
-        lambda self: self._diffuse, _set_diffuse, doc="kept: there is no diffuse scattering of the crystal"
+        lambda self: self._diffuse, _set_diffuse, doc="stored: there is no diffuse scattering of the crystal"
     )
 
     def _current(self) -> State:
-        """A copy of the object's state as it counts now.
+        """Returns a copy of the object's state with the values taken at allocate().
 
         Raises:
             ValueError: allocate() was not called.
@@ -200,7 +200,7 @@ class exascale_api:
         directions = s.source_XYZ
         for name, value in self._allocated.items():
             setattr(s, name, value)
-        if len(s.source_XYZ) != len(directions):  # simtbx would read beyond those that it knows
+        if len(s.source_XYZ) != len(directions):  # simtbx would read beyond the end of its list
             s.source_XYZ = directions
         s.interpolate = 0
         return s
@@ -230,7 +230,7 @@ class exascale_api:
         detector.add(Spots(setup, self._crystal_of(s), amplitudes.table, channels, light))
 
     def _crystal_of(self, s: State) -> Crystal:
-        """Returns the engine's crystal, the same object as long as nothing changes, so that many calls share a pass."""
+        """Returns the engine's crystal, the same object until something changes, so that many calls share a pass."""
         made_of = tuple(getattr(s, name) for name in OF_CRYSTAL)
         if self._crystal is None or self._crystal[0] != made_of:
             self._crystal = (made_of, engine.crystal(s))
@@ -238,7 +238,7 @@ class exascale_api:
 
 
 class exascale_api_small_whitelist(exascale_api):
-    """The same for gpu_detector_small_whitelist."""
+    """An exascale_api for gpu_detector_small_whitelist."""
 
 
 def _channels_of(value: Any) -> gpu_energy_channels:

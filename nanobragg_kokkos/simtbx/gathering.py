@@ -1,8 +1,8 @@
-"""What a detector has been asked to add but has not yet computed, in as few passes of the engine as possible.
+"""Records calls that add to a detector, and computes them later in as few passes of the engine as possible.
 
-Scripts for simtbx add a spectrum energy by energy.  A pass of the engine takes all sources at once, so calls are only
-noted, each with models that do not change any more, and those that differ in nothing but their sources, the channels
-that these see and the number of photons become one pass when somebody asks for the pixels.
+Scripts for simtbx add a spectrum energy by energy. A pass of the engine takes all sources at once, so a call is only
+recorded with its immutable models. Calls that differ only in their sources, the channels of these and the number of
+photons become one pass when a script reads the pixels.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from nanobragg_kokkos.simtbx.channels import ChannelTable
 from nanobragg_kokkos.simtbx.light import Light
 from nanobragg_kokkos.simtbx.setup import Kept, Setup
 
-# Scripts make new objects for each image, so what is on the device belongs to none of them.  Spots and background each
-# have their own, as the beam of the one often changes from image to image, and that of the other does not.
+# Scripts make new objects for each image, so no object owns the detectors on the device. Spots and background have
+# separate ones, because the beam of the spots often changes from image to image, and that of the background does not.
 SPOTS, BACKGROUNDS = Kept(2), Kept(1)
 
 
 @dataclass(frozen=True, eq=False)
 class Spots:
-    """The Bragg spots of a crystal: each wave of the light sees a channel of the table."""
+    """The Bragg spots of a crystal; each wave of the light has a channel of the table."""
 
     setup: Setup
     crystal: Crystal
@@ -44,12 +44,12 @@ Term = Spots | Background
 
 
 def scaled(term: Term, factor: float) -> Term:
-    """The same, with another number of photons."""
+    """Returns the same term with another number of photons."""
     return replace(term, light=term.light.scaled(factor))
 
 
 def first_pass(terms: Sequence[Term]) -> tuple[list[Term], list[Term]]:
-    """The terms that become one pass with the first of them, and all others."""
+    """Returns the terms that share a pass with the first of them, and all others."""
     shared = _what_a_pass_shares(terms[0])
     group, others = [], []
     for term in terms:
@@ -58,7 +58,7 @@ def first_pass(terms: Sequence[Term]) -> tuple[list[Term], list[Term]]:
 
 
 def image_of(group: Sequence[Term]) -> Simulation:
-    """The image of the terms of one pass; it is gone when the next one is computed."""
+    """Returns the image of the terms of one pass; it is valid until the next call."""
     setup = group[0].setup
     if isinstance(group[0], Background):
         simulation = BACKGROUNDS.lit(setup, group[0].light)
@@ -71,7 +71,7 @@ def image_of(group: Sequence[Term]) -> Simulation:
 
 
 def release() -> None:
-    """Lets go of all detectors that are kept on the device."""
+    """Releases all detectors that are kept on the device."""
     SPOTS.release()
     BACKGROUNDS.release()
 
@@ -79,12 +79,12 @@ def release() -> None:
 def _what_a_pass_shares(term: Term) -> tuple:
     if isinstance(term, Background):
         return (Background, term.setup, term.light)
-    # Objects stand for themselves here: the terms keep them alive.
+    # Identities serve as keys: the terms keep their objects alive.
     return (Spots, term.setup, id(term.crystal), id(term.table), term.light.polar_vector, term.light.polarization)
 
 
 def _together(group: Sequence[Spots]) -> tuple[Light, tuple[int, ...]]:
-    """All waves of a group that have photons, and their channels."""
+    """Returns all waves of a group that have photons, and their channels."""
     waves = [
         (direction, wavelength, weight * term.light.fluence, channel)
         for term in group

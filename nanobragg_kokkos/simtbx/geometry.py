@@ -1,4 +1,4 @@
-"""Where the detector is: beam centres in six conventions, detector vectors, dxtbx panels."""
+"""The position of the detector: beam centres in six conventions, detector vectors, dxtbx panels."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from nanobragg_kokkos.simtbx.state import State
 
 @dataclass(frozen=True)
 class Frame:
-    """The vectors that a convention lays down."""
+    """The vectors of a beam centre convention."""
 
     beam: Vector
     fast: Vector
@@ -52,7 +52,7 @@ FRAMES = {
 
 
 def size_detector(s: State) -> None:
-    """Brings the detector's size and its number of pixels in line; another number of pixels makes the image dark."""
+    """Makes the detector's size and its number of pixels agree; a new number of pixels makes the image dark."""
     if s.fast_pixels:
         s.fast_size = s.pixel_size * s.fast_pixels
     if s.slow_pixels:
@@ -64,7 +64,7 @@ def size_detector(s: State) -> None:
 
 
 def place_beam(s: State) -> None:
-    """Fills in what is not known of the beam centre, and lays down the vectors of the convention."""
+    """Completes the beam centre, and sets the vectors of the convention."""
     if not math.isnan(s.xds_X):
         s.close_X = s.xds_X * s.pixel_size
     if not math.isnan(s.xds_Y):
@@ -107,7 +107,7 @@ def place_beam(s: State) -> None:
 
 
 def place_detector(s: State) -> None:
-    """Finds the first pixel from beam centre and distance, and from it the beam centres of all conventions."""
+    """Calculates the first pixel from beam centre and distance, and from it the beam centres of all conventions."""
     cosine = dot(s.beam_vector, turned_xyz(s.odet_vector, s.detector_rotation))
     if cosine == 0.0:
         cosine = SMALLEST  # the beam does not hit the detector
@@ -135,7 +135,7 @@ def place_detector(s: State) -> None:
     s.beam_fast, s.beam_slow = dot(s.fdet_vector, from_corner), dot(s.sdet_vector, from_corner)
     s.xds_X, s.xds_Y = (divided(close, s.pixel_size) + 0.5 for close in (s.close_fast, s.close_slow))
 
-    # The frame of imgCIF: x along the spindle, z towards the source as far as that is at right angles to x.
+    # The frame of imgCIF: x along the spindle, z towards the source and perpendicular to x.
     x = unit(s.spindle_vector)
     to_source = scaled(s.beam_vector, -1.0)
     z = unit(tuple(source - dot(to_source, x) * axis for source, axis in zip(to_source, x)))
@@ -162,7 +162,7 @@ def take_panel(s: State, panel, s0: Vector) -> None:
         s.right_handed = False
     s.beam_X, s.beam_Y = (coordinate / 1000.0 for coordinate in panel.get_beam_centre(s0))
     s.user_beam = True
-    # Some versions of simtbx take dxtbx's millimetres as metres here.
+    # Some versions of simtbx read dxtbx's millimetres as metres here.
     s.thickness = panel.get_thickness() / 1000.0
     if panel.get_mu() > 0.0:
         s.attenuation_length = 1.0 / panel.get_mu() / 1000.0
@@ -170,7 +170,7 @@ def take_panel(s: State, panel, s0: Vector) -> None:
 
 
 def show(s: State) -> list[str]:
-    """What is known of the detector's place, a line each."""
+    """Returns lines of text about the position of the detector."""
     return [
         f"  distance {s.distance:g} m, {s.close_distance:g} m to the detector's plane; "
         f"{s.fast_pixels} x {s.slow_pixels} pixels of {s.pixel_size:g} m, {s.fast_size:g} x {s.slow_size:g} m",

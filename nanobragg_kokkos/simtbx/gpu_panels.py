@@ -1,4 +1,4 @@
-"""simtbx's class gpu_detector: the image that channels and backgrounds add up to."""
+"""simtbx's class gpu_detector: the sum of channels and backgrounds."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ from nanobragg_kokkos.util.argument_checks import finite
 
 
 class gpu_detector:
-    """Panels of one size and the sum of what is added to them; dark at first.
+    """Panels of one size and the image that is added to them; dark at first.
 
     gpu_detector(deviceId, nanoBragg) takes the panel of a nanoBragg object, gpu_detector(deviceId, detector, beam)
-    all panels of a dxtbx detector.  deviceId may be left out where the others are given by name.
+    all panels of a dxtbx detector. deviceId is optional if the other arguments have names.
 
     Args:
-        deviceId: kept; gpu_instance says which device it is.
-        nanoBragg: of whose panel the place is taken, as it is now.
+        deviceId: stored; gpu_instance chooses the device.
+        nanoBragg: the object whose panel to take, at its present position.
         detector, beam: dxtbx models.
 
     Raises:
-        ValueError: neither the one nor the others; panels of different sizes.
+        ValueError: neither nanoBragg nor detector and beam are given, or the panels have different sizes.
     """
 
     _adds_up = WholeImage
@@ -65,20 +65,20 @@ class gpu_detector:
 
     @property
     def shape(self) -> tuple[int, int, int]:
-        """Panels, slow pixels, fast pixels."""
+        """Numbers of panels, slow pixels and fast pixels."""
         return (len(self._panels), self._slow_pixels, self._fast_pixels)
 
     @property
     def n_pixels(self) -> int:
-        """Of all panels."""
+        """Number of pixels of all panels."""
         return len(self._panels) * self._slow_pixels * self._fast_pixels
 
     def get_deviceID(self) -> int:
-        """The number that the object was made with."""
+        """Returns the deviceId given to the constructor."""
         return self._device
 
     def show_summary(self) -> None:
-        """Prints number and size of the panels, and the place of each (metres)."""
+        """Prints number and size of the panels, and the position of each (metres)."""
         print(f"{len(self._panels)} panels of {self._fast_pixels} x {self._slow_pixels} pixels (fast, slow)")
         for number, panel in enumerate(self._panels):
             print(f"  panel {number}: {panel.close_distance:g} m from the sample")
@@ -86,14 +86,14 @@ class gpu_detector:
                 print(f"    {name} %.8g %.8g %.8g" % getattr(panel, name))
 
     def each_image_allocate(self, n_pixels: int = 0) -> None:
-        """Does nothing: memory comes when it is needed, and the image stays as it is, as in simtbx."""
+        """Does nothing: memory is allocated on demand, and the image stays as it is, as in simtbx."""
 
     def each_image_free(self) -> None:
-        """Computes what has not been computed yet; the image stays, as in simtbx."""
+        """Computes the recorded calls; the image stays, as in simtbx."""
         self._settle()
 
     def scale_in_place(self, factor: float) -> None:
-        """Multiplies what has been added so far; 0 makes the image dark."""
+        """Multiplies the image added so far; 0 makes it dark."""
         factor = finite("factor", factor)
         if factor == 0.0:
             self._pending = []
@@ -103,10 +103,10 @@ class gpu_detector:
         self._sum.scale(factor)
 
     def write_raw_pixels(self, nB: simulation_class) -> None:
-        """Writes the image into raw_pixels of a nanoBragg object, into the array that is there.
+        """Writes the image into the existing array raw_pixels of a nanoBragg object.
 
         Raises:
-            ValueError: there are several panels, or the object's has another size.
+            ValueError: there are several panels, or the object's panel has a different size.
         """
         s = state_of(nB)
         if self.shape != (1, s.slow_pixels, s.fast_pixels):
@@ -118,35 +118,35 @@ class gpu_detector:
         nB._replace_pixels(self._pixels())
 
     def get_raw_pixels(self) -> flex.double:
-        """The image: flex.double (panels, slow, fast), a copy."""
+        """Returns a copy of the image, flex.double (panels, slow, fast)."""
         return flex.double(self._pixels().reshape(self.shape))
 
     def get_whitelist_raw_pixels(self, selection: flex.size_t) -> flex.double:
-        """Some pixels of the image.
+        """Returns some pixels of the image.
 
         Args:
-            selection: (n,) numbers of pixels, counted through all panels.
+            selection: numbers of pixels, (n,), counted through all panels.
 
         Returns:
             flex.double (n,), in the order of the selection.
 
         Raises:
-            ValueError: numbers of pixels that are not there.
+            ValueError: there are no such pixels.
         """
         return flex.double(self._pixels()[_pixel_numbers("selection", selection, self.n_pixels)])
 
     def setup(self, s: State, oversample: int, *, roi: bool = False, whitelist: bytes | None = None) -> Setup:
-        """These panels as a nanoBragg object's state has them looked at."""
+        """Returns these panels with the sampling of a nanoBragg object's state."""
         return setup_of(s, self._panels, self._fast_pixels, self._slow_pixels, oversample, roi=roi, whitelist=whitelist)
 
     def whitelist(self, pixels: Any) -> bytes | None:
-        """The pixels that a script wants, as a Setup takes them.
+        """Returns the pixels that a script selects, in the form that Setup takes.
 
         Args:
             pixels: a flex.bool with an element for each pixel, or numbers of pixels counted through all panels.
 
         Raises:
-            ValueError: another number of bools, numbers of pixels that are not there.
+            ValueError: the number of bools is wrong, or there are no such pixels.
         """
         name = "pixel_active_list_ints"
         if isinstance(pixels, flex.bool) or (isinstance(pixels, np.ndarray) and np.issubdtype(pixels.dtype, np.bool_)):
@@ -158,13 +158,13 @@ class gpu_detector:
         numbers = _pixel_numbers(name, pixels, self.n_pixels)
         if numbers.size == self.n_pixels and np.array_equal(numbers, np.arange(self.n_pixels)):
             return None
-        # A spectrum comes with the same list for each energy: the same bytes need not be compared.
+        # Scripts give the same list for each energy of a spectrum; one bytes object for all of them compares quickly.
         if not np.array_equal(numbers, np.frombuffer(self._last_whitelist, np.int64)):
             self._last_whitelist = numbers.tobytes()
         return self._last_whitelist
 
     def must_hold_all(self, method: str) -> None:
-        """For what does not come with a list of pixels.
+        """Checks that this detector holds all pixels, for methods that take no list of pixels.
 
         Raises:
             ValueError: this is a gpu_detector_small_whitelist.
@@ -173,10 +173,10 @@ class gpu_detector:
             raise ValueError(f"{method} needs a gpu_detector: this one holds the pixels of a list only")
 
     def add(self, term: Term) -> None:
-        """Notes what is to be added to the image.
+        """Records a term to add to the image.
 
         Raises:
-            ValueError: photons that are fewer than none, or not a number of them.
+            ValueError: its number of photons is negative or not a number.
         """
         if not (term.light.fluence >= 0.0 and min(term.light.weights, default=0.0) >= 0.0):
             raise ValueError("weights, spot_scale and fluence must be 0 or more")
@@ -184,29 +184,29 @@ class gpu_detector:
             self._pending.append(term)
 
     def _settle(self) -> None:
-        """Adds what is pending; what cannot be computed stays pending."""
+        """Computes the recorded terms; a term that fails stays recorded."""
         while self._pending:
             group, others = first_pass(self._pending)
             self._sum.add(image_of(group), group[0].setup.whitelist)
             self._pending = others
 
     def _pixels(self) -> np.ndarray:
-        """The image, all panels in a row, as long as nothing else is done."""
+        """Returns the image, all panels in a row; the array is valid until the next call."""
         self._settle()
         return self._sum.pixels()
 
 
 class gpu_detector_small_whitelist(gpu_detector):
-    """The same for a list of pixels, of which alone it holds the values.
+    """A gpu_detector that holds only the pixels of a list.
 
-    The first pixels of its image are those of the list, in the list's order; the others are 0.  It takes
-    add_energy_channel_mask_allpanel and add_energy_multichannel_mask_allpanel only.
+    The first pixels of its image are those of the list, in the list's order; the others are 0. It accepts only
+    add_energy_channel_mask_allpanel and add_energy_multichannel_mask_allpanel.
     """
 
     _adds_up = ListedPixels
 
     def each_image_allocate(self, n_pixels: int = 0) -> None:
-        """Does nothing but check.
+        """Checks its argument, and does nothing else.
 
         Raises:
             ValueError: n_pixels is not the number of pixels in a list.
@@ -216,10 +216,10 @@ class gpu_detector_small_whitelist(gpu_detector):
 
 
 def detector_of(name: str, value: Any) -> gpu_detector:
-    """The value, a gpu_detector.
+    """Returns the value, which must be a gpu_detector.
 
     Raises:
-        ValueError: it is something else; names the argument.
+        ValueError: the value is something else; names the argument.
     """
     if not isinstance(value, gpu_detector):
         raise ValueError(f"{name} must be a gpu_detector, not {type(value).__name__}")
@@ -227,7 +227,7 @@ def detector_of(name: str, value: Any) -> gpu_detector:
 
 
 def _place_of(panel: Any) -> Panel:
-    """The place of a dxtbx panel."""
+    """Returns the position of a dxtbx panel."""
     fast, slow = unit(panel.get_fast_axis()), unit(panel.get_slow_axis())
     corner = tuple(coordinate / 1000.0 for coordinate in panel.get_origin())
     return Panel(fast, slow, corner, abs(dot(corner, unit(cross(fast, slow)))))

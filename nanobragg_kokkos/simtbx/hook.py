@@ -1,4 +1,4 @@
-"""Imports of simtbx's extension modules that end here."""
+"""Redirects imports of simtbx's extension modules to this package."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any
 
-# Where their names are.
+# The modules that hold their names.
 EXTENSIONS = {
     "simtbx_nanoBragg_ext": "nanobragg_kokkos.simtbx.nanobragg_names",
     "simtbx_kokkos_ext": "nanobragg_kokkos.simtbx.gpu_names",
@@ -25,7 +25,7 @@ class _Extensions(MetaPathFinder, Loader):
         return ModuleSpec(name, self, origin=EXTENSIONS[name]) if name in EXTENSIONS else None
 
     def create_module(self, spec: ModuleSpec) -> None:
-        """An ordinary module."""
+        """Returns None, so that Python makes an ordinary module."""
 
     def exec_module(self, module: ModuleType) -> None:
         names = import_module(EXTENSIONS[module.__name__])
@@ -38,13 +38,13 @@ _FINDER = _Extensions()
 
 
 def enable() -> None:
-    """Makes imports of simtbx_nanoBragg_ext, simtbx_kokkos_ext and simtbx_gpu_ext end in this package.
+    """Redirects imports of simtbx_nanoBragg_ext, simtbx_kokkos_ext and simtbx_gpu_ext to this package.
 
-    This holds for this process, from now on, whether simtbx's own are there or not.  Its Python files, simtbx.nanoBragg
-    and the others, are used as they are where they are installed.  A second call changes nothing.
+    The redirection lasts until the process ends, whether simtbx's extensions are installed or not. simtbx's Python
+    files (simtbx.nanoBragg and others) are used unchanged where they are installed. A second call changes nothing.
 
     Raises:
-        ImportError: simtbx's own extensions are already in this process.
+        ImportError: this process has already imported simtbx's own extensions.
     """
     imported = [name for name in EXTENSIONS if name in sys.modules and not _is_ours(sys.modules[name])]
     if imported:

@@ -1,4 +1,4 @@
-"""The light that falls on the sample, as the engine takes it."""
+"""The light that falls on the sample, in the form that the engine takes."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from nanobragg_kokkos.simtbx.state import State
 
 @dataclass(frozen=True)
 class Light:
-    """Any number n of plane waves.  Equal ones are the same light.
+    """Any number n of plane waves; objects with equal values are equal.
 
     Args:
-        directions: (n, 3) from the sample to the sources; need not be unit vectors.
-        wavelengths: (n,) metres.
-        weights: (n,) 0 or more.
+        directions: directions from the sample to the sources, (n, 3), of any length.
+        wavelengths: wavelengths, (n,) in metres.
+        weights: weights, (n,), 0 or more.
         fluence: photons/m² of a wave with the weight 1.
-        polar_vector: (3,) direction of the electric field.
+        polar_vector: direction of the electric field, (3,).
         polarization: Kahn factor, -1 to 1.
 
     Raises:
-        ValueError: a Kahn factor that cannot be.
+        ValueError: the Kahn factor is outside its range.
     """
 
     directions: tuple[Vector, ...]
@@ -39,11 +39,11 @@ class Light:
 
     @property
     def total_fluence(self) -> float:
-        """Photons/mm² of all waves together."""
+        """Returns the photons/mm² of all waves together."""
         return self.fluence * 1e-6 * sum(self.weights)
 
     def sources(self, channels: Sequence[int] | None = None) -> Sources:
-        """The engine's sources, which see these channels of the structure factors."""
+        """Returns the engine's sources with their channels of the structure factors."""
         return Sources(
             wavelengths=[wavelength * 1e10 for wavelength in self.wavelengths],
             weights=self.weights,
@@ -54,14 +54,14 @@ class Light:
         )
 
     def scaled(self, factor: float) -> Light:
-        """The same waves with another number of photons."""
+        """Returns the same waves with another number of photons."""
         return replace(self, fluence=self.fluence * factor)
 
 
 def light_of(s: State, weights: Sequence[float] | None = None) -> Light:
-    """The light of all sources: weighted by their intensities, or by other numbers.
+    """Returns the light of all sources, weighted by their intensities or by other numbers.
 
-    They add up, each with the whole fluence, instead of being averaged.
+    The sources add up, each with the whole fluence; their mean is not taken.
     """
     return Light(
         directions=tuple(s.source_XYZ),
@@ -74,7 +74,7 @@ def light_of(s: State, weights: Sequence[float] | None = None) -> Light:
 
 
 def light_for_background(s: State, source: int) -> Light:
-    """The light of one source that stands for all; of all sources, if its number is negative.
+    """Returns the light of one source that replaces all, or of all sources if its number is negative.
 
     Raises:
         ValueError: there is no such source.

@@ -14,7 +14,7 @@ IDENTITY = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0)
 
 
 def make_blocks(s: State) -> None:
-    """One block in the crystal's orientation, and random ones around it, the same for the same mosaic_seed."""
+    """Makes one block in the crystal's orientation and random ones around it, the same for the same mosaic_seed."""
     if s.user_blocks:
         return
     s.mosaic_domains = max(s.mosaic_domains, 1)
@@ -24,17 +24,17 @@ def make_blocks(s: State) -> None:
 
 
 def take_blocks(s: State, matrices: flex.mat3_double) -> None:
-    """Takes these matrices; from now on none are made."""
+    """Takes these matrices; no more are generated from now on."""
     s.mosaic_blocks = [tuple(matrix) for matrix in matrices]
     s.mosaic_domains = len(s.mosaic_blocks)
     s.user_blocks = True
 
 
 def blocks_in_use(s: State) -> list[tuple[float, ...]]:
-    """The rotation matrices that count: without a spread, the crystal is a single block.
+    """Returns the rotation matrices in use; without a spread, the crystal is a single block.
 
     Raises:
-        ValueError: more domains than matrices.
+        ValueError: there are more domains than matrices.
     """
     if not s.mosaic_spread > 0.0:
         return [IDENTITY]
@@ -44,22 +44,22 @@ def blocks_in_use(s: State) -> list[tuple[float, ...]]:
 
 
 def cells_of_blocks(s: State) -> flex.mat3_double:
-    """The vectors a, b, c (angstrom, nine numbers) of each block before any rotation of the spindle."""
+    """Returns the vectors a, b, c (angstrom, nine numbers) of each block before any rotation of the spindle."""
     return flex.mat3_double([sum((_turned(scaled_up(v), block) for v in metres(s)), ()) for block in blocks_in_use(s)])
 
 
 def metres(s: State) -> list[Vector]:
-    """The cell vectors in metres."""
+    """Returns the cell vectors in metres."""
     return [tuple(1e-10 * x for x in v) for v in s.real_vectors]
 
 
 def scaled_up(v: Vector) -> Vector:
-    """From metres to angstrom."""
+    """Converts metres to angstrom."""
     return tuple(1e10 * x for x in v)
 
 
 def show(s: State) -> list[str]:
-    """Each block: by how much it is turned, as one angle and about x, y and z, and its matrix."""
+    """Returns lines about each block: its rotation as one angle and about x, y and z, and its matrix."""
     lines = []
     for number, block in enumerate(s.mosaic_blocks[: s.mosaic_domains]):
         cosine = max(-1.0, min(1.0, (block[0] + block[4] + block[8] - 1) / 2))

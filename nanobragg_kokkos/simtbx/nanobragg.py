@@ -55,7 +55,7 @@ OVERSAMPLE = {"then": [sampling.choose_oversample]}
 
 
 def reconcile(s: State) -> None:
-    """Brings everything in line with everything."""
+    """Makes all parts of the state consistent."""
     for step in (
         geometry.size_detector,
         sources.balance_fluence,
@@ -73,7 +73,7 @@ def reconcile(s: State) -> None:
 
 
 def _fields(**values: Any):
-    """Sets these fields of a state."""
+    """Returns a function that sets these fields of a state."""
 
     def set(s: State) -> None:
         for name, value in values.items():
@@ -83,25 +83,25 @@ def _fields(**values: Any):
 
 
 class nanoBragg:
-    """A diffraction experiment with one panel, as simtbx's class of this name has it.
+    """A diffraction experiment with one panel, like simtbx's class of this name.
 
     nanoBragg(detector, beam, verbose=0, panel_id=0) takes dxtbx models; nanoBragg(detpixels_slowfast=..., ...) takes
     any of the parameters below, which have defaults.
 
     Args:
         detector, beam: dxtbx models.
-        panel_id: which panel of the detector.
+        panel_id: number of the panel of the detector.
         detpixels_slowfast: pixels along the slow and the fast axis.
-        Ncells_abc, unit_cell_Adeg, beam_center_mm, distance_mm, pixel_size_mm, wavelength_A, oversample: as the
+        Ncells_abc, unit_cell_Adeg, beam_center_mm, distance_mm, pixel_size_mm, wavelength_A, oversample: see the
             properties of these names; an oversample of 0 is chosen automatically.
-        misset_deg: missetting angles, in radians whatever the name says, as in simtbx; they count if none is 0.
-        divergence_mrad: horizontal and vertical.
-        dispersion_pct, mosaic_spread_deg: as the properties.
-        verbose: not 0 prints what is going on.
+        misset_deg: missetting angles in radians, despite the name, as in simtbx; ignored if one of them is 0.
+        divergence_mrad: horizontal and vertical divergence.
+        dispersion_pct, mosaic_spread_deg: see the properties.
+        verbose: any value but 0 prints messages.
 
     Raises:
-        ValueError: an argument that cannot be, by its name.
-        RuntimeError: a panel that the beam does not come near from the front.
+        ValueError: an argument is invalid; names the argument.
+        RuntimeError: the beam does not approach the panel from the front.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -122,7 +122,7 @@ class nanoBragg:
             s.h_divergence = s.v_divergence = beam.get_divergence()
         if beam.get_flux() > 0.0:
             s.flux = beam.get_flux()
-        # dxtbx's fraction is taken as it is for the Kahn factor, as simtbx does.
+        # dxtbx's fraction serves as the Kahn factor, as in simtbx.
         if -1.0 <= beam.get_polarization_fraction() <= 1.0:
             s.polarization = beam.get_polarization_fraction()
         s.vert_vector = unit(beam.get_polarization_normal())
@@ -178,20 +178,20 @@ class nanoBragg:
         reconcile(s)
 
     def free_all(self) -> None:
-        """Lets go of what is kept on the device; it comes back when it is needed."""
+        """Releases memory on the device; it is allocated again on demand."""
         self._engine.release()
 
     # Printing.
-    verbose = of_state("verbose", "verbose", "not 0 prints what is going on", convert=integer)
-    printout = of_state("printout", "printout", "kept, but nothing is printed for it", convert=boolean)
+    verbose = of_state("verbose", "verbose", "any value but 0 prints messages", convert=integer)
+    printout = of_state("printout", "printout", "stored without effect", convert=boolean)
     printout_pixel_fastslow = of_state(
         "printout_pixel_fastslow",
         "printout_pixel",
-        "kept, but nothing is printed for it",
+        "stored without effect",
         convert=lambda name, value: vector(name, value, 2, integer),
         first=lambda s: setattr(s, "printout", s.printout or s.printout_pixel[0] > 0),
     )
-    progress_meter = of_state("progress_meter", "progress_meter", "kept: nothing takes long enough", convert=boolean)
+    progress_meter = of_state("progress_meter", "progress_meter", "stored without effect", convert=boolean)
     progress_pixel = of_state("progress_pixel", "progress_pixel", "pixels that have been simulated", convert=integer)
 
     # The crystal.
@@ -240,7 +240,7 @@ class nanoBragg:
     unit_cell_Adeg = property(
         lambda self: uctbx.unit_cell(self._get_unit_cell_tuple()),
         _set_unit_cell_Adeg,
-        doc="the same as a cctbx unit_cell",
+        doc="unit_cell_tuple as a cctbx unit_cell",
     )
 
     missets_deg = of_state(
@@ -274,7 +274,7 @@ class nanoBragg:
     )
 
     def randomize_orientation(self) -> None:
-        """Turns the crystal at random, the same way for the same seed."""
+        """Rotates the crystal at random, in the same way for the same seed."""
         unit_cell.randomize_orientation(self._state)
 
     phi_deg = of_state("phi_deg", "phi", "first angle of the spindle (degrees)", **DEGREES, **STEPS)
@@ -303,16 +303,16 @@ class nanoBragg:
     mosaic_seed = of_state("mosaic_seed", "mosaic_seed", "of the blocks' random orientations", convert=integer)
 
     def get_mosaic_blocks(self) -> flex.mat3_double:
-        """The rotation matrices of the mosaic blocks."""
+        """Returns the rotation matrices of the mosaic blocks."""
         s = self._state
         return flex.mat3_double(s.mosaic_blocks[: s.mosaic_domains])
 
     def set_mosaic_blocks(self, umat_in: flex.mat3_double) -> None:
-        """Sets the rotation matrices of the mosaic blocks; they count if mosaic_spread_deg is positive."""
+        """Sets the rotation matrices of the mosaic blocks, which are used if mosaic_spread_deg is positive."""
         mosaic.take_blocks(self._state, umat_in)
 
     def get_mosaic_domains_abc_phi_0(self) -> flex.mat3_double:
-        """a, b, c (angstrom) of each block at the angle 0."""
+        """Returns a, b, c (angstrom) of each block at the angle 0."""
         return mosaic.cells_of_blocks(self._state)
 
     # Structure factors.
@@ -561,7 +561,7 @@ class nanoBragg:
     fdet_vector = of_state("fdet_vector", "fdet_vector", "fast axis", convert=vector, **SIZE)
     sdet_vector = of_state("sdet_vector", "sdet_vector", "slow axis", convert=vector, **SIZE)
     odet_vector = of_state("odet_vector", "odet_vector", "normal, away from the sample", convert=vector, **SIZE)
-    beam_vector = of_state("beam_vector", "beam_vector", "along which photons fly", convert=vector, **SIZE)
+    beam_vector = of_state("beam_vector", "beam_vector", "direction in which photons travel", convert=vector, **SIZE)
     polar_vector = of_state("polar_vector", "polar_vector", "electric field of the beam", convert=vector, **SIZE)
     spindle_axis = of_state("spindle_axis", "spindle_vector", "axis of the spindle", convert=vector, **SIZE)
     twotheta_axis = of_state("twotheta_axis", "twotheta_axis", "axis of detector_twotheta_deg", convert=vector, **SIZE)
@@ -573,21 +573,23 @@ class nanoBragg:
     polar_Bvector = property(
         lambda self: sources.magnetic_vector(self._state), _set_polar_Bvector, doc="magnetic field of the beam"
     )
-    distance_meters = of_state("distance_meters", "distance", "along the beam (m); nothing else follows when it is set")
+    distance_meters = of_state(
+        "distance_meters", "distance", "distance along the beam (m); setting it changes nothing else"
+    )
     distance_mm = property(
         lambda self: self._state.distance * 1000.0,
         lambda self, value: self._set_distance("distance_mm", value),
-        doc="from the sample to the detector along the beam (mm)",
+        doc="distance from the sample to the detector along the beam (mm)",
     )
     close_distance_mm = property(
         lambda self: self._state.close_distance * 1000.0,
         lambda self, value: self._set_distance("close_distance_mm", value),
-        doc="from the sample to the plane of the detector (mm)",
+        doc="distance from the sample to the plane of the detector (mm)",
     )
     detector_rotation_deg = of_state(
         "detector_rotation_deg",
         "detector_rotation",
-        "about x, then y, then z (degrees)",
+        "rotation about x, then y, then z (degrees)",
         convert=vector,
         **DEGREES,
         **SIZE,
@@ -595,15 +597,22 @@ class nanoBragg:
     detector_twotheta_deg = of_state(
         "detector_twotheta_deg",
         "twotheta",
-        "about twotheta_axis (degrees)",
+        "rotation about twotheta_axis (degrees)",
         first=_fields(detector_pivot=pivot.Beam),
         **DEGREES,
         **SIZE,
     )
-    curved_detector = of_state("curved_detector", "curved_detector", "kept, but not simulated", convert=boolean)
+    curved_detector = of_state(
+        "curved_detector", "curved_detector", "stored; simulating with it is an error", convert=boolean
+    )
     point_pixel = of_state("point_pixel", "point_pixel", "1/r^2 in place of a pixel's solid angle", convert=boolean)
     detector_thick_mm = of_state(
-        "detector_thick_mm", "thickness", "of the sensor (mm)", first=_fields(thickness_step=-1.0), **MM, **STEPS
+        "detector_thick_mm",
+        "thickness",
+        "thickness of the sensor (mm)",
+        first=_fields(thickness_step=-1.0),
+        **MM,
+        **STEPS,
     )
     detector_thicksteps = of_state(
         "detector_thicksteps",
@@ -613,9 +622,11 @@ class nanoBragg:
         first=_fields(thickness_step=-1.0),
         **STEPS,
     )
-    detector_thickstep_mm = of_state("detector_thickstep_mm", "thickness_step", "between layers (mm)", **MM, **STEPS)
+    detector_thickstep_mm = of_state(
+        "detector_thickstep_mm", "thickness_step", "distance between layers (mm)", **MM, **STEPS
+    )
     detector_attenuation_length_mm = of_state(
-        "detector_attenuation_length_mm", "attenuation_length", "after which 1/e of the photons are left (mm)", **MM
+        "detector_attenuation_length_mm", "attenuation_length", "depth at which 1/e of the photons are left (mm)", **MM
     )
 
     def set_dxtbx_detector_panel(self, panel: Any, s0_vector: Any) -> None:
@@ -624,7 +635,7 @@ class nanoBragg:
 
     # The amorphous sample.
     amorphous_sample_size_mm = of_state(
-        "amorphous_sample_size_mm", "sample_size", "along the beam and across (mm)", convert=vector, **MM, **SAMPLE
+        "amorphous_sample_size_mm", "sample_size", "size along the beam and across (mm)", convert=vector, **MM, **SAMPLE
     )
 
     def _set_sample_thickness(self, value: Any) -> None:
@@ -633,17 +644,19 @@ class nanoBragg:
         background.prepare_sample(s)
 
     amorphous_sample_thick_mm = property(
-        lambda self: self._state.sample_size[0] * 1000.0, _set_sample_thickness, doc="along the beam (mm)"
+        lambda self: self._state.sample_size[0] * 1000.0, _set_sample_thickness, doc="thickness along the beam (mm)"
     )
     amorphous_density_gcm3 = of_state(
         "amorphous_density_gcm3",
         "sample_density",
-        "g/cm^3",
+        "density, g/cm^3",
         inward=lambda value: value * 1e6,
         outward=lambda value: value / 1e6,
         **SAMPLE,
     )
-    amorphous_molecular_weight_Da = of_state("amorphous_molecular_weight_Da", "sample_molecular_weight", "Da", **SAMPLE)
+    amorphous_molecular_weight_Da = of_state(
+        "amorphous_molecular_weight_Da", "sample_molecular_weight", "molecular weight, Da", **SAMPLE
+    )
 
     def _set_Fbg_vs_stol(self, table: Any) -> None:
         self._state.given_Fbg = [vector("Fbg_vs_stol", row, 2) for row in table]
@@ -654,12 +667,14 @@ class nanoBragg:
         _set_Fbg_vs_stol,
         doc="sin(theta)/lambda (1/angstrom) and structure factor of the amorphous sample",
     )
-    default_Fbg = of_state("default_Fbg", "default_Fbg", "where Fbg_vs_stol is not a number, or not given", **SAMPLE)
+    default_Fbg = of_state(
+        "default_Fbg", "default_Fbg", "value where Fbg_vs_stol is not a number, or not given", **SAMPLE
+    )
 
     # Noise.
-    seed = of_state("seed", "seed", "of the noise, and of randomize_orientation", convert=integer)
-    calib_seed = of_state("calib_seed", "calib_seed", "of the calibration error", convert=integer)
-    spot_scale = of_state("spot_scale", "spot_scale", "multiplies the photons of the spots")
+    seed = of_state("seed", "seed", "seed of the noise and of randomize_orientation", convert=integer)
+    calib_seed = of_state("calib_seed", "calib_seed", "seed of the calibration error", convert=integer)
+    spot_scale = of_state("spot_scale", "spot_scale", "factor of the photons of the spots")
     quantum_gain = of_state("quantum_gain", "quantum_gain", "ADU per photon")
     adc_offset_adu = of_state("adc_offset_adu", "adc_offset", "ADU without photons")
     detector_calibration_noise_pct = of_state(
@@ -691,10 +706,10 @@ class nanoBragg:
         lambda self: self._state.raw_pixels, _set_raw_pixels, doc="the image, flex.double (slow, fast): not a copy"
     )
     cbf_int = of_state("cbf_int", "cbf_int", "integers in files that to_cbf writes", convert=boolean)
-    device_Id = of_state("device_Id", "device_Id", "kept: Kokkos chooses the device", convert=integer)
+    device_Id = of_state("device_Id", "device_Id", "stored: Kokkos chooses the device", convert=integer)
 
     def _pixels(self) -> np.ndarray:
-        """A copy of the image (slow, fast)."""
+        """Returns a copy of the image (slow, fast)."""
         self._check_pixels()
         return self._state.raw_pixels.as_numpy_array().reshape(self._state.slow_pixels, self._state.fast_pixels)
 
@@ -706,13 +721,13 @@ class nanoBragg:
             )
 
     def _as_raw_pixels(self, pixels: np.ndarray) -> flex.double:
-        """The same numbers with the accessor of raw_pixels."""
+        """Returns the same numbers with the accessor of raw_pixels."""
         array = flex.double(np.ascontiguousarray(pixels))
         array.reshape(self._state.raw_pixels.accessor())
         return array
 
     def _replace_pixels(self, pixels: np.ndarray) -> None:
-        """Writes into the array that scripts may hold."""
+        """Writes into the existing array, to which scripts may hold a reference."""
         row = flex.grid(1, pixels.size)
         held, new = self._state.raw_pixels.as_1d(), flex.double(np.ascontiguousarray(pixels))  # the former is no copy
         held.reshape(row)
@@ -732,11 +747,11 @@ class nanoBragg:
         self._add(self._engine.spots(self._state), "Bragg spots")
 
     def add_nanoBragg_spots_nks(self, *output: Any) -> None:
-        """The same; where simtbx's version prints to is not used."""
+        """Adds the spots like add_nanoBragg_spots; ignores the stream to which simtbx prints."""
         self.add_nanoBragg_spots()
 
     def add_nanoBragg_spots_cuda(self) -> None:
-        """The same: whether on a GPU depends on how Kokkos was built."""
+        """Adds the spots like add_nanoBragg_spots; the build of Kokkos decides whether a GPU computes them."""
         self.add_nanoBragg_spots()
 
     def add_background(self, oversample: int = -1, override_source: int = -1) -> None:
@@ -744,7 +759,7 @@ class nanoBragg:
 
         Args:
             oversample: sub-pixels along each axis; 0 or less: the property.
-            override_source: the only source that counts; less than 0: all.
+            override_source: number of the source that replaces all others; less than 0: use all.
         """
         photons = self._engine.background(
             self._state, integer("oversample", oversample), integer("override_source", override_source)
@@ -752,7 +767,7 @@ class nanoBragg:
         self._add(photons, "background")
 
     def extract_background(self, source: int = -1) -> None:
-        """Replaces the structure factors of Fbg_vs_stol by those that explain the image in the light of one source."""
+        """Replaces the structure factors of Fbg_vs_stol by those that the image implies for the light of one source."""
         self._check_pixels()
         background.extract(self._state, max(integer("source", source), 0))
 
@@ -762,25 +777,25 @@ class nanoBragg:
         Args:
             psf_type: Gauss or Fiber; anything else does nothing.
             fwhm_pixels: full width at half maximum; 0 or less: the property.
-            psf_radius: in pixels; 0 or less: the property, or chosen automatically.
+            psf_radius: radius in pixels; 0 or less: the property, or chosen automatically.
         """
         kind = member_of(shapetype)("psf_type", psf_type)
         fwhm, radius = number("fwhm_pixels", fwhm_pixels), integer("psf_radius", psf_radius)
         self._replace_pixels(noise.apply_psf(self._state, self._engine, self._pixels(), kind, fwhm, radius))
 
     def add_noise(self) -> None:
-        """Makes ADU of expected photons: flicker, counting, calibration, point spread, gain, offset and readout."""
+        """Converts expected photons to ADU: flicker, counting, calibration, point spread, gain, offset and readout."""
         self._replace_pixels(noise.add_noise(self._state, self._engine, self._pixels()))
 
     # Files.
     def get_intfile_scale(self, intfile_scale: float = 0) -> float:
-        """What pixels are multiplied by in a file of integers; 0: what makes the brightest one 55000."""
+        """Returns the factor of pixels in a file of integers; 0: the factor that makes the brightest one 55000."""
         return output.scale_of(self._pixels(), number("intfile_scale", intfile_scale))
 
     def raw_pixels_unsigned_short_as_python_bytes(
         self, intfile_scale: float = 0, debug_x: int = -1, debug_y: int = -1
     ) -> bytes:
-        """The image as 16-bit integers."""
+        """Returns the image as 16-bit integers."""
         return output.integers(self._pixels(), number("intfile_scale", intfile_scale))
 
     def to_smv_format_streambuf(
@@ -793,12 +808,12 @@ class nanoBragg:
         """Writes an SMV file: a header and 16-bit integers.
 
         Args:
-            intfile_scale: multiplies the pixels; 0: what makes the brightest one 55000.
+            intfile_scale: factor of the pixels; 0: the factor that makes the brightest one 55000.
         """
         with open(fileout, "wb") as file:
             file.write(output.smv(self._state, self._pixels(), number("intfile_scale", intfile_scale)))
 
-    # What there is, on the screen.
+    # Printing of the state.
     def show_params(self) -> None:
         """Prints the experiment."""
         s = self._state
@@ -832,10 +847,10 @@ class nanoBragg:
 
 
 def state_of(simulation: nanoBragg) -> State:
-    """What a nanoBragg object remembers.
+    """Returns the state of a nanoBragg object.
 
     Raises:
-        ValueError: it is not one.
+        ValueError: the value is not such an object.
     """
     if not isinstance(simulation, nanoBragg):
         raise ValueError(f"nanoBragg must be an object of the class nanoBragg, not {type(simulation).__name__}")

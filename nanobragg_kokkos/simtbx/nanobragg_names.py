@@ -15,5 +15,5 @@ for _enum in (pivot, shapetype, convention):
 
 
 def testuple() -> tuple:
-    """What simtbx's extension has to test itself."""
+    """Returns the numbers of simtbx's own test function."""
     return (True, 2, 3, 4)

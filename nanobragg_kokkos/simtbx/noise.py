@@ -1,4 +1,4 @@
-"""From expected photons to what a detector puts out: in simtbx's steps and distributions, with other random numbers."""
+"""The detector response in simtbx's steps and distributions, with different random numbers."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from nanobragg_kokkos.simtbx.random_numbers import next_state
 from nanobragg_kokkos.simtbx.setup import roi_slices
 from nanobragg_kokkos.simtbx.state import State
 
-# More photons than this are drawn from a normal distribution, which theirs no longer differs from.
+# Above this mean, a normal distribution replaces Poisson's, which no longer differs from it.
 COUNTABLE = 1e9
 LARGEST_COUNT = 2**31 - 2
 FIBER_WIDTH = 0.652383013252053  # g of a fibre's point spread, in full widths at half maximum
@@ -24,9 +24,9 @@ PURPOSES = ("flicker", "many photons", "calibration", "readout")
 
 
 def add_noise(s: State, engine: Engine, pixels: np.ndarray) -> np.ndarray:
-    """The pixels (slow, fast) in ADU, made of expected photons; pixels outside the region of interest stay as they are.
+    """Returns the pixels (slow, fast) in ADU; pixels outside the region of interest keep their expected photons.
 
-    The next call draws other numbers: the seed moves on.
+    The call changes the seed, so the next call draws different numbers.
     """
     roi = roi_slices(s.roi)
     result = pixels.copy()
@@ -34,7 +34,7 @@ def add_noise(s: State, engine: Engine, pixels: np.ndarray) -> np.ndarray:
     valid = expected >= 0.0
     if s.flicker_noise > 0.0:
         expected = expected * (1.0 + s.flicker_noise * _normal(s.seed, "flicker", pixels.shape)[roi])
-    # Pixels below 0 hold no number of photons, and keep what they hold.
+    # Pixels below 0 hold no number of photons, and keep their value.
     counts = _poisson(s, engine, expected, pixels.shape, roi)
     result[roi] = np.where(valid, counts, result[roi])
     if s.calibration_noise > 0.0:
@@ -49,12 +49,12 @@ def add_noise(s: State, engine: Engine, pixels: np.ndarray) -> np.ndarray:
 
 
 def apply_psf(s: State, engine: Engine, pixels: np.ndarray, kind: shapetype, fwhm: float, radius: int) -> np.ndarray:
-    """The pixels (slow, fast) after a point-spread function; those below 0 do not count.
+    """Returns the pixels (slow, fast) after a point-spread function, without those below 0.
 
     Args:
         fwhm: full width at half maximum in pixels; 0 or less: that of the state.
-        radius: in pixels; 0 or less: that of the state, and if that is 0 or less, one beyond which less than a tenth of
-            the counting noise of the brightest pixel falls.
+        radius: radius in pixels; 0 or less: that of the state. If both are 0 or less, the radius beyond which less than
+            a tenth of the counting noise of the brightest pixel falls.
     """
     if radius <= 0 and s.psf_radius > 0:
         radius = s.psf_radius
@@ -80,7 +80,7 @@ def _radius(kind: shapetype, fwhm: float, brightest: float) -> int:
 def _poisson(
     s: State, engine: Engine, expected: np.ndarray, shape: tuple[int, int], roi: tuple[slice, slice]
 ) -> np.ndarray:
-    """Numbers of photons with these means."""
+    """Returns random numbers of photons with these means."""
     means = np.zeros(shape)
     means[roi] = np.clip(expected, 0.0, COUNTABLE)
     plane = engine.plane(s)
@@ -96,5 +96,5 @@ def _poisson(
 
 
 def _normal(seed: int, purpose: str, shape: tuple[int, int]) -> np.ndarray:
-    """Standard normal numbers, the same for the same seed and purpose."""
+    """Returns standard normal numbers, the same for the same seed and purpose."""
     return np.random.default_rng([abs(seed), PURPOSES.index(purpose)]).standard_normal(shape)

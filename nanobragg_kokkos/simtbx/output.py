@@ -1,4 +1,4 @@
-"""Images as files of 16-bit integers."""
+"""Writes images as files of 16-bit integers."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from nanobragg_kokkos.simtbx.state import State
 
 HEADER_BYTES = 1024
 LARGEST = 65534.0
-BRIGHTEST = 55000.0  # what the brightest pixel becomes if no scale is given
+BRIGHTEST = 55000.0  # value of the brightest pixel if no scale is given
 
 
 def scale_of(pixels: np.ndarray, scale: float) -> float:
-    """The scale given, or if it is 0 or less, that which makes the brightest pixel 55000."""
+    """Returns the given scale, or if it is 0 or less, the scale that makes the brightest pixel 55000."""
     if scale > 0.0:
         return scale
     brightest = pixels.max(initial=0.0)
@@ -21,12 +21,12 @@ def scale_of(pixels: np.ndarray, scale: float) -> float:
 
 
 def integers(pixels: np.ndarray, scale: float) -> bytes:
-    """Little-endian 16-bit integers: scaled pixels without their fractions, 0 at least and 65534 at most."""
+    """Returns little-endian 16-bit integers: scaled pixels without their fractions, from 0 to 65534."""
     return np.clip(pixels * scale_of(pixels, scale), 0.0, LARGEST).astype("<u2").tobytes()
 
 
 def smv(s: State, pixels: np.ndarray, scale: float) -> bytes:
-    """An image in SMV format."""
+    """Returns an image in SMV format."""
     mm = 1000.0
     half = 0.5 * s.pixel_size
     fields = [

@@ -1,7 +1,7 @@
-"""Properties of the class, each a view of the state in the units that simtbx has for it.
+"""Properties of the class nanoBragg; each is a view of the state in simtbx's units.
 
-Setting one brings the rest of the state in line by the same steps and in the same order as simtbx does, which scripts
-rely on; several of them mend less than one would expect.
+After a change, the rest of the state is updated by simtbx's steps in simtbx's order, on which scripts rely; several
+properties update less than one would expect.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ Steps = Sequence[Callable[[State], None]]
 
 
 def number(name: str, value: Any) -> float:
-    """The value as a float.
+    """Returns the value as a float.
 
     Raises:
-        ValueError: it is not a number; names the property.
+        ValueError: the value is not a number; names the property.
     """
     try:
         return float(value)
@@ -29,10 +29,10 @@ def number(name: str, value: Any) -> float:
 
 
 def integer(name: str, value: Any) -> int:
-    """The value as an int.
+    """Returns the value as an int.
 
     Raises:
-        ValueError: it is not a whole number; names the property.
+        ValueError: the value is not a whole number; names the property.
     """
     try:
         return operator.index(value)
@@ -44,10 +44,10 @@ def integer(name: str, value: Any) -> int:
 
 
 def vector(name: str, value: Any, size: int = 3, one: Callable[[str, Any], float] = number) -> tuple:
-    """The value as a tuple of so many numbers; any sequence, scitbx's vectors and matrices included.
+    """Returns the value as a tuple of a given length; takes any sequence, including scitbx's vectors and matrices.
 
     Raises:
-        ValueError: it is not one; names the property.
+        ValueError: the value is not such a sequence; names the property.
     """
     try:
         elements = list(getattr(value, "elems", value))
@@ -69,12 +69,12 @@ def of_state(
     first: Callable[[State], None] | None = None,
     then: Steps = (),
 ) -> property:
-    """A property that shows one field of the state.
+    """Returns a property for one field of the state.
 
     Args:
-        inward, outward: from the property's unit to that of the state, and back; default: the same.
-        first: what else changes with it.
-        then: what brings the rest in line.
+        inward, outward: convert from the property's unit to that of the state, and back; default: no conversion.
+        first: changes other fields before the steps of `then`.
+        then: steps that update the rest of the state.
     """
 
     def get(self: Any) -> Any:
@@ -103,7 +103,7 @@ def pair_of_state(
     first: Callable[[State], None] | None = None,
     then: Steps = (),
 ) -> property:
-    """The same for two fields."""
+    """Returns a property for two fields of the state, otherwise like of_state."""
 
     def get(self: Any) -> tuple:
         values = tuple(getattr(self._state, field) for field in fields)
@@ -122,7 +122,7 @@ def pair_of_state(
 
 
 def mapped(function: Callable[[float], float], value: Any) -> Any:
-    """The function of a number, or of each element of a tuple."""
+    """Applies a function to a number, or to each element of a tuple."""
     return tuple(map(function, value)) if isinstance(value, tuple) else function(value)
 
 
@@ -131,7 +131,7 @@ def boolean(name: str, value: Any) -> bool:
 
 
 def member_of(kind: type[IntEnum]) -> Callable[[str, Any], IntEnum]:
-    """Takes members of an enumeration, or their numbers."""
+    """Returns a converter that takes members of an enumeration or their numbers."""
 
     def convert(name: str, value: Any) -> IntEnum:
         try:
@@ -145,10 +145,10 @@ def member_of(kind: type[IntEnum]) -> Callable[[str, Any], IntEnum]:
 
 
 def flex_array(name: str, value: Any, kind: type) -> Any:
-    """The value, an array of a kind.
+    """Returns the value, which must be an array of a given type.
 
     Raises:
-        ValueError: it is something else; names the property.
+        ValueError: the value is something else; names the property.
     """
     if not isinstance(value, kind):
         raise ValueError(f"{name} must be a flex.{kind.__name__}, not {type(value).__name__}")

@@ -1,7 +1,7 @@
-"""The random rotations of simtbx: the same matrices for the same seed.
+"""simtbx's random rotations: the same seed gives the same matrices.
 
-Its uniform numbers are those of Park and Miller's minimal standard generator, shuffled by Bays and Durham's table
-(Press & Teukolsky, Computers in Physics 6, 522 (1992)).
+The uniform numbers come from Park and Miller's minimal standard generator, shuffled by Bays and Durham's table (Press &
+Teukolsky, Computers in Physics 6, 522 (1992)).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ LARGEST = 1.0 - 1.2e-7
 
 
 def next_state(state: int) -> int:
-    """The number that follows in the minimal standard generator."""
+    """Returns the next number of the minimal standard generator."""
     return MULTIPLIER * state % MODULUS
 
 
@@ -28,7 +28,7 @@ class Uniform:
     """Uniform numbers between 0 and 1.
 
     Args:
-        seed: its sign does not count, and 0 is taken as 1.
+        seed: start of the sequence; its sign is ignored, and 0 means 1.
     """
 
     def __init__(self, seed: int) -> None:
@@ -48,11 +48,11 @@ class Uniform:
 
 
 def rotation_in_cap(limit: float, uniform: Uniform) -> tuple[float, ...]:
-    """A rotation matrix (9 numbers, row by row) about a random axis, by an angle of up to limit (radians)."""
+    """Returns a rotation matrix (9 numbers, row by row) about a random axis, by an angle of up to limit (radians)."""
     longitude, z, share = (2.0 * uniform() - 1.0 for _ in range(3))
     ring = math.sqrt(1.0 - z * z)
     x, y = ring * math.sin(math.pi * longitude), ring * math.cos(math.pi * longitude)
-    # simtbx takes this root in single precision.
+    # simtbx calculates this root in single precision.
     angle = limit * float(np.float32(float(np.float32(1.0 - share * share)) ** float(np.float32(1.0 / 3.0))))
     c, s = math.cos(angle), math.sin(angle)
     left = 1.0 - c
@@ -65,7 +65,7 @@ def rotation_in_cap(limit: float, uniform: Uniform) -> tuple[float, ...]:
 
 
 def missetting_angles(matrix: tuple[float, ...]) -> tuple[float, float, float]:
-    """The angles (radians) about x, y and z, in this order, that a rotation matrix (row by row) turns by."""
+    """Returns the angles (radians) about x, y and z, in this order, of a rotation matrix (row by row)."""
     rows = [matrix[0:3], matrix[3:6], matrix[6:9]]
     (xx, xy, _), (yx, yy, _), (zx, zy, zz) = (tuple(v / length(row) for v in row) for row in rows)
     if zx * zx < 1.0:

@@ -1,7 +1,7 @@
-"""How finely phi, divergence, dispersion, the sensor and the mosaic spread are sampled, and sub-pixels.
+"""The sampling of phi, divergence, dispersion, sensor and mosaic spread, and the number of sub-pixels.
 
-A range, its number of steps and the step determine each other; simtbx fills in what a script has not given.  A negative
-number, and often 0, stands for one that is not given.
+A range, its number of steps and the step determine each other; simtbx completes them if a script gives only some. A
+negative number, and often 0, means that a number is not given.
 """
 
 from __future__ import annotations
@@ -15,11 +15,12 @@ from nanobragg_kokkos.simtbx.state import State
 def _sampled(
     count: int, span: float, step: float, *, default_span: float, layers: bool = False
 ) -> tuple[int, float, float]:
-    """Number of steps, range and step.
+    """Returns number of steps, range and step.
 
     Args:
-        default_span: the range where only the number of steps is given.
-        layers: of the sensor, which simtbx divides otherwise when only its thickness is given.
+        default_span: the range if only the number of steps is given.
+        layers: whether the steps are layers of the sensor, which simtbx divides differently if only its thickness is
+            given.
     """
     chosen = step > 0.0
     if span < 0.0:
@@ -43,7 +44,7 @@ def _sampled(
 
 
 def _rotation(count: int, span: float, step: float) -> tuple[int, float, float]:
-    """The same for phi, where the last step ends at the end of the range instead of starting there."""
+    """Returns steps, range and step of phi, whose last step ends at the end of the range and does not start there."""
     if count < 0:
         if span < 0.0:
             return (2, step, step) if step > 0.0 else (1, 0.0, 0.0)
@@ -78,19 +79,19 @@ def choose_steps(s: State) -> None:
 
 
 def choose_interpolation(s: State) -> None:
-    """Small crystals, whose reflections are wide, get interpolated structure factors, if a script has not chosen."""
+    """Chooses interpolated structure factors for small crystals with wide reflections, unless a script has chosen."""
     if s.interpolate > 1:
         s.interpolate = int(min(s.cells) <= 2)
 
 
 def choose_oversample(s: State) -> None:
-    """Brings size and number of cells of the crystal in line, and the number of sub-pixels that it needs."""
+    """Makes size and number of cells of the crystal agree, and chooses the number of sub-pixels."""
     s.cells = tuple(
         max(divided(size, axis) if size > 0 else n, 1.0)
         for size, axis, n in zip(s.crystal_size, s.real_lengths, s.cells)
     )
     s.crystal_size = tuple(axis * n for axis, n in zip(s.real_lengths, s.cells))
-    finest = divided(s.wavelength * s.distance, s.pixel_size)  # the crystal whose spots are as wide as a pixel
+    finest = divided(s.wavelength * s.distance, s.pixel_size)  # size of a crystal whose spots are as wide as a pixel
     needed = divided(3.0 * max(s.crystal_size), finest)
     s.recommended_oversample = max(math.ceil(needed), 1) if math.isfinite(needed) else 1
     if not s.user_oversample:
@@ -98,5 +99,5 @@ def choose_oversample(s: State) -> None:
 
 
 def phi_angles(s: State) -> list[float]:
-    """The angles of the rotation, radians."""
+    """Returns the angles of the rotation, radians."""
     return [s.phi + s.phi_step * k for k in range(s.phi_steps)]

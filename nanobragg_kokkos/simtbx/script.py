@@ -21,7 +21,7 @@ simtbx's extensions; simtbx's own Python files are used where they are installed
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Runs the script as python would: with its arguments, its folder first on the path, its exit code."""
+    """Runs the script as python does: with its arguments, its folder first on the path, and its exit code."""
     if not arguments or arguments[0] in ("-h", "--help"):
         print(HELP, end="")
         return
@@ -70,6 +70,6 @@ def _run_module(arguments: Sequence[str]) -> None:
 
 
 def _first_on_path(folder: str) -> None:
-    """Puts a folder where python puts that of a script, in the place of this command's."""
+    """Replaces this command's folder on the path by another one, where python puts the folder of a script."""
     if not getattr(sys.flags, "safe_path", False):
         sys.path[0] = folder

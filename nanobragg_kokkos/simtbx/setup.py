@@ -1,4 +1,4 @@
-"""A detector before the sample: all of an experiment that stays on the device while beam and crystal change."""
+"""Detector and sampling: the part of an experiment that stays on the device while beam and crystal change."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from nanobragg_kokkos.simtbx.state import State
 
 @dataclass(frozen=True)
 class Panel:
-    """Where a panel is (metres): its axes, its corner, and how far it is from the sample along its normal.
+    """The position of a panel (metres): its axes, its corner, and its distance from the sample along the normal.
 
     Raises:
-        ValueError: axes that are not unit vectors at right angles.
+        ValueError: the axes are not perpendicular unit vectors.
     """
 
     fast: Vector
@@ -35,24 +35,25 @@ class Panel:
 
     @property
     def obliquity(self) -> float:
-        """What pixels appear larger by than they are; not 1 where close_distance is not that of the panel's plane."""
+        """Returns the factor by which pixels appear larger; it is not 1 if close_distance differs from the plane's."""
         plane = abs(dot(unit(cross(self.fast, self.slow)), self.corner))
         return 1.0 if abs(self.close_distance - plane) <= 1e-12 * plane else self.close_distance / plane
 
 
 @dataclass(frozen=True)
 class Setup:
-    """Panels of one size, and how finely they are looked at.  Equal ones can share what is on the device.
+    """Panels of one size and their sampling; equal setups share memory on the device.
 
     Args:
-        panels: where they are.
-        fast_pixels, slow_pixels, pixel_size: of each panel; metres.
-        thickness, thickness_step, thickness_steps, attenuation_length: of the sensor, metres; thickness 0: no depth.
+        panels: positions of the panels.
+        fast_pixels, slow_pixels, pixel_size: numbers of pixels of each panel, and their size in metres.
+        thickness, thickness_step, thickness_steps, attenuation_length: the sensor, lengths in metres; thickness 0: no
+            depth.
         oversample: sub-pixels along each axis.
-        point_pixel: 1/r² in place of a pixel's solid angle.
+        point_pixel: whether to use 1/r² in place of a pixel's solid angle.
         polarized: whether there is a polarization factor.
-        roi: first and last pixel, fast and slow, of the region of interest on every panel; both belong to it.
-        whitelist: the pixels that count, numbered through all panels, as the bytes of 64-bit integers.  Default: all.
+        roi: first and last pixel, fast and slow, of the region of interest on every panel; it includes both.
+        whitelist: the pixels to compute, numbered through all panels, as the bytes of 64-bit integers. Default: all.
     """
 
     panels: tuple[Panel, ...]
@@ -70,16 +71,16 @@ class Setup:
     whitelist: bytes | None = None
 
     def light(self, light: Light) -> Light:
-        """The light as it appears to these panels, which have one obliquity."""
+        """Returns the light scaled by the obliquity, which all of these panels share."""
         return light if self.point_pixel else light.scaled(self.panels[0].obliquity)
 
     def simulation(self, light: Light, channels: Sequence[int] | None = None) -> Simulation:
-        """A dark image of these panels."""
+        """Returns a dark image of these panels."""
         return Simulation(
             detector(self.panels, self.fast_pixels, self.slow_pixels, self.pixel_size),
             light.sources(channels),
             fluence=light.total_fluence,
-            beam_size_mm=1.0,  # engine.amorphous counts on it
+            beam_size_mm=1.0,  # engine.amorphous relies on it
             oversample=self.oversample,
             sensor=self._sensor(),
             mask=self._mask(),
@@ -88,7 +89,7 @@ class Setup:
         )
 
     def _sensor(self) -> SensorLayers | None:
-        """Layers as far apart as simtbx has them, which makes the sensor thicker than it is."""
+        """Returns layers with simtbx's distances, which make the sensor thicker than it is."""
         if not self.thickness > 0.0:
             return None
         return SensorLayers(
@@ -110,7 +111,7 @@ class Setup:
 
 
 class Kept:
-    """Keeps the simulations of the last few setups on the device, each in the light that it was last asked for."""
+    """Keeps the simulations of the last few setups on the device, each with its last light."""
 
     def __init__(self, most: int) -> None:
         self._most = most
@@ -120,11 +121,11 @@ class Kept:
         return len(self._simulations)
 
     def lit(self, setup: Setup, light: Light, channels: Sequence[int] | None = None) -> Simulation:
-        """The dark image of a setup in this light; its last image is gone."""
+        """Returns the dark image of a setup in this light, which replaces the setup's last image."""
         shining = (light, channels)
         simulation, before = self._simulations.pop(setup, (None, None))
         if simulation is None:
-            while len(self._simulations) >= self._most:  # their memory first
+            while len(self._simulations) >= self._most:  # releases their memory first
                 self._simulations.popitem(last=False)
             simulation = setup.simulation(light, channels)
         elif shining != before:
@@ -134,7 +135,7 @@ class Kept:
         return simulation
 
     def release(self) -> None:
-        """Lets go of all of them."""
+        """Releases all simulations."""
         self._simulations.clear()
 
 
@@ -148,13 +149,13 @@ def setup_of(
     roi: bool = True,
     whitelist: bytes | None = None,
 ) -> Setup:
-    """The panels as the state has them looked at.
+    """Returns panels with the sampling of the state.
 
     Args:
-        roi: whether the region of interest counts.
+        roi: whether to use the region of interest.
 
     Raises:
-        ValueError: what the state asks for cannot be, by the name of the property.
+        ValueError: a property is invalid; names the property.
     """
     if s.curved_detector:
         raise ValueError("curved_detector is not available: panels are flat")
@@ -180,12 +181,12 @@ def setup_of(
 
 
 def panel_of(s: State) -> Panel:
-    """The panel of a state."""
+    """Returns the panel of a state."""
     return Panel(s.fdet_vector, s.sdet_vector, s.pix0_vector, s.close_distance)
 
 
 def detector(panels: Sequence[Panel], fast_pixels: int, slow_pixels: int, pixel_size: float) -> Detector:
-    """A dxtbx detector of panels of one size; pixel_size in metres."""
+    """Returns a dxtbx detector of panels of one size; pixel_size in metres."""
     dictionaries = [
         {
             "name": f"Panel {number}", "type": "", "identifier": "", "material": "", "mu": 0.0, "thickness": 0.0,
@@ -201,12 +202,12 @@ def detector(panels: Sequence[Panel], fast_pixels: int, slow_pixels: int, pixel_
 
 
 def dark_image(panels: int, fast_pixels: int, slow_pixels: int, pixel_size: float) -> Simulation:
-    """An image without light, for photons that come from elsewhere; pixel_size in metres."""
+    """Returns an image without light, for photons from other code; pixel_size in metres."""
     panel = Panel(fast=(1.0, 0.0, 0.0), slow=(0.0, -1.0, 0.0), corner=(0.0, 0.0, -1.0), close_distance=1.0)
     nothing = Light(((0.0, 0.0, 1.0),), (1e-10,), (1.0,), 0.0, (1.0, 0.0, 0.0), 0.0)
     return Simulation(detector([panel] * panels, fast_pixels, slow_pixels, pixel_size), nothing.sources(), fluence=0.0)
 
 
 def roi_slices(roi: Sequence[int]) -> tuple[slice, slice]:
-    """A region of interest, slow and fast; both ends belong to it."""
+    """Returns the slices, slow and fast, of a region of interest that includes both ends."""
     return slice(roi[2], roi[3] + 1), slice(roi[0], roi[1] + 1)

@@ -1,4 +1,4 @@
-"""The beam: fluence, and the sources that divergence and dispersion, or a script, make of it."""
+"""The beam: its fluence, and its sources, from divergence and dispersion or from a script."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from dxtbx_model_ext import flex_Beam
 from nanobragg_kokkos.simtbx.arithmetic import Vector, combined, cross, divided, length, scaled, turned_about, unit
 from nanobragg_kokkos.simtbx.state import ZERO, State
 
-# Wavelengths of the property in angstrom are far above this, and those in metres far below.
+# Wavelengths in angstrom are far above this, and those in metres far below.
 LONGEST_IN_METRES = 1e-6
 
 
 def balance_fluence(s: State) -> None:
-    """Fluence from flux, exposure and beam size, or flux from fluence; the samples are cut to the size of the beam."""
+    """Calculates fluence from flux, exposure and beam size, or flux from fluence; cuts samples to the beam size."""
     if s.flux != 0.0 and s.exposure > 0.0 and s.beam_size >= 0.0:
         s.fluence = divided(divided(s.flux * s.exposure, s.beam_size), s.beam_size)
     if s.beam_size >= 0.0:
@@ -27,7 +27,7 @@ def balance_fluence(s: State) -> None:
 
 
 def make_sources(s: State) -> None:
-    """The sources in effect: those that a script gave, else those of the divergence and the dispersion."""
+    """Sets the sources in effect: those of a script, else those from divergence and dispersion."""
     given = s.given_XYZ or s.given_intensities or s.given_wavelengths
     if s.given_beams is not None and len(s.given_beams):
         _take_beams(s)
@@ -38,7 +38,7 @@ def make_sources(s: State) -> None:
 
 
 def beams(s: State):
-    """The sources as dxtbx beams: flux is a source's intensity, and the polarization normal the magnetic field."""
+    """Returns the sources as dxtbx beams: flux is a source's intensity, the polarization normal the magnetic field."""
     magnetic = magnetic_vector(s)
     result = flex_Beam()
     for xyz, intensity, wavelength in zip(s.source_XYZ, s.source_intensities, s.source_wavelengths):
@@ -51,12 +51,12 @@ def beams(s: State):
 
 
 def magnetic_vector(s: State) -> Vector:
-    """The direction of the beam's magnetic field."""
+    """Returns the direction of the beam's magnetic field."""
     return unit(cross(s.beam_vector, s.polar_vector))
 
 
 def show(s: State) -> list[str]:
-    """A line for each source: number, position (m), intensity, wavelength (m)."""
+    """Returns a line for each source: number, position (m), intensity, wavelength (m)."""
     rows = zip(s.source_XYZ, s.source_intensities, s.source_wavelengths)
     return [f"  {len(s.source_XYZ)} sources"] + [
         f"{number} %g %g %g   {intensity:g} {wavelength:.6g}" % xyz
@@ -65,10 +65,10 @@ def show(s: State) -> list[str]:
 
 
 def _take_beams(s: State) -> None:
-    """From dxtbx beams, whose wavelengths are in metres here, as scripts for simtbx give them.
+    """Takes sources from dxtbx beams, with wavelengths in metres, as in scripts for simtbx.
 
-    Direction, wavelength, polarization and divergence of the beam as a whole are the means of theirs, and the flux the
-    sum; beam_vector then points to the sources, as it does in simtbx.
+    Direction, wavelength, polarization and divergence of the beam become the means over the sources, and its flux the
+    sum; beam_vector then points to the sources, as in simtbx.
     """
     beams, n = s.given_beams, len(s.given_beams)
     s.source_XYZ = [beam.get_sample_to_source_direction() for beam in beams]
@@ -85,13 +85,13 @@ def _take_beams(s: State) -> None:
     if total > 0:
         s.flux = total
         balance_fluence(s)
-        # Their mean is 1: what the sources send adds up to n times the fluence.
+        # The mean weight is 1: n sources together send n times the fluence.
         fluxes = [flux / (total / n) for flux in fluxes]
     s.source_intensities = fluxes
 
 
 def _take_lists(s: State) -> None:
-    """From lists of positions, intensities and wavelengths, of which any may be missing or too short."""
+    """Takes sources from lists of positions, intensities and wavelengths; any list may be missing or too short."""
     n = max(len(s.given_XYZ), len(s.given_intensities), len(s.given_wavelengths))
     positions, intensities, wavelengths = (
         list(given) + [missing] * (n - len(given))
@@ -108,7 +108,7 @@ def _metres(wavelength: float) -> float:
 
 
 def _generate(s: State) -> None:
-    """One source for each angle within the divergence and each wavelength within the dispersion."""
+    """Makes one source for each angle within the divergence and each wavelength within the dispersion."""
     directions = []
     to_source = scaled(s.beam_vector, -s.source_distance)
     for h in _steps(s.h_divergence_steps, s.h_divergence_step, s.h_divergence):
@@ -131,6 +131,6 @@ def _steps(count: int, step: float, span: float) -> list[float]:
 
 
 def _share_of_radius(angle: float, count: int, step: float, span: float) -> float:
-    """The square of the angle's distance from the centre, in divergences; not a number where there is none."""
+    """Returns the squared distance of the angle from the centre in divergences; NaN without divergence."""
     even = 1 - count % 2
     return divided(divided(angle * angle - step * step / 4.0 * even, span), span)

@@ -1,6 +1,6 @@
-"""All that simtbx's class remembers, with its defaults.
+"""The state of simtbx's class, with its defaults.
 
-Lengths are in metres and angles in radians but where a comment says otherwise, as in simtbx; the class converts.
+As in simtbx, lengths are in metres and angles in radians unless a comment names another unit; the class converts.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ ZERO = (0.0, 0.0, 0.0)
 
 
 class State:
-    """The mutable state behind a nanoBragg object.  The modules beside this one keep its parts in line."""
+    """The mutable state behind a nanoBragg object; the other modules of this folder keep its parts consistent."""
 
     def __init__(self) -> None:
         # Printing.
@@ -27,25 +27,27 @@ class State:
         self.progress_pixel = 0
 
         # The beam as a whole.
-        self.beam_vector = (1.0, 0.0, 0.0)  # along which photons fly
+        self.beam_vector = (1.0, 0.0, 0.0)  # direction in which photons travel
         self.polar_vector = (0.0, 0.0, 1.0)  # electric field
         self.vert_vector = ZERO  # magnetic field
         self.polarization = 0.0  # Kahn factor
         self.nopolar = False
         self.wavelength = 1e-10
-        self.fluence = 125932015286227086360700780544.0  # photons/m^2: one over the square of the electron's radius
+        self.fluence = (
+            125932015286227086360700780544.0  # photons/m^2: the inverse square of the classical electron radius
+        )
         self.flux = 0.0  # photons/s
         self.exposure = 1.0  # s
         self.beam_size = 1e-4
 
-        # Its spread; a negative number is yet to be chosen.
+        # Its spread; a negative number is not yet chosen.
         self.dispersion, self.dispersion_step, self.dispersion_steps = 0.0, -1.0, -1
         self.h_divergence, self.h_divergence_step, self.h_divergence_steps = -1.0, -1.0, -1
         self.v_divergence, self.v_divergence_step, self.v_divergence_steps = -1.0, -1.0, -1
         self.round_div = True
         self.source_distance = 10.0
 
-        # What a script has given of the sources, and the sources in effect.
+        # The sources given by a script, and the sources in effect.
         self.given_beams = None  # flex_Beam
         self.given_XYZ: list[tuple] = []
         self.given_intensities: list[float] = []
@@ -73,8 +75,8 @@ class State:
         self.right_handed = True
         self.curved_detector = False
         self.point_pixel = False
-        self.user_beam = False  # a script has said where the beam is
-        # Beam centres: in the convention, on the detector, and nearest to the sample, where XDS counts in pixels.
+        self.user_beam = False  # a script has set the beam centre
+        # Beam centres: in the convention, on the detector, and at the point nearest to the sample (XDS: in pixels).
         self.beam_X = self.beam_Y = math.nan
         self.beam_fast = self.beam_slow = math.nan
         self.close_X = self.close_Y = math.nan
@@ -98,8 +100,8 @@ class State:
         self.shape = shapetype.Square
         self.cells = (1.0, 1.0, 1.0)
         self.crystal_size = ZERO
-        self.user_cell = False  # the cell's lengths and angles count
-        self.user_matrix = False  # the reciprocal vectors do
+        self.user_cell = False  # the cell's lengths and angles are in use
+        self.user_matrix = False  # the reciprocal vectors are in use
         self.cell_lengths = ZERO  # angstrom
         self.cell_angles = ZERO
         self.real_vectors = (ZERO, ZERO, ZERO)  # angstrom

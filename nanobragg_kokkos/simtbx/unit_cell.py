@@ -22,10 +22,10 @@ from nanobragg_kokkos.simtbx.state import State
 
 
 def orient(s: State) -> None:
-    """Makes the real and the reciprocal vectors from the cell, or from the reciprocal vectors that a script gave.
+    """Calculates the real and the reciprocal vectors from the cell, or from the reciprocal vectors of a script.
 
-    Missetting angles turn what is there.  So they add up where a matrix was given; and a cell that is not orthogonal
-    changes a little each time, as simtbx places c* by a formula that holds for right angles only.
+    Missetting angles rotate the present vectors. So they add up if a matrix was given; and a cell that is not
+    orthogonal changes slightly each time, because simtbx places c* by a formula that holds only for right angles.
     """
     if not (s.user_cell or s.user_matrix):
         return
@@ -46,7 +46,7 @@ def orient(s: State) -> None:
 
 
 def default_reciprocal_vectors() -> tuple[Vector, Vector, Vector]:
-    """Those of the cell that objects have if they are made without one, in the standard orientation."""
+    """Returns the reciprocal vectors of the default cell in the standard orientation."""
     s = State()
     s.cell_lengths, s.cell_angles, s.user_cell = (78.0, 78.0, 38.0), (math.pi / 2,) * 3, True
     orient(s)
@@ -54,7 +54,7 @@ def default_reciprocal_vectors() -> tuple[Vector, Vector, Vector]:
 
 
 def take_real_vectors(s: State, vectors: list[Vector], reciprocal_volume: float) -> None:
-    """Takes the real vectors (angstrom), and all that follows from them."""
+    """Sets the real vectors (angstrom) and all values that follow from them."""
     a, b, c = s.real_vectors = tuple(vectors)
     s.reciprocal_vectors = tuple(scaled(p, reciprocal_volume) for p in (cross(b, c), cross(c, a), cross(a, b)))
     s.cell_lengths = edges = tuple(length(v) for v in s.real_vectors)
@@ -68,7 +68,7 @@ def take_real_vectors(s: State, vectors: list[Vector], reciprocal_volume: float)
 
 
 def take_direct_matrix(s: State, matrix: Vector) -> None:
-    """Takes a, b, c (angstrom, nine numbers) as they are; missetting angles do not apply."""
+    """Sets a, b, c (angstrom, nine numbers) without applying missetting angles."""
     a, b, c = matrix[0:3], matrix[3:6], matrix[6:9]
     volume = dot(a, cross(b, c))
     if volume == 0:
@@ -83,9 +83,9 @@ def take_direct_matrix(s: State, matrix: Vector) -> None:
 
 
 def randomize_orientation(s: State) -> None:
-    """Missetting angles of a random orientation, and the cell turned by them."""
+    """Sets the missetting angles of a random orientation, and rotates the cell by them."""
     uniform = Uniform(s.seed)
-    # The largest angle is 90 radians, not degrees: as in simtbx, whose orientations these are.
+    # The largest angle is 90 radians, not degrees, as in simtbx, so that the orientations are the same.
     s.missets = missetting_angles(rotation_in_cap(90.0, uniform))
     s.seed = uniform.state
     s.user_missets = True
@@ -93,7 +93,7 @@ def randomize_orientation(s: State) -> None:
 
 
 def show(s: State) -> list[str]:
-    """The cell and its vectors, a line each."""
+    """Returns lines of text about the cell and its vectors."""
     lines = [
         "  unit cell %g %g %g %g %g %g" % (*s.cell_lengths, *(angle * DEGREE for angle in s.cell_angles)),
         "  reciprocal cell %g %g %g 1/A" % tuple(length(v) for v in s.reciprocal_vectors),
@@ -108,7 +108,7 @@ def show(s: State) -> list[str]:
 
 
 def _standard_setting(s: State) -> tuple[tuple[Vector, Vector, Vector], float]:
-    """The reciprocal vectors of the cell with a* along x and b* in the xy plane, and the cell's volume."""
+    """Returns the reciprocal vectors of the cell with a* along x and b* in the xy plane, and the cell's volume."""
     a, b, c = s.cell_lengths
     b, c = (edge if edge > 0.0 else a for edge in (b, c))
     alpha, beta, gamma = s.cell_angles = tuple(angle if angle > 0.0 else math.pi / 2 for angle in s.cell_angles)
