@@ -1,4 +1,4 @@
-"""The pieces that NeXus files are made of, written so that equal contents give equal bytes."""
+"""Writes the elements of NeXus files, so that equal contents give equal bytes."""
 
 from __future__ import annotations
 

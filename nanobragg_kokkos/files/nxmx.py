@@ -200,24 +200,24 @@ def write_master(
     """Write the master file `path` over `data_files`, which `image_file` or `write_image` has written.
 
     Args:
-        path: of the file.
-        data_files: in the images' order; the master names them relative to itself.
+        path: path of the file.
+        data_files: the data files in the order of the images; the master names them relative to itself.
         detector: any dxtbx Detector; its groups become the levels of the chain of transformations.
-        beam: for all images, or one an image; all of one direction and polarization. Its wavelength
-            (angstrom) is the one that dxtbx reads back.
-        spectrum: for all images, or one an image (eV, relative weights); a variant of the wavelength.
+        beam: one beam for all images, or one for each; all with the same direction and polarization. dxtbx reads its
+            wavelength (angstrom) back.
+        spectrum: one spectrum for all images, or one for each (eV, relative weights); a variant of the wavelength.
         masks: one bool array (slow, fast) for each panel, False where all images hold no measurement; the
             untrusted rectangles of the detector's panels are added to it.
         n_images: None: as many as the data files are for.
         images_per_file: image k is number k % images_per_file of file number k // images_per_file.
-        missing: images, counted from 0, that are in no file; a file all of whose images are missing need not be there.
-        photons: of the beam in the exposure, for all images, or one number an image.
+        missing: images, counted from 0, that are in no file; a file need not exist if all its images are missing.
+        photons: photons of the beam in the exposure, one number for all images or one for each.
         beam_size_mm: side of the beam's square cross-section.
-        exposure_s: of an image.
-        sensor_wavelength: at which the detector's attenuation coefficients are (angstrom). None: that of the first
+        exposure_s: exposure time of an image.
+        sensor_wavelength: wavelength of the detector's attenuation coefficients (angstrom). None: that of the first
             image, at which dxtbx will look them up.
-        scan, goniometer: for a rotation about one axis; None for stills.
-        sample_name, description: of the sample and of the detector, for people.
+        scan, goniometer: models of a rotation about one axis; None for stills.
+        sample_name, description: names of the sample and of the detector for readers.
 
     Raises:
         ValueError: sequences or arrays of wrong length or shape.

@@ -1,4 +1,4 @@
-"""An NXmx file's detector: where its panels are, what its sensor is, which counts and pixels are good."""
+"""The detector of an NXmx file: positions of its panels, sensor, valid counts and pixels."""
 
 from __future__ import annotations
 

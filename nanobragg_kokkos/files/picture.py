@@ -1,4 +1,4 @@
-"""A picture of a diffraction image, as image viewers show it: dark spots on a light background.
+"""Draws a diffraction image as image viewers do, with dark spots on a light background.
 
 Where what goes is up to picture_layout. The scale of greys follows the background, so that weak spots are dark, too;
 overloads are red. Around the picture there may be a frame that tells the scale, the place and the resolution.
@@ -56,10 +56,10 @@ def write_picture(
     """Write a PNG of about 1200 pixels a side.
 
     Args:
-        path: of the file.
+        path: path of the file.
         panels: one array (slow, fast) for each panel of the detector, counts or expected photons; negative
             and non-finite values are shown as masked.
-        detector, beam: for the layout and the resolution rings.
+        detector, beam: models for the layout and the resolution rings.
         masks: one bool array of the same shape for each panel, False where a pixel is to be shown as masked.
 
     Raises:
@@ -85,14 +85,11 @@ def draw(
     """Returns the contents of a PNG file of the picture.
 
     Args:
-        layout: what is where.
-        marks: to be circled.
-        title: draws a frame with it: the scale of the greys in counts, and the place in pixels.
-        limits: the counts shown as white and as black. None: as the background has it.
-        mark_radius: of the circles, elements of the layout's grid. None: 1 % of the picture's longer side.
-
-    Returns:
-        the contents of the file.
+        layout: grid of the picture.
+        marks: points to circle.
+        title: title of a frame with the scale of the greys in counts and of positions in pixels. None: no frame.
+        limits: counts shown as white and as black. None: follow the background.
+        mark_radius: radius of the circles, elements of the layout's grid. None: 1 % of the picture's longer side.
     """
     height, width = layout.values.shape
     letter = max(12.0, 0.028 * max(width, height))  # elements

@@ -1,4 +1,4 @@
-"""Where the pixels of a detector go in a picture.
+"""Arranges the pixels of a detector in a picture.
 
 One panel is shown as it is stored (fast to the right, slow downwards); several are laid out as seen from the X-ray
 source, projected along the beam. Large detectors are reduced by the maximum over blocks of pixels, so that a spot of
@@ -19,7 +19,7 @@ from nanobragg_kokkos.models.detector.geometry import pixel_frame, resolution_al
 
 @dataclass(frozen=True, eq=False)
 class Layout:
-    """The grid of a picture, row 0 on top, and what is on it.
+    """The grid of a picture, with row 0 on top, and its contents.
 
     Attributes:
         values: (rows, columns) counts; NaN where nothing is measured.

@@ -21,7 +21,7 @@ EXPECTED = "an image that dxtbx reads"
 
 @dataclass(frozen=True, eq=False)
 class StoredImage:
-    """An image as a file holds it.
+    """An image from a file.
 
     Attributes:
         panels: (slow, fast) counts of each panel.
@@ -43,7 +43,7 @@ class StoredImage:
 
 
 class ImageReader:
-    """The images of some files, in their order.
+    """Reads the images of some files, in their order.
 
     Args:
         paths: image files, or dxtbx model files (.expt) that name them.

@@ -1,4 +1,4 @@
-"""The models behind simulated images, in the field's own formats: what a data reduction should find again.
+"""Writes the true models of simulated images, which a data reduction should find, in the field's formats.
 
 `write_experiments`: a dxtbx experiment list, one experiment for each crystal of an image or of a rotation series, whose
 imagesets point into the NXmx master file (by its relative name) and whose models are in that file's frame.
@@ -55,17 +55,17 @@ def write_experiments(
 ) -> None:
     """Write the true experiments to `path` (.expt). The master file need not exist yet.
 
-    It depends on the arguments only; the experiments' identifiers follow from the models.
+    The file depends only on the arguments; the experiments' identifiers follow from the models.
 
     Args:
-        path: of the file.
-        master_path: of the master file.
-        detector, beam: as given to `nxmx.write_master`; one beam for all, or one for each image. With a scan: one.
-        crystals: for stills, for each image of the master file, in its order, a crystal or a sequence of them, which
-            may be empty. With a scan: any number, each of which is in all images.
-        mosaic_spread_deg, domain_size_A: full width in degrees, and angstrom. Where either is given, the
-            crystals are written as dxtbx's MosaicCrystalSauter2014, which holds them; otherwise as they are.
-        scan, goniometer: for a rotation; None for stills.
+        path: path of the file.
+        master_path: path of the master file.
+        detector, beam: as for `nxmx.write_master`; one beam for all images, or one for each. With a scan: one.
+        crystals: for stills, a crystal or a sequence of crystals, which may be empty, for each image in the order of
+            the master file. With a scan: any number of crystals, which are in all images.
+        mosaic_spread_deg, domain_size_A: full width in degrees, and size in angstrom. If either is given, the crystals
+            are written as dxtbx's MosaicCrystalSauter2014, which holds both; otherwise unchanged.
+        scan, goniometer: models of a rotation; None for stills.
 
     Raises:
         ValueError: sequences of wrong length.
@@ -121,9 +121,9 @@ def write_amplitudes(path: str | os.PathLike, amplitudes: miller.array, waveleng
     """Write real amplitudes to `path` (.mtz), with columns F, or F(+) and F(-) where they are anomalous.
 
     Args:
-        path: of the file.
+        path: path of the file.
         amplitudes: any cctbx array of real numbers.
-        wavelength: of the dataset, in angstrom.
+        wavelength: wavelength of the dataset, angstrom.
 
     Raises:
         ValueError: an array of another kind.

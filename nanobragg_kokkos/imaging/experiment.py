@@ -1,4 +1,4 @@
-"""An experiment: everything that decides what its images show."""
+"""An experiment: all models that determine its images."""
 
 from __future__ import annotations
 
@@ -26,24 +26,23 @@ from nanobragg_kokkos.models.sample.specimen import Specimen
 class Experiment:
     """Everything that decides what the images of a job show.
 
-    What image k shows follows from this and k alone, so that every rank can tell it without asking another. It can be
-    pickled.
+    Image k follows from this object and k alone, so every rank can simulate it without messages. It can be pickled.
 
     Args:
         detector: dxtbx model; the beam comes from +z. Its trusted range is that of the counts.
-        sensor: None: photons are counted at the detector's surface, all of them.
-        response: how the detector makes counts of photons.
-        saturation: the highest count that is trusted, ADU.
-        data_type: of the counts.
+        sensor: layers of the sensor; None: all photons are absorbed at the surface.
+        response: the steps from photons to counts.
+        saturation: highest trusted count, ADU.
+        data_type: type of the counts.
         oversample: sub-pixels along each side of a pixel.
         pulses: the beam of each image.
         beam_size_mm: side of the beam's square cross-section.
         specimen: the crystals of each image.
-        scattering: the structure factors of the crystals, which share them.
-        backgrounds: what scatters besides the crystal.
-        seed: of all random numbers.
+        scattering: structure factors, which all crystals share.
+        backgrounds: amorphous samples that scatter besides the crystals.
+        seed: seed of all random numbers.
         scan, goniometer: dxtbx models of a rotation; None: stills.
-        messages: what parameters left open, and how it was decided.
+        messages: choices that the parameters left open.
     """
 
     detector: Detector
@@ -68,7 +67,7 @@ class Experiment:
 
     @property
     def amplitudes(self) -> miller.array:
-        """The true structure factor amplitudes, at the mean energy."""
+        """The true structure factor amplitudes at the mean energy."""
         return self.scattering.amplitudes
 
     def without_amplitudes(self) -> Experiment:

@@ -1,4 +1,4 @@
-"""What one image is of: a pulse of the beam on some crystals."""
+"""One exposure: a pulse of the beam on some crystals."""
 
 from __future__ import annotations
 

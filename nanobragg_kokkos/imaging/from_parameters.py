@@ -1,4 +1,4 @@
-"""From the parameters of a job to an experiment."""
+"""Makes an experiment from the parameters of a job."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The images of an experiment, one after the other."""
+"""Simulates the images of an experiment one after the other."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from nanobragg_kokkos.util.progress import counted
 
 
 class ImageSimulator:
-    """Simulates images, and keeps on the device what they have in common.
+    """Simulates images, and keeps the models that they share on the device.
 
     Args:
-        experiment: whose images.
-        engine, tolerance: for the spots, as in Simulation.add_spots.
-        amplitudes: of the experiment, in memory shared with other processes. None: in memory of this one.
+        experiment: the experiment to simulate.
+        engine, tolerance: engine of the spots and its tolerance, as in Simulation.add_spots.
+        amplitudes: amplitudes of the experiment in memory shared with other processes. None: use memory of this one.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""The parameters of how images are computed: their text, the values that make sense, and which exclude each other."""
+"""Parameters of the calculation of images: their text, valid values, and which exclude each other."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where the reflections of crystals fall on a detector, and how many photons they bring, from the true models alone.
+"""Predicts the positions and the photons of reflections on a detector from the true models alone.
 
 No image is simulated for it: a reflection **q** shines at the wavelength λ = −2 ŝ₀·**q**/q² in the direction ŝ₀ +
 λ**q**, and what it brings is the integral over wavelengths (von Laue's),
@@ -50,12 +50,12 @@ MOST_STEPS = 100
 
 @dataclass(frozen=True)
 class Imperfection:
-    """What makes reflections wide.
+    """The imperfections of a crystal that make reflections wide.
 
     Args:
         domain_A: edge of a mosaic domain, angstrom.
-        mosaic_spread_deg: standard deviation of the angle by which domains are turned, about random axes.
-        shape: of a domain.
+        mosaic_spread_deg: standard deviation of the angle by which domains are rotated about random axes.
+        shape: shape of a domain.
     """
 
     domain_A: float = 2000.0
@@ -64,7 +64,7 @@ class Imperfection:
 
     @property
     def tilt(self) -> float:
-        """Standard deviation of the turn about one axis, radians."""
+        """Standard deviation of the rotation about one axis, radians."""
         return math.radians(self.mosaic_spread_deg) / math.sqrt(3)
 
     @property
@@ -84,7 +84,7 @@ class ScanImage:
 
     Args:
         goniometer, scan: dxtbx models of the series.
-        image: its number, counted from 0.
+        image: number of the image, counted from 0.
     """
 
     goniometer: Goniometer
@@ -97,13 +97,13 @@ class Spots:
     """Reflections on a detector, the brightest first.
 
     Attributes, arrays of n:
-        panels, fast, slow: where, pixels.
-        miller_indices: (n, 3).
-        crystals: which crystal, counted from 0.
-        wavelengths: at which they shine, angstrom.
+        panels, fast, slow: positions on the detector, pixels.
+        miller_indices: Miller indices, (n, 3).
+        crystals: numbers of the crystals, counted from 0.
+        wavelengths: wavelengths at which the reflections shine, angstrom.
         d: resolution, angstrom.
-        photons: expected, the whole spot; NaN where amplitudes, fluence or volume are unknown.
-        excitation: the density of the spectrum for them, in units of the largest.
+        photons: expected photons of the whole spot; NaN where amplitudes, fluence or volume are unknown.
+        excitation: density of the spectrum at the reflection, divided by the largest density.
     """
 
     panels: np.ndarray
@@ -135,18 +135,18 @@ def predict(
     fluence: float = math.nan,
     scan_image: ScanImage | None = None,
 ) -> Spots:
-    """Returns the reflections of some crystals that an image shows.
+    """Returns the reflections of some crystals in an image.
 
     Args:
         crystals: dxtbx models.
         pulse: the beam.
         detector: dxtbx model.
         d_min: resolution, angstrom.
-        imperfection: what makes reflections wide.
+        imperfection: imperfections that make reflections wide.
         amplitudes: structure factor amplitudes (electrons); None: unknown.
         volume_mm3: volume of each crystal in the beam; NaN: unknown.
         fluence: photons/mm² of the pulse, all energies together; NaN: unknown.
-        scan_image: which image of which rotation series; None: a still.
+        scan_image: image of a rotation series; None: a still.
     """
     found = []
     for number, crystal in enumerate(crystals):
@@ -168,15 +168,15 @@ class _Reflections:
 
 @dataclass(frozen=True, eq=False)
 class _Excited:
-    """Reflections that an image shows, on a detector or not; arrays of n.
+    """Reflections excited in an image, on a detector or not; arrays of n.
 
     Attributes:
-        indices: (n, 3) Miller indices.
-        directions: (n, 3) unit vectors from the sample.
-        wavelengths: at which they shine, angstrom.
+        indices: Miller indices, (n, 3).
+        directions: unit vectors from the sample, (n, 3).
+        wavelengths: wavelengths at which the reflections shine, angstrom.
         d: resolution, angstrom.
-        photons: for a fluence of 1 photon/mm² and a crystal of 1 mm³; NaN where amplitudes are unknown.
-        excitation: the density of the spectrum for them, in units of the largest.
+        photons: photons for a fluence of 1 photon/mm² and a crystal of 1 mm³; NaN where amplitudes are unknown.
+        excitation: density of the spectrum at the reflection, divided by the largest density.
     """
 
     indices: np.ndarray
@@ -189,11 +189,11 @@ class _Excited:
 
 @dataclass(frozen=True, eq=False)
 class _Hits:
-    """Where rays hit a detector; arrays of n.
+    """Points where rays hit a detector; arrays of n.
 
     Attributes:
-        rays: which ray.
-        panels, fast, slow: where, pixels.
+        rays: numbers of the rays.
+        panels, fast, slow: positions on the detector, pixels.
         absorbed: share of the photons that the panel's sensor absorbs.
     """
 

@@ -15,7 +15,7 @@ from nanobragg_kokkos.util.argument_checks import finite, whole
 
 
 class Counts:
-    """The counts of an image, on their way to the host or there."""
+    """The counts of an image, which may still be on their way to the host."""
 
     def __init__(self, counts: ext.Counts, shapes: Sequence[tuple[int, int]]) -> None:
         self._counts = counts
@@ -36,23 +36,23 @@ class Counts:
 
 
 class Readout:
-    """Reads the images of a simulation out, time and again, with the response of one detector.
+    """Reads out the images of a simulation, any number of times, with the response of one detector.
 
     Counts are rounded to whole numbers. A count below 0 reads 0, and one above the saturation reads one more than that.
 
-    The random numbers are Philox 4x32-10 (Salmon et al., SC11 (2011)), keyed by seed, image, panel and pixel: the same
-    images whatever computes them, on how many threads or ranks, and in which order.
+    The random numbers are Philox 4x32-10 (Salmon et al., SC11 (2011)), keyed by seed, image, panel and pixel: every
+    device, number of threads or ranks, and order gives the same images.
 
     Args:
-        simulation: the images are read from; as it is when start is called.
-        response: of its detector.
-        saturation: the highest count that is one, ADU.
-        dtype: of the counts, np.int32 or np.uint16.
+        simulation: holds the image to read when start is called.
+        response: response of its detector.
+        saturation: highest valid count, ADU.
+        dtype: type of the counts, np.int32 or np.uint16.
         mask: a bool array (slow, fast), NumPy or flex, for each panel; pixels where it is False read -1 (np.int32) or
             65535 (np.uint16).
 
     Raises:
-        ValueError: another dtype, a saturation that it cannot hold, arrays of other shapes.
+        ValueError: another dtype, a saturation that it cannot hold, or masks of the wrong shape.
     """
 
     def __init__(
@@ -98,15 +98,15 @@ class Readout:
     def start(self, seed: int, image: int) -> Counts:
         """Starts to make counts of the photons that the simulation holds now, and returns them.
 
-        When this returns, the simulation may be changed; the counts may still be on their way. The way has room for
-        two images: a third one waits for the first.
+        When this returns, the simulation may change, while the counts may still be on their way. Two images may be on
+        their way at a time: a third one waits for the first.
 
         Args:
-            seed: of the random numbers, 0 to 2⁶⁴ − 1.
-            image: which numbers of the seed, 0 to 2³² − 1.
+            seed: seed of the random numbers, 0 to 2⁶⁴ − 1.
+            image: number of the image, 0 to 2³² − 1; each has its own random numbers.
 
         Raises:
-            ValueError: a number out of these ranges.
+            ValueError: a number is out of range.
         """
         if whole("image", image, least=0) >= 2**32:
             raise ValueError(f"image must be less than 2**32, not {image!r}")

@@ -21,20 +21,20 @@ from nanobragg_kokkos.util.argument_checks import finite, whole
 
 @dataclass(frozen=True)
 class EngineChoice:
-    """An engine for the Bragg spots, "pixel" or "reflection", and why it was chosen."""
+    """An engine for the Bragg spots, "pixel" or "reflection", and the reason for its choice."""
 
     engine: str
     reason: str
 
 
 class Simulation:
-    """An image of expected photons: starts dark, and adds up what is asked for.
+    """An image of expected photons, which starts dark and sums spots and backgrounds.
 
-    It belongs to the process that made it: it cannot be pickled or copied (its models can), and not be used in a
-    process that was forked from it.  Ctrl-C takes effect when a calculation is done.
+    It belongs to the process that made it: it cannot be pickled or copied (its models can), nor used in a forked
+    process. Ctrl-C takes effect after a calculation.
 
     Args:
-        detector: dxtbx Detector; any number of panels, each in a plane of its own.
+        detector: dxtbx Detector with any number of panels, each in its own plane.
         sources: the incident beam.
         fluence: photons/mm² of the exposure, all sources together.
         beam_size_mm: side of the beam's square cross-section; needed for backgrounds only.
@@ -42,11 +42,11 @@ class Simulation:
         sensor: SensorLayers of every panel.  Default: every photon is absorbed at the surface.
         mask: bool array (slow, fast), NumPy or flex, for each panel; pixels where it is False stay dark and take no
             time.
-        point_pixel: 1/r² (1/m²) in place of the solid angle of a pixel.
-        polarized: False leaves out the polarization factor altogether.
+        point_pixel: whether to use 1/r² (1/m²) in place of the solid angle of a pixel.
+        polarized: whether to apply the polarization factor.
 
     Raises:
-        ValueError: whatever of this cannot be, by name.
+        ValueError: an argument is invalid; names the argument.
     """
 
     def __init__(
@@ -98,7 +98,7 @@ class Simulation:
 
     @property
     def detector(self):
-        """The dxtbx Detector, as it was given."""
+        """The dxtbx Detector given to the constructor."""
         return self._given[0]
 
     @property
@@ -126,16 +126,16 @@ class Simulation:
         """Adds the Bragg spots of a crystal.
 
         Args:
-            engine: "pixel" asks every pixel what it receives, for every shape; "reflection" starts from the
-                reflections, for the shapes gauss, gauss_argchk and tophat, and with a tolerance for square and round;
-                both add up the same terms, in another order.  "auto" takes whichever has less to do, see choose_engine.
-            tolerance: what the reflection-driven engine may leave out of any pixel, as a share of the brightest pixel
-                of these spots, 1e-15 to 0.1: an upper bound.  None: 3e-13, and shapes that end only.  The pixel-driven
-                engine leaves out nothing, whatever the tolerance.
+            engine: "pixel" evaluates every pixel, for every shape; "reflection" starts from the reflections, for the
+                shapes gauss, gauss_argchk and tophat, and with a tolerance for square and round. Both add the same
+                terms in different orders. "auto" chooses the engine with less work, see choose_engine.
+            tolerance: the most that the reflection-driven engine may leave out of any pixel, as a share of the
+                brightest pixel of these spots, 1e-15 to 0.1. None: 3e-13, only for shapes that end. The pixel-driven
+                engine leaves nothing out.
 
         Raises:
-            ValueError: a source asks for a structure-factor channel that is not there, the engine cannot do the shape,
-                or a tolerance that cannot be.
+            ValueError: a source needs a structure-factor channel that does not exist, the engine does not support the
+                shape, or the tolerance is out of range.
         """
         if engine == "auto":
             engine = self.choose_engine(crystal, structure_factors, tolerance).engine

@@ -1,4 +1,4 @@
-"""How large spots are, from the models alone, and whether they are sampled finely enough."""
+"""Calculates the sizes of spots from the models alone, and checks whether they are sampled finely enough."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ class SpotSize:
 
     Attributes:
         d: resolution, angstrom.
-        one_domain: of the spot of one domain at one wavelength, across the radius.
-        across, along: of the whole spot, across and along the radius.
+        one_domain: width of the spot of one domain at one wavelength, across the radius.
+        across, along: widths of the whole spot, across and along the radius.
     """
 
     d: float

@@ -33,9 +33,9 @@ def estimate(
 
     Args:
         comm: mpi4py's communicator, or ranks.OneRank.
-        params: of the job.
+        params: parameters of the job.
         common: the experiment.
-        amplitudes: of the experiment, in memory shared with other processes.
+        amplitudes: amplitudes of the experiment in memory shared with other processes.
         files: names of the files.
         todo: the tasks that are left.
         reduction: sums of this rank; None: no sums.

@@ -15,10 +15,10 @@ class FileNames:
     """Names of the files that a job writes.
 
     Args:
-        directory: of all files.
-        prefix: of all names.
+        directory: directory of all files.
+        prefix: prefix of all names.
         images_per_file: data file k, counted from 0, holds this number of images from image k * images_per_file on.
-        amplitudes_path: of the true amplitudes. None: beside the other files.
+        amplitudes_path: file of the true amplitudes. None: beside the other files.
     """
 
     directory: Path

@@ -1,4 +1,4 @@
-"""The parameters of nanobragg_kokkos.simulate: what they are called, what they mean, and which values make sense."""
+"""The parameters of nanobragg_kokkos.simulate: names, meanings and valid values."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is left to do of a job after earlier runs of it, which may have been killed."""
+"""The work that earlier runs of a job, which may have been killed, have left."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Task:
     """Work on the images of one data file.
 
     Args:
-        number: of the data file, counted from 0.
+        number: number of the data file, counted from 0.
         images: the images that belong into it, counted from 0.
         write: whether to write it.
         read: whether it exists and is complete, so that its images can be read.
@@ -52,7 +52,7 @@ class Plan:
 
     Args:
         files: names of the files.
-        n_images: of the job.
+        n_images: number of images of the job.
         write: whether images are written.
         complete: numbers of the data files that exist and are complete.
         added: images that are in the sums already; None: no sums.
@@ -111,7 +111,7 @@ def plan(
     Args:
         comm: mpi4py's communicator, or ranks.OneRank.
         files: names of the files.
-        n_images: of the job.
+        n_images: number of images of the job.
         write: whether images are written.
         reduction: the sums of this rank, which takes over its share of those that were saved; None: no sums.
         sound: names of the files whose contents are what the job wrote.

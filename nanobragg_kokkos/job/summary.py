@@ -35,7 +35,7 @@ COLUMNS = {
 
 @dataclass(frozen=True)
 class RankSummary:
-    """What one rank did.
+    """The work of one rank.
 
     Args:
         images: number of images that it made.
@@ -68,7 +68,7 @@ def summary(shares: Sequence[RankSummary], failed: Sequence[int]) -> dict[str, A
     """Returns the contents of a job's summary file.
 
     Args:
-        shares: of the ranks, in their order.
+        shares: the work of the ranks, in their order.
         failed: images, counted from 0.
 
     Returns:

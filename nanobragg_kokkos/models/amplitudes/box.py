@@ -19,12 +19,12 @@ MOST_AMPLITUDES = 2**31 - 1
 
 @dataclass(frozen=True)
 class BoxLayout:
-    """How amplitudes lie in memory: a box of Miller indices, in which l runs fast, and the channels faster.
+    """The layout of amplitudes in memory: a box of Miller indices, in which l runs fast and the channel fastest.
 
     Args:
-        low: the least h, k and l.
-        size: how many there are of each.
-        n_channels: amplitudes of each reflection.
+        low: smallest h, k and l.
+        size: number of values of h, k and l.
+        n_channels: number of amplitudes of each reflection.
     """
 
     low: tuple[int, int, int]
@@ -64,7 +64,7 @@ class AmplitudeBox:
     has a copy.
 
     Args:
-        layout: of the memory.
+        layout: layout of the memory.
         memory: float64 array (layout.memory_size,), zero at first.
     """
 

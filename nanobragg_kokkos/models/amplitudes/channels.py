@@ -25,10 +25,10 @@ class AmplitudeChannels:
     """Structure factor amplitudes of a crystal, in one channel for each of some photon energies.
 
     Args:
-        energies_eV: (n,) ascending.
-        constant: what all channels have in common, F0: structure factors, or amplitudes if there is nothing else.
-        partial: P of each element that changes with the energy, of the same reflections.
-        factors: (n, elements) f' + i f'' of these elements in each channel.
+        energies_eV: energies of the channels, (n,), ascending.
+        constant: the part F0 that all channels share: structure factors, or amplitudes if there is no other part.
+        partial: the part P of each element that changes with the energy, for the same reflections.
+        factors: f' + i f'' of these elements in each channel, (n, elements).
 
     Raises:
         ValueError: arrays that do not fit with each other.

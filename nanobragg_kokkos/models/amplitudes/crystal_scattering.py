@@ -15,14 +15,14 @@ from nanobragg_kokkos.models.amplitudes.channels import AmplitudeChannels
 
 @dataclass(frozen=True, eq=False)
 class CrystalScattering:
-    """The structure factors of a crystal, and what there is to say of them.
+    """The structure factors of a crystal, and messages about them.
 
     Args:
         symmetry: unit cell and space group.
-        amplitudes: at the mean energy of the beam, or as measured; in the space group of the crystal.
-        mean_energy: of the beam, eV.
-        channels: at one or several energies.
-        channel_energies_eV: (n,) ascending.
+        amplitudes: amplitudes at the mean energy of the beam, or as measured, in the space group of the crystal.
+        mean_energy: mean energy of the beam, eV.
+        channels: amplitudes at one or several energies.
+        channel_energies_eV: energies of the channels, (n,), ascending.
         messages: lines for the user about files and channels, warnings among them.
     """
 

@@ -1,4 +1,4 @@
-"""From the parameters crystal to the structure factors of a crystal."""
+"""Makes the structure factors of a crystal from the parameters crystal."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ def crystal_scattering(
     """Returns the structure factors that the parameters crystal describe.
 
     Args:
-        d_min: angstrom, how far the detector reaches.
-        energies_eV: of the beam.
-        mean_energy: of the beam, eV.
+        d_min: resolution to which the detector reaches, angstrom.
+        energies_eV: energies of the beam.
+        mean_energy: mean energy of the beam, eV.
 
     Raises:
         Sorry: a file is missing or damaged, or does not fit with the rest.

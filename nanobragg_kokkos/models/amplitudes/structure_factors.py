@@ -16,13 +16,15 @@ class StructureFactors:
     """Amplitudes of all reflections, in one or several channels.
 
     Args:
-        amplitudes: cctbx Miller array of amplitudes (or of complex structure factors, whose absolute value counts), in
-            any space group, with Bijvoet mates or without; or a list of them, one a channel.  Expanded to P1 here.
-        default_amplitude: of every reflection that is not given, those that a centred lattice forbids included.
-        F000: of the direct beam, 0, 0, 0; a value that the array may have for it does not count.
+        amplitudes: cctbx Miller array of amplitudes (or of complex structure factors, whose absolute values are used),
+            in any space group, with Bijvoet mates or without; or a list of arrays, one for each channel. They are
+            expanded to P1.
+        default_amplitude: amplitude of every reflection that is not given, including those that a centred lattice
+            forbids.
+        F000: amplitude of the direct beam, 0, 0, 0; replaces any value in the arrays.
 
     Raises:
-        ValueError: intensities, several values for one reflection, or no unit cell or space group.
+        ValueError: an array has intensities, several values for one reflection, or no unit cell or space group.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""From the parameters beam and spectrum to the pulses of an experiment."""
+"""Makes the pulses of an experiment from the parameters beam and spectrum."""
 
 from __future__ import annotations
 

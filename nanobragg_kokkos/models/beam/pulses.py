@@ -24,11 +24,11 @@ LONGEST_STEP_EV = 1.0
 
 @dataclass(frozen=True)
 class Polarization:
-    """How the beam, which comes from +z, is polarized.
+    """The polarization of a beam that comes from +z.
 
     Args:
-        normal: (3,) at right angles to the electric field and to the beam, as dxtbx has it.
-        fraction: 1 fully polarized, 0.5 not at all.
+        normal: vector perpendicular to the electric field and to the beam, (3,), as in dxtbx.
+        fraction: 1 for a fully polarized beam, 0.5 for an unpolarized one.
     """
 
     normal: tuple[float, float, float] = (0.0, 1.0, 0.0)
@@ -36,11 +36,11 @@ class Polarization:
 
     @classmethod
     def of(cls, beam: Beam) -> Polarization:
-        """Returns that of a dxtbx beam."""
+        """Returns the polarization of a dxtbx beam."""
         return cls(tuple(beam.get_polarization_normal()), beam.get_polarization_fraction())
 
 
-# That of dxtbx's beams, if nothing is said.
+# The default of dxtbx's beams.
 ALONG_X = Polarization()
 
 
@@ -50,8 +50,8 @@ class Pulse:
 
     Args:
         beam: dxtbx model with the pulse's mean wavelength.
-        energies_eV: (n,) energies of its spectrum (arrays, as dxtbx 3.11 cannot pickle its Spectrum).
-        weights: (n,) their relative weights.
+        energies_eV: energies of the spectrum, (n,); an array, because dxtbx 3.11 cannot pickle its Spectrum.
+        weights: relative weights of the energies, (n,).
         photons: number of photons, all energies together; NaN: unknown.
     """
 
@@ -80,7 +80,7 @@ class Pulse:
 def pulse_of(spectrum: Spectrum, photons: float, polarization: Polarization = ALONG_X) -> Pulse:
     """Returns a pulse that comes from +z.
 
-    Its beam has the wavelength of the weighted mean energy, as dxtbx's Spectrum has it.
+    Its beam has the wavelength of the weighted mean energy, like dxtbx's Spectrum.
     """
     energies, weights = spectrum
     beam = BeamFactory.simple(factor_ev_angstrom / mean_energy(spectrum))
@@ -92,7 +92,7 @@ def pulse_of(spectrum: Spectrum, photons: float, polarization: Polarization = AL
 def mean_energy(spectrum: Spectrum) -> float:
     """Returns the weighted mean of the energies, eV."""
     energies, weights = spectrum
-    # As differences, so that an even spectrum has its middle to the last digit.
+    # Differences give the middle of an even spectrum to the last digit.
     return float(energies[0] + weights @ (energies - energies[0]) / weights.sum())
 
 

@@ -44,11 +44,11 @@ class SasePulses:
 
     Args:
         mean_eV: middle of the gain.
-        nchannels, channel_width: energies, their distance in eV. What spikes a channel holds, it adds up.
-        fwhm: of the gain, eV.
-        spike_width: of the spikes, full width at half maximum, eV.
-        photons: mean number of a pulse.
-        polarization: of all pulses.
+        nchannels, channel_width: number of energies, and their distance in eV. A channel sums the spikes in it.
+        fwhm: full width at half maximum of the gain, eV.
+        spike_width: full width at half maximum of the spikes, eV.
+        photons: mean number of photons in a pulse.
+        polarization: polarization of all pulses.
     """
 
     mean_eV: float

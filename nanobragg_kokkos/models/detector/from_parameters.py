@@ -1,4 +1,4 @@
-"""From the parameters detector, psf and detector_response to a detector, its sensor and its response."""
+"""Makes a detector, its sensor and its response from the parameters detector, psf and detector_response."""
 
 from __future__ import annotations
 

@@ -16,11 +16,11 @@ from nanobragg_kokkos.util.reading import reading
 
 
 def masks_of(imageset: ImageSet | None, path: str | None, name: str) -> list[np.ndarray]:
-    """Returns the mask that comes with images, or that of a file of its own; none if there is neither.
+    """Returns the mask of images, or that of a separate file; an empty list if there is neither.
 
     Args:
-        path: of the file with the mask, None: there is none.
-        name: of the parameter and the file that names the mask, for messages.
+        path: path of the file with the mask; None: there is no such file.
+        name: parameter and file that name the mask, for messages.
 
     Raises:
         Sorry: the file is missing or damaged, or holds no mask.
@@ -43,11 +43,11 @@ def add_masks(detector: Detector, masks: Sequence[np.ndarray], name: str) -> Non
     """Adds what a mask excludes to the untrusted rectangles of a detector.
 
     Args:
-        masks: bool (slow, fast) of each panel; none: there is no mask.
-        name: of the parameter and the file that the mask is from, for messages.
+        masks: bool arrays (slow, fast), one for each panel; empty: there is no mask.
+        name: parameter and file of the mask, for messages.
 
     Raises:
-        Sorry: the mask is not one of this detector.
+        Sorry: the mask does not fit this detector.
     """
     if not masks:
         return

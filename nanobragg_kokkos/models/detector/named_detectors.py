@@ -13,16 +13,16 @@ RIGHT, DOWN = (1.0, 0.0, 0.0), (0.0, -1.0, 0.0)
 
 
 def by_name(name: str, distance_mm: float | None = None) -> Detector:
-    """Returns a detector of specifications.py, upright and perpendicular to the beam, which meets its middle.
+    """Returns a detector of specifications.py, upright and perpendicular to the beam, which hits its middle.
 
-    Pixels between modules, where a panel has such, are untrusted rectangles. A count of 0 is trusted.
+    If a panel has pixels between modules, these are untrusted rectangles. A count of 0 is trusted.
 
     Args:
-        name: of the specification.
-        distance_mm: from the sample to the panels. Default: the specification's.
+        name: name of the specification.
+        distance_mm: distance from the sample to the panels. Default: the specification's.
 
     Raises:
-        ValueError: another name.
+        ValueError: there is no detector with this name.
     """
     if name not in SPECIFICATIONS:
         raise ValueError(f"name={name!r}: expected one of {', '.join(SPECIFICATIONS)}")

@@ -10,18 +10,19 @@ from nanobragg_kokkos.util.argument_checks import finite, whole
 
 @dataclass(frozen=True)
 class PointSpread:
-    """A detector's point-spread function, integrated over each pixel within a radius of the one that a photon hits.
+    """A detector's point-spread function, integrated over each pixel within a radius of a photon's pixel.
 
     Args:
         shape: "gauss", or "fiber" for a taper of glass fibres, g/2π (g² + r²)^-3/2 (Holton, Nielsen & Frankel, J.
             Synchrotron Rad. 19, 1006 (2012)).
         fwhm_mm: full width at half maximum.
-        radius: pixels along the fast axis; what falls beyond is added back evenly over the panel.
-        added_back: "missing": what the kernel's pixels lack, so that no photon is lost but over the panel's edges;
-            "beyond_radius": what the function has outside the circle of that radius, as simtbx does.
+        radius: radius in pixels along the fast axis; photons beyond it are added back evenly over the panel.
+        added_back: the share to add back. "missing": the share that the kernel's pixels lack, so that photons are lost
+            only over the panel's edges; "beyond_radius": the share outside the circle of that radius, as in simtbx.
 
     Raises:
-        ValueError: another name, a width that is not positive and finite, a radius below 1 or above 2³¹ − 1.
+        ValueError: the shape is unknown, the width is not positive and finite, or the radius is below 1 or above
+            2³¹ − 1.
     """
 
     shape: str

@@ -10,23 +10,22 @@ from nanobragg_kokkos.util.argument_checks import finite, whole
 
 @dataclass(frozen=True)
 class DetectorResponse:
-    """What a detector makes of the photons that are expected. The steps, in their order; 0 or None leaves one out.
+    """The steps from expected photons to counts, in their order; 0 or None omits a step.
 
-    Neither of the two factors falls below 0, however large its standard deviation.
+    The factors of flicker and calibration never fall below 0, however large their standard deviations are.
 
     Args:
-        flicker: relative standard deviation of a factor that all pixels of an image share: the source's intensity.
-        photon_noise: photons are counted, by Poisson's law; False: fractions of photons stay.
-        calibration_noise: relative standard deviation of a factor that each pixel has of its own, the same in every
-            image.
-        calibration_seed: of these factors, 0 to 2⁶⁴ − 1.
-        point_spread: of the photons over the pixels around.
+        flicker: relative standard deviation of a factor that all pixels of an image share, the source's intensity.
+        photon_noise: whether photons are counted with Poisson noise; if not, fractions of photons remain.
+        calibration_noise: relative standard deviation of a separate factor for each pixel, the same in every image.
+        calibration_seed: seed of these factors, 0 to 2⁶⁴ − 1.
+        point_spread: spread of the photons over neighbouring pixels.
         quantum_gain: analog-digital units (ADU) per photon.
         readout_noise: standard deviation, ADU.
-        adc_offset: ADU without any photon.
+        adc_offset: ADU without photons.
 
     Raises:
-        ValueError: a number that is negative or not finite, or a gain of 0.
+        ValueError: a number is negative or not finite, or the gain is 0.
     """
 
     flicker: float = 0.0
@@ -49,7 +48,7 @@ def random_seed(name: str, value: int) -> int:
     """Returns a seed of random numbers as an int.
 
     Raises:
-        ValueError: it is not a whole number, 0 to 2⁶⁴ − 1; with its name.
+        ValueError: the value is not a whole number, 0 to 2⁶⁴ − 1; names the argument.
     """
     if whole(name, value, least=0) >= 2**64:
         raise ValueError(f"{name} must be less than 2**64, not {value!r}")

@@ -10,17 +10,17 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Preset:
-    """A kind of detector; without arguments one that counts photons, and makes no mistake.
+    """A kind of detector; the defaults describe one that counts photons without error.
 
     Args:
-        quantum_gain: ADU a photon.
+        quantum_gain: ADU per photon.
         readout_noise: standard deviation, ADU.
-        adc_offset: ADU.
+        adc_offset: ADU without photons.
         flicker: relative standard deviation of the beam's intensity from image to image.
         calibration_noise: relative standard deviation of the pixels' sensitivity, the same in all images.
-        saturation: highest count that can be trusted, ADU; None: as many as fit the data type.
-        data_type: of the images, int32 or uint16.
-        psf_fwhm_mm: width of the point spread, if one is asked for; None: light does not spread in this detector.
+        saturation: highest trusted count, ADU; None: the highest that fits the data type.
+        data_type: type of the images, int32 or uint16.
+        psf_fwhm_mm: default width of the point spread; None: light does not spread in this detector.
     """
 
     quantum_gain: float = 1.0

@@ -1,4 +1,4 @@
-"""The sensor of a detector: what it is made of, and how it absorbs photons in layers."""
+"""The sensor of a detector: its material, and absorption of photons in layers."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class SensorLayers:
     """A sensor with depth: photons are absorbed in layers, which blurs oblique rays (parallax).
 
     Args:
-        thickness_mm: of the sensor.
+        thickness_mm: thickness of the sensor.
         attenuation_length_mm: after which 1/e of the photons are left.
         layers: number of equal layers.
         placement: where in its layer a photon is put: 0 the front face (as nanoBragg does), 0.5 the middle, which

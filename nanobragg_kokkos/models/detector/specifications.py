@@ -1,4 +1,4 @@
-"""What public specifications say of the detectors that a job knows by name, as data; docs/detectors.md has the sources.
+"""Public specifications of the detectors that a job knows by name; docs/detectors.md lists the sources.
 
 Positions are seen from the sample: fast to the right, slow downwards, from the upper left corner of the rectangle
 around all panels. In its place, a detector has fast along +x and slow along -y, and the beam in the middle of that
@@ -12,12 +12,12 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Grid:
-    """One panel, as files have it, with pixels that count nothing between the modules.
+    """One panel, as in files, with pixels between the modules that count nothing.
 
     Args:
-        modules: how many along fast and slow.
-        module: pixels of one along fast and slow.
-        gap: pixels between two along fast and slow.
+        modules: number of modules along fast and slow.
+        module: pixels of a module along fast and slow.
+        gap: pixels between two modules along fast and slow.
     """
 
     modules: tuple[int, int]
@@ -31,8 +31,8 @@ class Tiles:
 
     Args:
         size: pixels of a panel along fast and slow.
-        corners: where the first pixel of each panel is, fast and slow, in pixels.
-        margin: pixels around each panel, along fast and slow, that its module takes up besides.
+        corners: position of the first pixel of each panel, fast and slow, in pixels.
+        margin: additional pixels of a module around its panel, along fast and slow.
     """
 
     size: tuple[int, int]
@@ -42,15 +42,15 @@ class Tiles:
 
 @dataclass(frozen=True)
 class Quadrants:
-    """Four quadrants around the beam, which a quarter of a turn takes into each other, of sensors with two panels each.
+    """Four quadrants, related by rotations of 90° about the beam, of sensors with two panels each.
 
     Args:
         size: pixels of a panel along fast and slow.
         gap: pixels between the two panels of a sensor, along fast.
-        sensors: of the quadrant to the upper right: x (to the right) and y (upwards) of their middles from the
-            quadrant's corner, mm, and how far they are turned counterclockwise, degrees.
+        sensors: sensors of the upper right quadrant: x (to the right) and y (upwards) of their middles from the
+            quadrant's corner, mm, and their counterclockwise rotations, degrees.
         corner: x and y of that corner from the beam, mm.
-        turns: of the quadrants in their order, counterclockwise, degrees.
+        turns: counterclockwise rotations of the quadrants in their order, degrees.
     """
 
     size: tuple[int, int]
@@ -62,15 +62,15 @@ class Quadrants:
 
 @dataclass(frozen=True)
 class Specification:
-    """A detector.
+    """The specification of a detector.
 
     Args:
-        layout: of its panels.
+        layout: layout of the panels.
         pixel_mm: side of a pixel.
-        material, thickness_mm: of the sensor; None and 0: a phosphor (see detectors.phosphor).
-        distance_mm: from the sample, if nothing is said.
-        preset: of response_presets.
-        most_counts: the highest that is trusted, whatever the preset.
+        material, thickness_mm: material and thickness of the sensor; None and 0: a phosphor.
+        distance_mm: default distance from the sample.
+        preset: name of its preset in response_presets.
+        most_counts: highest trusted count, whatever the preset.
     """
 
     layout: Grid | Tiles | Quadrants

@@ -1,4 +1,4 @@
-"""Warnings about where a detector is: that the beam misses it, or that no reflection reaches it."""
+"""Warnings about a detector's position: the beam misses it, or no reflection reaches it."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ POINTS = 65
 
 
 def warnings(detector: Detector, energies_eV: np.ndarray, amplitudes: miller.array) -> list[str]:
-    """Returns a sentence for each thing that is unusual; the beam comes from +z.
+    """Returns a sentence for each unusual fact; the beam comes from +z.
 
     Args:
-        energies_eV: of the beam.
-        amplitudes: of the crystal.
+        energies_eV: energies of the beam.
+        amplitudes: amplitudes of the crystal.
     """
     found = []
     beside = beam_beside_mm(detector)
@@ -35,7 +35,7 @@ def warnings(detector: Detector, energies_eV: np.ndarray, amplitudes: miller.arr
 
 
 def beam_beside_mm(detector: Detector) -> float:
-    """Returns how far the beam passes outside of the upright rectangle around all panels; 0 if it passes inside."""
+    """Returns the distance of the beam from the upright rectangle around all panels; 0 if it passes inside."""
     corners = np.concatenate([_outline(panel, 2)[:, :2] for panel in detector])
     outside = np.maximum(np.maximum(corners.min(axis=0), -corners.max(axis=0)), 0)
     return float(np.hypot(*outside))

@@ -1,1 +1,1 @@
-"""What the beam hits: crystals in their orientations, and amorphous material."""
+"""The sample: crystals in their orientations, and amorphous material."""

@@ -21,18 +21,18 @@ AVOGADRO = 6.02214179e23  # 1/mol (CODATA 2006), as in the core
 
 @dataclass(frozen=True, eq=False)
 class Amorphous:
-    """A sample without long-range order.  Samples are equal if all that they were made of is.
+    """A sample without long-range order. Samples with equal arguments are equal.
 
     Args:
-        stol: (n,) sin(theta)/lambda, 1/angstrom, ascending.
-        amplitude: (n,) structure factor of one molecule, electrons.
-        thickness_mm: of the sample along the beam.
-        density_gcm3: its density.
-        molecular_weight_Da: of one molecule.
+        stol: sin(theta)/lambda in 1/angstrom, (n,), ascending.
+        amplitude: structure factors of one molecule, electrons, (n,).
+        thickness_mm: thickness along the beam.
+        density_gcm3: density.
+        molecular_weight_Da: molecular weight.
 
     Raises:
-        ValueError: a table that is empty, not finite or does not ascend, arrays of different lengths, thickness or
-            density negative, molecular weight not positive.
+        ValueError: the table is empty, not finite or does not ascend, the arrays differ in length, thickness or density
+            is negative, or the molecular weight is not positive.
     """
 
     stol: Sequence[float]

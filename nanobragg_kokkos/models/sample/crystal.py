@@ -1,4 +1,4 @@
-"""A crystal: a dxtbx crystal model, the mosaic blocks that it is made of, and how it is turned."""
+"""A crystal: a dxtbx crystal model, its mosaic blocks, and its rotation."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ class Rotation:
     """A rotation during the exposure, right-handed about axis: start_deg + k * width_deg / steps, k = 0 … steps - 1.
 
     Args:
-        axis: (3,) in the laboratory frame; need not be a unit vector.
+        axis: vector in the laboratory frame, (3,), of any length.
         start_deg: first angle, degrees.
-        width_deg: what the exposure covers, degrees.
+        width_deg: width of the exposure, degrees.
         steps: number of angles.
 
     Raises:
-        ValueError: an axis that is not three numbers or zero, angles that are not finite, less than one step.
+        ValueError: the axis is not three numbers or is zero, an angle is not finite, or there is less than one step.
     """
 
     axis: Sequence[float] = (1.0, 0.0, 0.0)
@@ -49,19 +49,19 @@ class Crystal:
 
     Args:
         model: dxtbx Crystal; its A matrix is the orientation at angle zero.
-        n_cells: (3,) unit cells along a, b, c in one block; whole numbers for the shape square.
-        shape: of the blocks, which decides on the profile of the reflections: square, round, gauss, gauss_argchk or
-            tophat.
-        mosaic_blocks: (n, 3, 3) rotation matrices, each turning the crystal into the orientation of a block, after the
-            rotation of the exposure.  Default: one block in the crystal's own orientation.
-        volume_mm3: of crystal in the beam.  The photons of one block are multiplied by volume / (volume of a block).
-            Default: one block.
-        rotation: Rotation during the exposure.  Default: none.
-        interpolation: of the amplitudes between the reflections: nearest, or tricubic.
+        n_cells: unit cells along a, b, c in one block, (3,); whole numbers for the shape square.
+        shape: shape of the blocks, which determines the profile of the reflections: square, round, gauss,
+            gauss_argchk or tophat.
+        mosaic_blocks: rotation matrices, (n, 3, 3), each of which rotates the crystal into the orientation of a block,
+            after the rotation of the exposure. Default: one block in the crystal's own orientation.
+        volume_mm3: volume of crystal in the beam. The photons of one block are multiplied by volume / (volume of a
+            block). Default: one block.
+        rotation: Rotation during the exposure. Default: none.
+        interpolation: interpolation of the amplitudes between the reflections, nearest or tricubic.
 
     Raises:
-        ValueError: n_cells that are not three numbers, 1 or more, an unknown shape or interpolation, matrices
-            that are not rotations, a volume that is not positive.
+        ValueError: n_cells are not three numbers, 1 or more; shape or interpolation is unknown; a matrix is no
+            rotation; or the volume is not positive.
     """
 
     model: object

@@ -1,4 +1,4 @@
-"""From the parameters crystal, scan and background to the sample."""
+"""Makes the sample from the parameters crystal, scan and background."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The parameters crystal, scan and background: their text, the values that make sense, and which exclude each other."""
+"""The parameters crystal, scan and background: their text, valid values, and which exclude each other."""
 
 from __future__ import annotations
 

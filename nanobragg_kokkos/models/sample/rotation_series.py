@@ -1,4 +1,4 @@
-"""A rotation series: images of the same crystals, turned farther and farther."""
+"""A rotation series: images of the same crystals at increasing angles."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ FARTHEST_STEP = 0.6
 
 @dataclass(frozen=True, eq=False)
 class RotationSeries:
-    """The crystals of the first image of another specimen, turned in each image.
+    """The crystals of the first image of another specimen, rotated for each image.
 
     Image k, counted from 0, is the mean over `steps` angles, the middles of equal parts of start_deg + k * width_deg …
     start_deg + (k + 1) * width_deg. Mosaic blocks turn with their crystal, by the angle in the middle of the image.
 
     Args:
         specimen: its first image has the crystals at angle 0.
-        axis: (3,) in the laboratory frame.
-        start_deg, width_deg: of the first image, degrees.
-        steps: angles in an image.
+        axis: vector in the laboratory frame, (3,).
+        start_deg, width_deg: first angle and width of the first image, degrees.
+        steps: number of angles in an image.
     """
 
     specimen: Specimen
@@ -54,18 +54,18 @@ class RotationSeries:
 
     @property
     def goniometer(self) -> Goniometer:
-        """The dxtbx model of a goniometer at its datum, apart from the axis of the scan."""
+        """The dxtbx model of a goniometer with the axis of the scan and otherwise at its datum."""
         return GoniometerFactory.known_axis(self.axis)
 
 
 def smooth_steps(width_deg: float, domain_A: float, d_min: float) -> int:
     """Returns the number of angles in an image that integrates each reflection of one domain at one energy.
 
-    A lattice point at the resolution d goes 1/d a radian, if it is at right angles to the axis. From one angle to the
-    next none may go farther than 0.6 / (edge of a domain). Several domains and energies make the sum smoother still.
+    A lattice point at the resolution d and perpendicular to the axis moves by 1/d per radian. From one angle to the
+    next, no point may move farther than 0.6 / (edge of a domain). Several domains and energies smooth the sum further.
 
     Args:
-        width_deg: of an image.
+        width_deg: width of an image, degrees.
         domain_A: longest edge of a domain, angstrom.
         d_min: highest resolution, angstrom.
     """

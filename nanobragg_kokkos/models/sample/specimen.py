@@ -1,4 +1,4 @@
-"""The crystals of an experiment: which there are in every image, and how they lie."""
+"""The crystals of an experiment: their numbers and orientations in every image."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ class Orientations(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class Specimen:
-    """One crystal an image or several, alike but for their orientations and cells.
+    """One or several crystals per image, which differ only in orientation and cell.
 
     Args:
-        orientations: of the crystals of each image, and their unit cells.
-        space_group: of all crystals.
+        orientations: orientations and unit cells of the crystals of each image.
+        space_group: space group of all crystals.
         n_cells: unit cells along the edges of a mosaic domain.
-        shape: of a mosaic domain.
-        mosaic_blocks: (n, 3, 3) rotation matrices in the crystals' Cartesian frame, whose axes are a, c* x a and c*.
-        volume_mm3: of each crystal in the beam.
-        cell_variation: (3,) relative standard deviations of a, b and c.
+        shape: shape of a mosaic domain.
+        mosaic_blocks: rotation matrices, (n, 3, 3), in the crystals' Cartesian frame with the axes a, c* x a and c*.
+        volume_mm3: volume of each crystal in the beam.
+        cell_variation: relative standard deviations of a, b and c, (3,).
     """
 
     orientations: Orientations
@@ -73,7 +73,7 @@ class RandomOrientations:
 
     Args:
         symmetry: unit cell and space group.
-        count: of crystals in an image.
+        count: number of crystals in an image.
     """
 
     symmetry: cctbx_crystal.symmetry
@@ -87,11 +87,11 @@ class RandomOrientations:
 
 @dataclass(frozen=True, eq=False)
 class RecordedOrientations:
-    """Orientations and cells of a list: each image takes the next ones; after the last, the first one comes again.
+    """Orientations and cells from a list: each image takes the next ones; after the last, the list starts again.
 
     Args:
-        recorded: at least one.
-        count: of crystals in an image.
+        recorded: the list, with at least one crystal.
+        count: number of crystals in an image.
     """
 
     recorded: Sequence[CrystalModel]
