@@ -25,6 +25,7 @@ from nanobragg_kokkos.simtbx.arithmetic import DEGREE, cross, unit
 from nanobragg_kokkos.simtbx.engine import Engine
 from nanobragg_kokkos.simtbx.enums import convention, pivot, shapetype
 from nanobragg_kokkos.simtbx.properties import (
+    Unit,
     boolean,
     flex_array,
     from_thousandth,
@@ -41,17 +42,17 @@ from nanobragg_kokkos.simtbx.state import State
 
 EV_ANGSTROM = 12398.42  # simtbx's factor between energies and wavelengths
 
-MM = {"inward": to_thousandth, "outward": from_thousandth}
+MM = Unit(to_thousandth, from_thousandth)
 MRAD = MM
-PERCENT = {"inward": lambda value: value / 100.0, "outward": lambda value: value * 100.0}
-DEGREES = {"inward": lambda value: value / DEGREE, "outward": lambda value: value * DEGREE}
-SIZE = {"then": [geometry.size_detector]}
-BEAM = {"then": [sources.balance_fluence]}
-SOURCES = {"then": [sampling.choose_steps, sources.make_sources]}
-STEPS = {"then": [sampling.choose_steps]}
-BLOCKS = {"then": [mosaic.make_blocks, sampling.choose_steps]}
-SAMPLE = {"then": [background.prepare_sample]}
-OVERSAMPLE = {"then": [sampling.choose_oversample]}
+PERCENT = Unit(lambda value: value / 100.0, lambda value: value * 100.0)
+DEGREES = Unit(lambda value: value / DEGREE, lambda value: value * DEGREE)
+SIZE = [geometry.size_detector]
+BEAM = [sources.balance_fluence]
+SOURCES = [sampling.choose_steps, sources.make_sources]
+STEPS = [sampling.choose_steps]
+BLOCKS = [mosaic.make_blocks, sampling.choose_steps]
+SAMPLE = [background.prepare_sample]
+OVERSAMPLE = [sampling.choose_oversample]
 
 
 def reconcile(s: State) -> None:
@@ -201,7 +202,7 @@ class nanoBragg:
         "unit cells along a, b, c in a mosaic block",
         convert=vector,
         first=_fields(crystal_size=(-1.0, -1.0, -1.0)),
-        **OVERSAMPLE,
+        then=OVERSAMPLE,
     )
     xtal_size_mm = of_state(
         "xtal_size_mm",
@@ -209,7 +210,7 @@ class nanoBragg:
         "size of a mosaic block along a, b, c (mm), instead of Ncells_abc",
         convert=vector,
         then=[sampling.choose_oversample, sampling.choose_interpolation],
-        **MM,
+        unit=MM,
     )
     xtal_shape = of_state("xtal_shape", "shape", "shapetype of the mosaic blocks", convert=member_of(shapetype))
 
@@ -250,7 +251,7 @@ class nanoBragg:
         convert=vector,
         first=_fields(user_missets=True),
         then=[unit_cell.orient],
-        **DEGREES,
+        unit=DEGREES,
     )
 
     def _get_Amatrix(self) -> tuple:
@@ -277,12 +278,17 @@ class nanoBragg:
         """Rotates the crystal at random, in the same way for the same seed."""
         unit_cell.randomize_orientation(self._state)
 
-    phi_deg = of_state("phi_deg", "phi", "first angle of the spindle (degrees)", **DEGREES, **STEPS)
+    phi_deg = of_state("phi_deg", "phi", "first angle of the spindle (degrees)", unit=DEGREES, then=STEPS)
     osc_deg = of_state(
-        "osc_deg", "oscillation", "rotation of the exposure (degrees)", first=_fields(phi_step=-1.0), **DEGREES, **STEPS
+        "osc_deg",
+        "oscillation",
+        "rotation of the exposure (degrees)",
+        first=_fields(phi_step=-1.0),
+        unit=DEGREES,
+        then=STEPS,
     )
     phisteps = of_state(
-        "phisteps", "phi_steps", "number of angles", convert=integer, first=_fields(phi_step=-1.0), **STEPS
+        "phisteps", "phi_steps", "number of angles", convert=integer, first=_fields(phi_step=-1.0), then=STEPS
     )
 
     def _set_phistep_deg(self, value: Any) -> None:
@@ -297,9 +303,9 @@ class nanoBragg:
 
     # Mosaic blocks.
     mosaic_spread_deg = of_state(
-        "mosaic_spread_deg", "mosaic_spread", "largest misorientation of a block (degrees)", **DEGREES, **BLOCKS
+        "mosaic_spread_deg", "mosaic_spread", "largest misorientation of a block (degrees)", unit=DEGREES, then=BLOCKS
     )
-    mosaic_domains = of_state("mosaic_domains", "mosaic_domains", "number of blocks", convert=integer, **BLOCKS)
+    mosaic_domains = of_state("mosaic_domains", "mosaic_domains", "number of blocks", convert=integer, then=BLOCKS)
     mosaic_seed = of_state("mosaic_seed", "mosaic_seed", "of the blocks' random orientations", convert=integer)
 
     def get_mosaic_blocks(self) -> flex.mat3_double:
@@ -359,20 +365,19 @@ class nanoBragg:
         "energy_eV",
         "wavelength",
         "the same as an energy (eV); the sources change with the next property that makes them, as in simtbx",
-        inward=lambda value: (EV_ANGSTROM / value) / 1e10,
-        outward=lambda value: EV_ANGSTROM / (value * 1e10),
+        unit=Unit(lambda value: (EV_ANGSTROM / value) / 1e10, lambda value: EV_ANGSTROM / (value * 1e10)),
     )
-    fluence = of_state("fluence", "fluence", "photons/m^2", first=_fields(flux=0.0), **BEAM)
-    flux = of_state("flux", "flux", "photons/s", **BEAM)
-    exposure_s = of_state("exposure_s", "exposure", "seconds", **BEAM)
-    beamsize_mm = of_state("beamsize_mm", "beam_size", "side of the beam's cross-section (mm)", **MM, **BEAM)
+    fluence = of_state("fluence", "fluence", "photons/m^2", first=_fields(flux=0.0), then=BEAM)
+    flux = of_state("flux", "flux", "photons/s", then=BEAM)
+    exposure_s = of_state("exposure_s", "exposure", "seconds", then=BEAM)
+    beamsize_mm = of_state("beamsize_mm", "beam_size", "side of the beam's cross-section (mm)", unit=MM, then=BEAM)
     dispersion_pct = of_state(
         "dispersion_pct",
         "dispersion",
         "range of wavelengths (%)",
         first=lambda s: setattr(s, "dispersion_step", -1.0 if s.dispersion_steps > 0 else s.dispersion_step),
-        **PERCENT,
-        **SOURCES,
+        unit=PERCENT,
+        then=SOURCES,
     )
     dispsteps = of_state(
         "dispsteps",
@@ -380,15 +385,15 @@ class nanoBragg:
         "number of wavelengths",
         convert=integer,
         first=_fields(dispersion_step=-1.0),
-        **SOURCES,
+        then=SOURCES,
     )
     divergence_hv_mrad = pair_of_state(
         "divergence_hv_mrad",
         ("h_divergence", "v_divergence"),
         "range of angles along and across the electric field (mrad)",
         first=_fields(h_divergence_step=-1.0, v_divergence_step=-1.0),
-        **MRAD,
-        **SOURCES,
+        unit=MRAD,
+        then=SOURCES,
     )
     divsteps_hv = pair_of_state(
         "divsteps_hv",
@@ -396,15 +401,15 @@ class nanoBragg:
         "numbers of these angles",
         one=integer,
         first=_fields(h_divergence_step=-1.0, v_divergence_step=-1.0),
-        **SOURCES,
+        then=SOURCES,
     )
     divstep_hv_mrad = pair_of_state(
         "divstep_hv_mrad",
         ("h_divergence_step", "v_divergence_step"),
         "between these angles (mrad)",
         first=_fields(h_divergence_steps=-1, v_divergence_steps=-1),
-        **MRAD,
-        **SOURCES,
+        unit=MRAD,
+        then=SOURCES,
     )
     round_div = of_state("round_div", "round_div", "an elliptic divergence, not a rectangular one", convert=boolean)
 
@@ -446,22 +451,22 @@ class nanoBragg:
     nopolar = of_state("nopolar", "nopolar", "leaves out the polarization factor", convert=boolean)
 
     # The detector.
-    pixel_size_mm = of_state("pixel_size_mm", "pixel_size", "side of a pixel (mm)", **MM, **SIZE)
+    pixel_size_mm = of_state("pixel_size_mm", "pixel_size", "side of a pixel (mm)", unit=MM, then=SIZE)
     detpixels_fastslow = pair_of_state(
         "detpixels_fastslow",
         ("fast_pixels", "slow_pixels"),
         "pixels along the fast and the slow axis",
         one=integer,
         first=_fields(fast_size=0.0, slow_size=0.0),
-        **SIZE,
+        then=SIZE,
     )
     detsize_fastslow_mm = pair_of_state(
         "detsize_fastslow_mm",
         ("fast_size", "slow_size"),
         "size along the fast and the slow axis (mm)",
         first=_fields(fast_pixels=0, slow_pixels=0),
-        **MM,
-        **SIZE,
+        unit=MM,
+        then=SIZE,
     )
 
     def _set_roi(self, ranges: Any) -> None:
@@ -484,7 +489,7 @@ class nanoBragg:
         "sub-pixels along each axis; 0: as many as the crystal needs",
         convert=integer,
         first=_fields(user_oversample=True),
-        **OVERSAMPLE,
+        then=OVERSAMPLE,
     )
 
     def _set_beam_center(self, centre: Any) -> None:
@@ -558,13 +563,15 @@ class nanoBragg:
     detector_pivot = of_state(
         "detector_pivot", "detector_pivot", "pivot of detector_rotation_deg", convert=member_of(pivot)
     )
-    fdet_vector = of_state("fdet_vector", "fdet_vector", "fast axis", convert=vector, **SIZE)
-    sdet_vector = of_state("sdet_vector", "sdet_vector", "slow axis", convert=vector, **SIZE)
-    odet_vector = of_state("odet_vector", "odet_vector", "normal, away from the sample", convert=vector, **SIZE)
-    beam_vector = of_state("beam_vector", "beam_vector", "direction in which photons travel", convert=vector, **SIZE)
-    polar_vector = of_state("polar_vector", "polar_vector", "electric field of the beam", convert=vector, **SIZE)
-    spindle_axis = of_state("spindle_axis", "spindle_vector", "axis of the spindle", convert=vector, **SIZE)
-    twotheta_axis = of_state("twotheta_axis", "twotheta_axis", "axis of detector_twotheta_deg", convert=vector, **SIZE)
+    fdet_vector = of_state("fdet_vector", "fdet_vector", "fast axis", convert=vector, then=SIZE)
+    sdet_vector = of_state("sdet_vector", "sdet_vector", "slow axis", convert=vector, then=SIZE)
+    odet_vector = of_state("odet_vector", "odet_vector", "normal, away from the sample", convert=vector, then=SIZE)
+    beam_vector = of_state("beam_vector", "beam_vector", "direction in which photons travel", convert=vector, then=SIZE)
+    polar_vector = of_state("polar_vector", "polar_vector", "electric field of the beam", convert=vector, then=SIZE)
+    spindle_axis = of_state("spindle_axis", "spindle_vector", "axis of the spindle", convert=vector, then=SIZE)
+    twotheta_axis = of_state(
+        "twotheta_axis", "twotheta_axis", "axis of detector_twotheta_deg", convert=vector, then=SIZE
+    )
 
     def _set_polar_Bvector(self, value: Any) -> None:
         s = self._state
@@ -591,16 +598,16 @@ class nanoBragg:
         "detector_rotation",
         "rotation about x, then y, then z (degrees)",
         convert=vector,
-        **DEGREES,
-        **SIZE,
+        unit=DEGREES,
+        then=SIZE,
     )
     detector_twotheta_deg = of_state(
         "detector_twotheta_deg",
         "twotheta",
         "rotation about twotheta_axis (degrees)",
         first=_fields(detector_pivot=pivot.Beam),
-        **DEGREES,
-        **SIZE,
+        unit=DEGREES,
+        then=SIZE,
     )
     curved_detector = of_state(
         "curved_detector", "curved_detector", "stored; simulating with it is an error", convert=boolean
@@ -611,8 +618,8 @@ class nanoBragg:
         "thickness",
         "thickness of the sensor (mm)",
         first=_fields(thickness_step=-1.0),
-        **MM,
-        **STEPS,
+        unit=MM,
+        then=STEPS,
     )
     detector_thicksteps = of_state(
         "detector_thicksteps",
@@ -620,13 +627,16 @@ class nanoBragg:
         "layers of the sensor",
         convert=integer,
         first=_fields(thickness_step=-1.0),
-        **STEPS,
+        then=STEPS,
     )
     detector_thickstep_mm = of_state(
-        "detector_thickstep_mm", "thickness_step", "distance between layers (mm)", **MM, **STEPS
+        "detector_thickstep_mm", "thickness_step", "distance between layers (mm)", unit=MM, then=STEPS
     )
     detector_attenuation_length_mm = of_state(
-        "detector_attenuation_length_mm", "attenuation_length", "depth at which 1/e of the photons are left (mm)", **MM
+        "detector_attenuation_length_mm",
+        "attenuation_length",
+        "depth at which 1/e of the photons are left (mm)",
+        unit=MM,
     )
 
     def set_dxtbx_detector_panel(self, panel: Any, s0_vector: Any) -> None:
@@ -635,7 +645,12 @@ class nanoBragg:
 
     # The amorphous sample.
     amorphous_sample_size_mm = of_state(
-        "amorphous_sample_size_mm", "sample_size", "size along the beam and across (mm)", convert=vector, **MM, **SAMPLE
+        "amorphous_sample_size_mm",
+        "sample_size",
+        "size along the beam and across (mm)",
+        convert=vector,
+        unit=MM,
+        then=SAMPLE,
     )
 
     def _set_sample_thickness(self, value: Any) -> None:
@@ -650,12 +665,11 @@ class nanoBragg:
         "amorphous_density_gcm3",
         "sample_density",
         "density, g/cm^3",
-        inward=lambda value: value * 1e6,
-        outward=lambda value: value / 1e6,
-        **SAMPLE,
+        unit=Unit(lambda value: value * 1e6, lambda value: value / 1e6),
+        then=SAMPLE,
     )
     amorphous_molecular_weight_Da = of_state(
-        "amorphous_molecular_weight_Da", "sample_molecular_weight", "molecular weight, Da", **SAMPLE
+        "amorphous_molecular_weight_Da", "sample_molecular_weight", "molecular weight, Da", then=SAMPLE
     )
 
     def _set_Fbg_vs_stol(self, table: Any) -> None:
@@ -668,7 +682,7 @@ class nanoBragg:
         doc="sin(theta)/lambda (1/angstrom) and structure factor of the amorphous sample",
     )
     default_Fbg = of_state(
-        "default_Fbg", "default_Fbg", "value where Fbg_vs_stol is not a number, or not given", **SAMPLE
+        "default_Fbg", "default_Fbg", "value where Fbg_vs_stol is not a number, or not given", then=SAMPLE
     )
 
     # Noise.
@@ -678,9 +692,9 @@ class nanoBragg:
     quantum_gain = of_state("quantum_gain", "quantum_gain", "ADU per photon")
     adc_offset_adu = of_state("adc_offset_adu", "adc_offset", "ADU without photons")
     detector_calibration_noise_pct = of_state(
-        "detector_calibration_noise_pct", "calibration_noise", "calibration error of each pixel (%)", **PERCENT
+        "detector_calibration_noise_pct", "calibration_noise", "calibration error of each pixel (%)", unit=PERCENT
     )
-    flicker_noise_pct = of_state("flicker_noise_pct", "flicker_noise", "flicker of the beam (%)", **PERCENT)
+    flicker_noise_pct = of_state("flicker_noise_pct", "flicker_noise", "flicker of the beam (%)", unit=PERCENT)
     readout_noise_adu = of_state("readout_noise_adu", "readout_noise", "standard deviation (ADU)")
     detector_psf_type = of_state(
         "detector_psf_type",
@@ -689,7 +703,7 @@ class nanoBragg:
         convert=member_of(shapetype),
     )
     detector_psf_fwhm_mm = of_state(
-        "detector_psf_fwhm_mm", "psf_fwhm", "full width at half maximum (mm); 0: none", **MM
+        "detector_psf_fwhm_mm", "psf_fwhm", "full width at half maximum (mm); 0: none", unit=MM
     )
     detector_psf_kernel_radius_pixels = of_state(
         "detector_psf_kernel_radius_pixels",

@@ -9,11 +9,18 @@ from __future__ import annotations
 import operator
 from collections.abc import Callable, Sequence
 from enum import IntEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 from nanobragg_kokkos.simtbx.state import State
 
 Steps = Sequence[Callable[[State], None]]
+
+
+class Unit(NamedTuple):
+    """The unit of a property: converts from it to the unit of the state (inward), and back (outward)."""
+
+    inward: Callable[[float], float]
+    outward: Callable[[float], float]
 
 
 def number(name: str, value: Any) -> float:
@@ -64,26 +71,25 @@ def of_state(
     document: str,
     *,
     convert: Callable[[str, Any], Any] = number,
-    inward: Callable[[float], float] | None = None,
-    outward: Callable[[float], float] | None = None,
+    unit: Unit | None = None,
     first: Callable[[State], None] | None = None,
     then: Steps = (),
 ) -> property:
     """Returns a property for one field of the state.
 
     Args:
-        inward, outward: convert from the property's unit to that of the state, and back; default: no conversion.
+        unit: the property's unit; default: that of the state.
         first: changes other fields before the steps of `then`.
         then: steps that update the rest of the state.
     """
 
     def get(self: Any) -> Any:
         value = getattr(self._state, field)
-        return value if outward is None else mapped(outward, value)
+        return value if unit is None else mapped(unit.outward, value)
 
     def set(self: Any, value: Any) -> None:
         converted = convert(name, value)
-        setattr(self._state, field, converted if inward is None else mapped(inward, converted))
+        setattr(self._state, field, converted if unit is None else mapped(unit.inward, converted))
         if first is not None:
             first(self._state)
         for step in then:
@@ -98,8 +104,7 @@ def pair_of_state(
     document: str,
     *,
     one: Callable[[str, Any], float] = number,
-    inward: Callable[[float], float] | None = None,
-    outward: Callable[[float], float] | None = None,
+    unit: Unit | None = None,
     first: Callable[[State], None] | None = None,
     then: Steps = (),
 ) -> property:
@@ -107,11 +112,11 @@ def pair_of_state(
 
     def get(self: Any) -> tuple:
         values = tuple(getattr(self._state, field) for field in fields)
-        return values if outward is None else mapped(outward, values)
+        return values if unit is None else mapped(unit.outward, values)
 
     def set(self: Any, value: Any) -> None:
         values = vector(name, value, 2, one)
-        for field, element in zip(fields, values if inward is None else mapped(inward, values)):
+        for field, element in zip(fields, values if unit is None else mapped(unit.inward, values)):
             setattr(self._state, field, element)
         if first is not None:
             first(self._state)
