@@ -71,6 +71,6 @@ __all__ = [
 atexit.register(ext.stop)
 
 
-def backend() -> dict[str, str | int]:
+def backend() -> dict[str, object]:
     """What the kernels run on: backend, threads, device, kokkos (version), compiler.  Starts Kokkos."""
-    return ext.backend()
+    return {**ext.backend()}

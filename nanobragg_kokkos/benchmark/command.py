@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -32,7 +33,7 @@ def _measure(working: libtbx.phil.scope, arguments: list[str]) -> None:
     machine = this_machine()
     print(heading(machine), flush=True)
     rows = []
-    base = None
+    base = math.nan
     for workload in workloads:
         for result in _results(workload, params, machine):
             if workload.scaled == "base":

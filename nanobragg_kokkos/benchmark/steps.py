@@ -40,7 +40,7 @@ class Step:
 
     name: str
     prepare: Callable[[], None]
-    run: Callable[[], None]
+    run: Callable[[], object]
     panels: Callable[[], tuple[np.ndarray, ...]]
     engine: str | None = None
     sample: str | None = None
@@ -158,7 +158,7 @@ class _Batch:
                 yield from self._step("job", _nothing, run, sample=sample, images=images)
                 writer.finish()
 
-    def _step(self, name: str, prepare: Callable[[], None], run: Callable[[], None], **more: Any) -> Iterator[Step]:
+    def _step(self, name: str, prepare: Callable[[], None], run: Callable[[], object], **more: Any) -> Iterator[Step]:
         yield Step(name, prepare, run, self._panels, **more)
         self._finish()
 
@@ -185,6 +185,7 @@ class _Batch:
         self._counts = readout.start(seed=1, image=number)
 
     def _panels(self) -> tuple[np.ndarray, ...]:
+        assert self._counts is not None  # every step starts some before it is timed
         return self._counts.panels()
 
     def _finish(self) -> None:

@@ -26,7 +26,7 @@ class Timing:
         return statistics.median(self.runs)
 
 
-def measure(prepare: Callable[[], None], run: Callable[[], None], runs: int, limit: float, images: int = 1) -> Timing:
+def measure(prepare: Callable[[], None], run: Callable[[], object], runs: int, limit: float, images: int = 1) -> Timing:
     """Runs once to warm up and then several times; the first run counts if it alone takes as long as the limit.
 
     Args:

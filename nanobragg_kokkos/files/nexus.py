@@ -72,16 +72,16 @@ class _Patient(io.RawIOBase):
     def tell(self) -> int:
         return self._stream.tell()
 
-    def readinto(self, buffer: memoryview) -> int:
+    def readinto(self, buffer: Any) -> int | None:
         return self._stream.readinto(buffer)
 
-    def write(self, contents: memoryview) -> int:
+    def write(self, contents: Any) -> int:
         self._attempt(self._write_all, contents)
         return len(contents)
 
     def truncate(self, size: int | None = None) -> int:
         self._attempt(self._stream.truncate, size)
-        return size
+        return self.tell() if size is None else size
 
     def flush(self) -> None:
         self._attempt(self._stream.flush)
@@ -139,9 +139,9 @@ def axis(
     name: str,
     kind: str,
     value: Any,
-    vector: Sequence[float],
+    vector: Sequence[float] | np.ndarray,
     depends_on: str,
-    offset_mm: Sequence[float] = (0.0, 0.0, 0.0),
+    offset_mm: Sequence[float] | np.ndarray = (0.0, 0.0, 0.0),
 ) -> str:
     """Write one transformation (`kind` rotation: degrees; translation: mm); returns its path."""
     dataset = quantity(

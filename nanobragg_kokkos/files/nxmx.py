@@ -24,10 +24,11 @@ values, overloads among them, by -1 and -2.
 
 from __future__ import annotations
 
+import io
 import os
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, BinaryIO
+from typing import Any
 
 import h5py
 import numpy as np
@@ -76,7 +77,7 @@ def image_file(path: str | os.PathLike, n_images: int) -> Iterator[Callable[[int
         images.note_missing()
 
 
-def write_image_to(stream: BinaryIO, panels: Sequence[np.ndarray]) -> None:
+def write_image_to(stream: io.RawIOBase | io.BytesIO, panels: Sequence[np.ndarray]) -> None:
     """Write to an open file what write_image would write to one of its own."""
     with nexus.hdf5_in(stream) as file:
         _Images(file, 1).write(0, panels)
@@ -293,7 +294,7 @@ def _as_pixels(panels: Sequence[np.ndarray]) -> list[np.ndarray]:
     return [panel.astype(dtype, copy=False) for panel in panels]
 
 
-def _stack(shapes: Sequence[tuple[int, int]]) -> tuple[list[int], tuple[int, int]]:
+def _stack(shapes: Sequence[tuple[int, ...]]) -> tuple[list[int], tuple[int, int]]:
     """Returns the first row of every panel in the stored array, and that array's shape."""
     slow = np.cumsum([0] + [s for s, _ in shapes])
     return [int(row) for row in slow[:-1]], (int(slow[-1]), max(int(f) for _, f in shapes))
@@ -336,8 +337,8 @@ def _one_an_image(name: str, value: Any, kind: type | tuple[type, ...], n_images
 
 
 def _files_with_images(
-    data_files: Sequence[str], n_images: int, images_per_file: int, missing: Sequence[int]
-) -> list[str]:
+    data_files: Sequence[str | os.PathLike], n_images: int, images_per_file: int, missing: Sequence[int]
+) -> list[str | os.PathLike]:
     """Returns the data files that must exist: those with at least one image."""
     expected = np.ones(n_images, bool)
     expected[list(missing)] = False
@@ -347,7 +348,7 @@ def _files_with_images(
     return [data_files[k] for k in files]
 
 
-def _type_of_pixels(data_files: Sequence[str], shape: tuple[int, int]) -> np.dtype:
+def _type_of_pixels(data_files: Sequence[str | os.PathLike], shape: tuple[int, int]) -> np.dtype:
     """Returns the type of the images in all data files, which must exist and have this shape."""
     for name in data_files:
         if not os.path.isfile(name):
@@ -392,7 +393,7 @@ def _write_goniometer(
 ) -> None:
     if (scan is None) != (goniometer is None):
         raise ValueError("scan, goniometer: give both or none.")
-    if scan is None:
+    if scan is None or goniometer is None:
         nexus.field(sample, "depends_on", ".")
         return
     if scan.get_num_images() != n_images:

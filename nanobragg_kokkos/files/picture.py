@@ -93,10 +93,9 @@ def draw(
     """
     height, width = layout.values.shape
     letter = max(12.0, 0.028 * max(width, height))  # elements
-    framed = title is not None
-    left, top, right, bottom = np.rint(MARGINS * letter) if framed else np.zeros(4)
+    left, top, right, bottom = np.rint(MARGINS * letter) if title is not None else np.zeros(4)
     full_width, full_height = width + left + right, height + top + bottom
-    background = "white" if framed else _hex(MASKED_COLOUR)
+    background = "white" if title is not None else _hex(MASKED_COLOUR)
     figure = Figure(figsize=(full_width / DPI, full_height / DPI), dpi=DPI, facecolor=background)
     canvas = FigureCanvasAgg(figure)
     box = (left / full_width, bottom / full_height, width / full_width, height / full_height)
@@ -132,7 +131,7 @@ def draw(
         _circle(axes, layout, marks, radius, 0.1 * points)
     axes.set_xlim(x0, x1)
     axes.set_ylim(y1, y0)
-    if not framed:
+    if title is None:
         axes.axis("off")
     else:
         _frame(axes, title, points)
@@ -180,8 +179,8 @@ def _rings(resolution: np.ndarray) -> list[float]:
     # Just short of the corner, so that the last ring is long enough to be seen.
     span = (farthest - nearest) / 4.6
     for digits in (2, 3, 4):
-        rings = {float(f"{1 / (nearest + span * j):.{digits}g}") for j in (1, 2, 3, 4)}
-        rings = sorted((d for d in rings if nearest < 1 / d < farthest), reverse=True)
+        tried = {float(f"{1 / (nearest + span * j):.{digits}g}") for j in (1, 2, 3, 4)}
+        rings = sorted((d for d in tried if nearest < 1 / d < farthest), reverse=True)
         if len(rings) >= 3:
             break
     return rings

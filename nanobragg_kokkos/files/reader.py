@@ -58,7 +58,7 @@ class ImageReader:
     def __init__(self, paths: Sequence[str | os.PathLike]) -> None:
         self._places: list[tuple[ImageSet, int]] = []
         self.missing: set[int] = set()
-        for path in map(os.fspath, paths):
+        for path in (os.fspath(given) for given in paths):
             known = set()
             failed: dict[str, set[int]] = {}
             for imageset in _imagesets(path):

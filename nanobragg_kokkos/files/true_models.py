@@ -13,6 +13,7 @@ import os
 import re
 import uuid
 from collections.abc import Sequence
+from typing import Any
 
 import iotbx.mtz
 import numpy as np
@@ -190,7 +191,7 @@ def _identifier(index: int, crystal: Crystal) -> str:
 
 
 def _imagesets(master: str, n_images: int, scan: Scan | None) -> list[dict]:
-    common = {"mask": None, "gain": None, "pedestal": None, "dx": None, "dy": None, "params": {}}
+    common: dict[str, Any] = {"mask": None, "gain": None, "pedestal": None, "dx": None, "dy": None, "params": {}}
     if scan is not None:
         indices = list(range(scan.get_num_images()))
         return [{"__id__": "ImageSequence", "template": master, "single_file_indices": indices, **common}]

@@ -14,7 +14,7 @@ class ImageSimulator:
     Args:
         experiment: the experiment to simulate.
         engine, tolerance: engine of the spots and its tolerance, as in Simulation.add_spots.
-        amplitudes: amplitudes of the experiment in memory shared with other processes. None: use memory of this one.
+        amplitudes: amplitudes of the experiment in memory shared with other processes. None: those that it holds.
     """
 
     def __init__(
@@ -27,7 +27,7 @@ class ImageSimulator:
         self.experiment = experiment
         self.engine = engine
         self.tolerance = tolerance
-        self._structure_factors = amplitudes or experiment.scattering.channels.box()
+        self._structure_factors = amplitudes or _own_amplitudes(experiment)
         self._pulse = experiment.exposure(0).pulse
         self._simulation = experiment.simulation(self._pulse)
         self._readout = experiment.readout(self._simulation)
@@ -57,3 +57,10 @@ class ImageSimulator:
         for crystal in exposure.crystals:
             image.add_spots(crystal, self._structure_factors, self.engine, self.tolerance)
         return self._readout.start(self.experiment.seed, index)
+
+
+def _own_amplitudes(experiment: Experiment) -> AmplitudeBox:
+    channels = experiment.scattering.channels
+    if channels is None:
+        raise ValueError("amplitudes must be given where the experiment holds none")
+    return channels.box()

@@ -61,15 +61,16 @@ class Readout:
         response: DetectorResponse,
         *,
         saturation: float,
-        dtype: type = np.int32,
+        dtype: np.dtype | type = np.int32,
         mask: Sequence[np.ndarray] | None = None,
     ) -> None:
         try:
-            self.dtype = np.dtype(dtype)
+            kind: np.dtype | None = np.dtype(dtype)
         except TypeError:
-            self.dtype = None
-        if self.dtype not in MASKED:
-            raise ValueError(f"dtype of a readout must be int32 or uint16, not {self.dtype or dtype}")
+            kind = None
+        if kind is None or kind not in MASKED:
+            raise ValueError(f"dtype of a readout must be int32 or uint16, not {kind or dtype}")
+        self.dtype = kind
         self.response = response
         self.saturation = finite("saturation", saturation, least=0)
         if self.saturation > HIGHEST_SATURATION[self.dtype]:

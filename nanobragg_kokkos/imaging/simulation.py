@@ -182,7 +182,7 @@ class Simulation:
             raise ValueError("beam_size_mm of the simulation is needed for a background")
         if not samples:
             return
-        if samples != self._samples:
+        if samples != self._samples or self._background is None:
             self._samples = ()  # until their image is complete
             if self._background is None:
                 self._background = ext.Image(self._workspace, self._detector.n_pixels)

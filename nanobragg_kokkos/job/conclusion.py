@@ -50,12 +50,19 @@ def conclude(
     mean_wavelength = factor_ev_angstrom / common.scattering.mean_energy
     write_amplitudes(files.true_amplitudes, common.amplitudes, mean_wavelength)
     workspace.written(files.true_amplitudes)
-    rotation = {"scan": common.scan, "goniometer": common.goniometer}
     if common.scan is None:
         true_beams, true_crystals = beams, [exposure.models for exposure in exposures]
     else:
         true_beams, true_crystals = beams[0], exposures[0].models
-    write_experiments(files.true_models, files.master, common.detector, true_beams, true_crystals, **rotation)
+    write_experiments(
+        files.true_models,
+        files.master,
+        common.detector,
+        true_beams,
+        true_crystals,
+        scan=common.scan,
+        goniometer=common.goniometer,
+    )
     workspace.written(files.true_models)
     # A run that had nothing to make leaves the summary of the one that made the images.
     if measured["images"] or measured["failed_images"] or not files.summary.exists():
@@ -87,7 +94,8 @@ def conclude(
             beam_size_mm=common.beam_size_mm,
             # Pulses may have wavelengths of their own.
             sensor_wavelength=mean_wavelength,
-            **rotation,
+            scan=common.scan,
+            goniometer=common.goniometer,
             description=described(params, common.response, common.saturation),
         )
         workspace.written(files.master)

@@ -132,7 +132,7 @@ class Output:
 
     def save_sums(self) -> None:
         """Saves the sums, if there are new ones that could not be made again."""
-        if self.sums is None or not self._not_saved:
+        if self.sums is None or self.reduction is None or not self._not_saved:
             return
         begun = time.monotonic()
         self.reduction.save(self.sums, job=self.job)

@@ -59,11 +59,11 @@ class Reduction:
         dtype: type of the counts, int32 or uint16.
     """
 
-    def __init__(self, quantities: Collection[str], shape: tuple[int, int], dtype: np.dtype) -> None:
+    def __init__(self, quantities: Collection[str], shape: tuple[int, ...], dtype: np.dtype) -> None:
         self.quantities = tuple(name for name in QUANTITIES if name in quantities)
         self.dtype = np.dtype(dtype)
         self.images: set[int] = set()
-        self._sums = {
+        self._sums: dict[str, np.ndarray] = {
             name: np.zeros(size, kind)
             for name, size, kind in (
                 ("mask", shape, np.uint8),
@@ -229,7 +229,7 @@ class Reduction:
         return edges, pixels, mean
 
 
-def two_theta_deg(detector: Detector, shape: tuple[int, int]) -> np.ndarray:
+def two_theta_deg(detector: Detector, shape: tuple[int, ...]) -> np.ndarray:
     """Returns 2 theta at the pixel centres of a stored image; NaN beside panels narrower than the widest one."""
     angles = np.full(shape, np.nan)
     row = 0

@@ -154,11 +154,11 @@ def _share(
     sums: Reduction | None,
     taken_over: Sequence[Path],
     job: str,
-) -> tuple[list[int], dict[str, Any] | None]:
+) -> tuple[list[int], dict[str, Any]]:
     """Makes all images together with the other ranks.
 
     Returns:
-        The images that failed, counted from 0, and on the first rank a summary.
+        The images that failed, counted from 0, and a summary, which is empty on other ranks than the first.
 
     Raises:
         Failed: on all ranks: the job was stopped.
@@ -187,8 +187,9 @@ def _share(
             RankSummary(output.made, seconds, work.waited_s, output.times, output.overloads, peak_memory())
         )
     stopped_by, failed = ranks.on_first(comm, lambda: (work.stopped_by, sorted(monitor.failed)))
-    measured = summary.summary(shares, failed) if comm.rank == 0 else None
-    if comm.rank == 0:
+    measured: dict[str, Any] = {}
+    if shares is not None:
+        measured = summary.summary(shares, failed)
         for text in (overloads(common.saturation, shares), summary.described(measured)):
             if text:
                 print(text, flush=True)

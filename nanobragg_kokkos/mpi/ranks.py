@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from libtbx.utils import Sorry
@@ -150,7 +150,7 @@ def on_all(comm: Any, action: Callable[[], T]) -> T:
     failures = [f for f in comm.allgather(failure) if f]
     if failures:
         raise Failed(failures[0])
-    return result
+    return cast(T, result)
 
 
 def _apart(size: int, rank: int, reason: str) -> Failed:

@@ -52,11 +52,17 @@ def amplitudes(comm: Any, channels: AmplitudeChannels | None) -> NodeAmplitudes:
     Raises:
         Failed: a rank could not make or receive them; raised on all ranks.
     """
-    layout = ranks.on_first(comm, lambda: channels.layout)
+
+    def of_first_rank() -> AmplitudeChannels:
+        if channels is None:
+            raise ValueError("channels must be given on the first rank")
+        return channels
+
+    layout = ranks.on_first(comm, lambda: of_first_rank().layout)
     if comm.size == 1:
-        return NodeAmplitudes(ranks.on_first(comm, channels.box), 1)
+        return NodeAmplitudes(ranks.on_first(comm, lambda: of_first_rank().box()), 1)
     node, memory = _node_with_memory(comm, layout.memory_size)
-    ranks.on_all(comm, lambda: channels.fill(memory) if comm.rank == 0 else None)
+    ranks.on_all(comm, lambda: of_first_rank().fill(memory) if comm.rank == 0 else None)
     heads = comm.Split(0 if node.rank == 0 else 1, comm.rank)
     if node.rank == 0:
         for start in range(0, len(memory), BLOCK):

@@ -14,7 +14,8 @@ from __future__ import annotations
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -103,7 +104,7 @@ class Schedule:
         return range(first, self._next)
 
 
-class _Rank:
+class _Rank(ABC):
     """A rank's part in shared work.
 
     Attributes:
@@ -115,6 +116,14 @@ class _Rank:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
+
+    @abstractmethod
+    def stopped(self) -> bool:
+        """Whether all are to stop."""
+
+    @abstractmethod
+    def _ask(self) -> Sequence[int]:
+        """Returns the next items to work on; none if none are left."""
 
     def items(self) -> Iterator[int]:
         """Yields the numbers of items to work on, until none are left or all ranks must stop."""

@@ -68,9 +68,9 @@ class _Look:
     shells: Shells
     sizes: list[SpotSize]
     radius: int
+    first: StoredImage
     found: list[Statistics] = field(default_factory=list)
     spots: list[Spots] = field(default_factory=list)
-    first: StoredImage | None = None
 
 
 def report(run: Run, n_images: int, min_photons: float, pngs: bool) -> Report:
@@ -140,14 +140,13 @@ def _look(run: Run, n_images: int, min_photons: float) -> _Look:
             break
     middle = sizes[min(3, len(sizes) - 1)]
     radius = int(np.clip(math.ceil(max(middle.across, middle.along)) + 1, *RADII))
-    look = _Look(run, images, d_min, min_photons, Shells(detector, pulse.beam), sizes, radius)
+    look = _Look(run, images, d_min, min_photons, Shells(detector, pulse.beam), sizes, radius, run.frames[images[0]])
     for image in images:
-        frame = run.frames[image]
+        frame = look.first if image == images[0] else run.frames[image]
         spots = run.spots(image, d_min)
         known = np.isfinite(spots.photons).all()
         bright = spots.select(spots.photons >= min_photons if known else spots.excitation >= 0.1)
         bright = bright.select(frame.measures(bright.panels, bright.fast, bright.slow))
-        look.first = look.first or frame
         look.spots.append(bright)
         look.found.append(statistics(frame, bright, look.shells, run.scale, radius))
     return look

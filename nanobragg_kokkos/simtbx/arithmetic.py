@@ -6,11 +6,18 @@ Sums and products have simtbx's order, so that even rounding errors agree.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 
 Vector = tuple[float, float, float]
 
 DEGREE = 180.0 / math.pi  # a radian in degrees
 SMALLEST = 2.2250738585072014e-308  # the smallest normal double
+
+
+def triple(values: Iterable[float]) -> Vector:
+    """Returns three numbers as a vector."""
+    x, y, z = values
+    return (x, y, z)
 
 
 def divided(a: float, b: float) -> float:
@@ -49,7 +56,7 @@ def unit(v: Vector) -> Vector:
 
 def combined(*terms: tuple[float, Vector]) -> Vector:
     """Returns a sum of multiples of vectors, added from left to right."""
-    return tuple(sum((factor * v[i] for factor, v in terms[1:]), terms[0][0] * terms[0][1][i]) for i in range(3))
+    return triple(sum((factor * v[i] for factor, v in terms[1:]), terms[0][0] * terms[0][1][i]) for i in range(3))
 
 
 def turned_xyz(v: Vector, angles: Vector) -> Vector:

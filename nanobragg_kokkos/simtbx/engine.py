@@ -131,8 +131,10 @@ def amorphous(s: State) -> Amorphous:
     if not table:
         raise ValueError("Fbg_vs_stol or default_Fbg must be set before the background")
     x, y, z = s.sample_size
+    stol, amplitude = np.transpose(table)
     return Amorphous(
-        *zip(*table),
+        stol,
+        amplitude,
         thickness_mm=x * y * z * 1e9,
         density_gcm3=s.sample_density * 1e-6,
         molecular_weight_Da=s.sample_molecular_weight,

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from enum import IntEnum
+from typing import ClassVar
 
 
 class _BoostEnum(IntEnum):
     """Prints as Boost.Python's enumerations do."""
+
+    names: ClassVar[dict[str, IntEnum]]
+    values: ClassVar[dict[int, IntEnum]]
 
     def __str__(self) -> str:
         return self.name
@@ -14,7 +18,8 @@ class _BoostEnum(IntEnum):
     def __repr__(self) -> str:
         return f"simtbx_nanoBragg_ext.{type(self).__name__}.{self.name}"
 
-    __format__ = object.__format__
+    def __format__(self, format_spec: str) -> str:
+        return object.__format__(self, format_spec)
 
 
 class pivot(_BoostEnum):

@@ -51,7 +51,8 @@ def scaled(term: Term, factor: float) -> Term:
 def first_pass(terms: Sequence[Term]) -> tuple[list[Term], list[Term]]:
     """Returns the terms that share a pass with the first of them, and all others."""
     shared = _what_a_pass_shares(terms[0])
-    group, others = [], []
+    group: list[Term] = []
+    others: list[Term] = []
     for term in terms:
         (group if _what_a_pass_shares(term) == shared else others).append(term)
     return group, others
@@ -60,13 +61,15 @@ def first_pass(terms: Sequence[Term]) -> tuple[list[Term], list[Term]]:
 def image_of(group: Sequence[Term]) -> Simulation:
     """Returns the image of the terms of one pass; it is valid until the next call."""
     setup = group[0].setup
-    if isinstance(group[0], Background):
-        simulation = BACKGROUNDS.lit(setup, group[0].light)
-        simulation.add_background(*(term.amorphous for term in group))
+    backgrounds = [term for term in group if isinstance(term, Background)]
+    spots = [term for term in group if isinstance(term, Spots)]
+    if backgrounds:
+        simulation = BACKGROUNDS.lit(setup, backgrounds[0].light)
+        simulation.add_background(*(term.amorphous for term in backgrounds))
     else:
-        light, channels = _together(group)
+        light, channels = _together(spots)
         simulation = SPOTS.lit(setup, light, channels)
-        simulation.add_spots(group[0].crystal, group[0].table.structure_factors())
+        simulation.add_spots(spots[0].crystal, spots[0].table.structure_factors())
     return simulation
 
 

@@ -17,6 +17,7 @@ from nanobragg_kokkos.simtbx.arithmetic import (
     dot,
     length,
     scaled,
+    triple,
     turned_about,
     turned_xyz,
     unit,
@@ -131,16 +132,16 @@ def place_detector(s: State) -> None:
     s.close_fast, s.close_slow = -dot(s.pix0_vector, s.fdet_vector), -dot(s.pix0_vector, s.sdet_vector)
     s.close_distance = dot(s.pix0_vector, s.odet_vector)
     s.distance = s.close_distance / cosine
-    from_corner = tuple(s.distance * beam - corner for beam, corner in zip(s.beam_vector, s.pix0_vector))
+    from_corner = triple(s.distance * beam - corner for beam, corner in zip(s.beam_vector, s.pix0_vector))
     s.beam_fast, s.beam_slow = dot(s.fdet_vector, from_corner), dot(s.sdet_vector, from_corner)
     s.xds_X, s.xds_Y = (divided(close, s.pixel_size) + 0.5 for close in (s.close_fast, s.close_slow))
 
     # The frame of imgCIF: x along the spindle, z towards the source and perpendicular to x.
     x = unit(s.spindle_vector)
     to_source = scaled(s.beam_vector, -1.0)
-    z = unit(tuple(source - dot(to_source, x) * axis for source, axis in zip(to_source, x)))
+    z = unit(triple(source - dot(to_source, x) * axis for source, axis in zip(to_source, x)))
     y = unit(cross(z, x))
-    s.dials_origin = tuple(1000.0 * dot(s.pix0_vector, axis) for axis in (x, y, z))
+    s.dials_origin = triple(1000.0 * dot(s.pix0_vector, axis) for axis in (x, y, z))
 
 
 def take_panel(s: State, panel, s0: Vector) -> None:

@@ -34,7 +34,7 @@ class gpu_detector:
         ValueError: neither nanoBragg nor detector and beam are given, or the panels have different sizes.
     """
 
-    _adds_up = WholeImage
+    _adds_up: type[WholeImage] | type[ListedPixels] = WholeImage
 
     def __init__(
         self,

@@ -30,8 +30,7 @@ class _Extensions(MetaPathFinder, Loader):
     def exec_module(self, module: ModuleType) -> None:
         names = import_module(EXTENSIONS[module.__name__])
         module.__doc__ = names.__doc__
-        module.__all__ = names.__all__
-        vars(module).update((name, getattr(names, name)) for name in names.__all__)
+        vars(module).update({name: getattr(names, name) for name in names.__all__}, __all__=names.__all__)
 
 
 _FINDER = _Extensions()

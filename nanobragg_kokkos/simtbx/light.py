@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
+
 from nanobragg_kokkos import Sources
 from nanobragg_kokkos.simtbx.arithmetic import Vector
 from nanobragg_kokkos.simtbx.state import State
@@ -45,10 +47,10 @@ class Light:
     def sources(self, channels: Sequence[int] | None = None) -> Sources:
         """Returns the engine's sources with their channels of the structure factors."""
         return Sources(
-            wavelengths=[wavelength * 1e10 for wavelength in self.wavelengths],
-            weights=self.weights,
-            directions=self.directions,
-            channels=channels,
+            wavelengths=np.array([wavelength * 1e10 for wavelength in self.wavelengths]),
+            weights=np.array(self.weights),
+            directions=np.array(self.directions),
+            channels=None if channels is None else np.array(channels),
             electric_vector=self.polar_vector,
             polarization_fraction=(self.polarization + 1.0) / 2.0,
         )

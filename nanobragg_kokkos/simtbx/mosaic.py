@@ -6,7 +6,7 @@ import math
 
 from scitbx.array_family import flex
 
-from nanobragg_kokkos.simtbx.arithmetic import DEGREE, Vector, combined
+from nanobragg_kokkos.simtbx.arithmetic import DEGREE, Vector, combined, triple
 from nanobragg_kokkos.simtbx.random_numbers import Uniform, missetting_angles, rotation_in_cap
 from nanobragg_kokkos.simtbx.state import State
 
@@ -50,12 +50,12 @@ def cells_of_blocks(s: State) -> flex.mat3_double:
 
 def metres(s: State) -> list[Vector]:
     """Returns the cell vectors in metres."""
-    return [tuple(1e-10 * x for x in v) for v in s.real_vectors]
+    return [triple(1e-10 * x for x in v) for v in s.real_vectors]
 
 
 def scaled_up(v: Vector) -> Vector:
     """Converts metres to angstrom."""
-    return tuple(1e10 * x for x in v)
+    return triple(1e10 * x for x in v)
 
 
 def show(s: State) -> list[str]:
@@ -71,4 +71,5 @@ def show(s: State) -> list[str]:
 
 
 def _turned(v: Vector, block: tuple[float, ...]) -> Vector:
-    return combined((v[0], block[0::3]), (v[1], block[1::3]), (v[2], block[2::3]))
+    columns = [triple(block[column::3]) for column in range(3)]
+    return combined(*zip(v, columns))

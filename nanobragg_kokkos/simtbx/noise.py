@@ -38,12 +38,13 @@ def add_noise(s: State, engine: Engine, pixels: np.ndarray) -> np.ndarray:
     counts = _poisson(s, engine, expected, pixels.shape, roi)
     result[roi] = np.where(valid, counts, result[roi])
     if s.calibration_noise > 0.0:
-        result[roi] *= 1.0 + s.calibration_noise * _normal(s.calib_seed, "calibration", pixels.shape)[roi]
+        gains = 1.0 + s.calibration_noise * _normal(s.calib_seed, "calibration", pixels.shape)[roi]
+        result[roi] = result[roi] * gains
     if s.psf_type != shapetype.Unknown and s.psf_fwhm > 0.0:
         result = apply_psf(s, engine, result, s.psf_type, s.psf_fwhm / s.pixel_size, 0)
     result[roi] = result[roi] * s.quantum_gain + s.adc_offset
     if s.readout_noise > 0.0:
-        result[roi] += s.readout_noise * _normal(s.seed, "readout", pixels.shape)[roi]
+        result[roi] = result[roi] + s.readout_noise * _normal(s.seed, "readout", pixels.shape)[roi]
     s.seed = next_state(abs(s.seed) or 1)
     return result
 
@@ -78,7 +79,7 @@ def _radius(kind: shapetype, fwhm: float, brightest: float) -> int:
 
 
 def _poisson(
-    s: State, engine: Engine, expected: np.ndarray, shape: tuple[int, int], roi: tuple[slice, slice]
+    s: State, engine: Engine, expected: np.ndarray, shape: tuple[int, ...], roi: tuple[slice, slice]
 ) -> np.ndarray:
     """Returns random numbers of photons with these means."""
     means = np.zeros(shape)
@@ -95,6 +96,6 @@ def _poisson(
     return counts
 
 
-def _normal(seed: int, purpose: str, shape: tuple[int, int]) -> np.ndarray:
+def _normal(seed: int, purpose: str, shape: tuple[int, ...]) -> np.ndarray:
     """Returns standard normal numbers, the same for the same seed and purpose."""
     return np.random.default_rng([abs(seed), PURPOSES.index(purpose)]).standard_normal(shape)

@@ -9,10 +9,11 @@ from __future__ import annotations
 import operator
 from collections.abc import Callable, Sequence
 from enum import IntEnum
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from nanobragg_kokkos.simtbx.state import State
 
+Member = TypeVar("Member", bound=IntEnum)
 Steps = Sequence[Callable[[State], None]]
 
 
@@ -135,10 +136,10 @@ def boolean(name: str, value: Any) -> bool:
     return bool(value)
 
 
-def member_of(kind: type[IntEnum]) -> Callable[[str, Any], IntEnum]:
+def member_of(kind: type[Member]) -> Callable[[str, Any], Member]:
     """Returns a converter that takes members of an enumeration or their numbers."""
 
-    def convert(name: str, value: Any) -> IntEnum:
+    def convert(name: str, value: Any) -> Member:
         try:
             return kind(value)
         except ValueError:

@@ -10,7 +10,7 @@ import math
 
 import numpy as np
 
-from nanobragg_kokkos.simtbx.arithmetic import length
+from nanobragg_kokkos.simtbx.arithmetic import length, triple
 
 MODULUS = 2147483647
 MULTIPLIER = 16807
@@ -66,7 +66,7 @@ def rotation_in_cap(limit: float, uniform: Uniform) -> tuple[float, ...]:
 
 def missetting_angles(matrix: tuple[float, ...]) -> tuple[float, float, float]:
     """Returns the angles (radians) about x, y and z, in this order, of a rotation matrix (row by row)."""
-    rows = [matrix[0:3], matrix[3:6], matrix[6:9]]
+    rows = [triple(matrix[row : row + 3]) for row in (0, 3, 6)]
     (xx, xy, _), (yx, yy, _), (zx, zy, zz) = (tuple(v / length(row) for v in row) for row in rows)
     if zx * zx < 1.0:
         return math.atan2(zy, zz), math.atan2(-zx, math.sqrt(zy * zy + zz * zz)), math.atan2(yx, xx)

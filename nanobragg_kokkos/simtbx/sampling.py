@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 
-from nanobragg_kokkos.simtbx.arithmetic import DEGREE, divided
+from nanobragg_kokkos.simtbx.arithmetic import DEGREE, divided, triple
 from nanobragg_kokkos.simtbx.state import State
 
 
@@ -86,11 +86,11 @@ def choose_interpolation(s: State) -> None:
 
 def choose_oversample(s: State) -> None:
     """Makes size and number of cells of the crystal agree, and chooses the number of sub-pixels."""
-    s.cells = tuple(
+    s.cells = triple(
         max(divided(size, axis) if size > 0 else n, 1.0)
         for size, axis, n in zip(s.crystal_size, s.real_lengths, s.cells)
     )
-    s.crystal_size = tuple(axis * n for axis, n in zip(s.real_lengths, s.cells))
+    s.crystal_size = triple(axis * n for axis, n in zip(s.real_lengths, s.cells))
     finest = divided(s.wavelength * s.distance, s.pixel_size)  # size of a crystal whose spots are as wide as a pixel
     needed = divided(3.0 * max(s.crystal_size), finest)
     s.recommended_oversample = max(math.ceil(needed), 1) if math.isfinite(needed) else 1

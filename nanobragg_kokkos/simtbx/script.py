@@ -44,7 +44,7 @@ def _run_script(arguments: Sequence[str]) -> None:
     _first_on_path(os.path.dirname(os.path.realpath(path)))
     script = ModuleType("__main__")
     script.__file__ = os.path.abspath(path)
-    script.__builtins__ = __builtins__
+    vars(script)["__builtins__"] = __builtins__
     sys.modules["__main__"] = script
     enable()
     code = None

@@ -175,7 +175,7 @@ def setup_of(
         oversample=oversample,
         point_pixel=bool(s.point_pixel),
         polarized=not s.nopolar,
-        roi=tuple(s.roi) if roi and not whole else None,
+        roi=(first_fast, last_fast, first_slow, last_slow) if roi and not whole else None,
         whitelist=whitelist,
     )
 

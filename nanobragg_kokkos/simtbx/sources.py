@@ -70,7 +70,8 @@ def _take_beams(s: State) -> None:
     Direction, wavelength, polarization and divergence of the beam become the means over the sources, and its flux the
     sum; beam_vector then points to the sources, as in simtbx.
     """
-    beams, n = s.given_beams, len(s.given_beams)
+    beams = s.given_beams
+    n = len(beams)
     s.source_XYZ = [beam.get_sample_to_source_direction() for beam in beams]
     fluxes = [beam.get_flux() or 1.0 / n for beam in beams]
     s.source_wavelengths = [beam.get_wavelength() or s.wavelength for beam in beams]
@@ -93,10 +94,9 @@ def _take_beams(s: State) -> None:
 def _take_lists(s: State) -> None:
     """Takes sources from lists of positions, intensities and wavelengths; any list may be missing or too short."""
     n = max(len(s.given_XYZ), len(s.given_intensities), len(s.given_wavelengths))
-    positions, intensities, wavelengths = (
-        list(given) + [missing] * (n - len(given))
-        for given, missing in ((s.given_XYZ, ZERO), (s.given_intensities, 0.0), (s.given_wavelengths, 0.0))
-    )
+    positions = list(s.given_XYZ) + [ZERO] * (n - len(s.given_XYZ))
+    intensities = list(s.given_intensities) + [0.0] * (n - len(s.given_intensities))
+    wavelengths = list(s.given_wavelengths) + [0.0] * (n - len(s.given_wavelengths))
     to_source = scaled(s.beam_vector, -s.source_distance)
     s.source_XYZ = [xyz if length(xyz) else to_source for xyz in positions]
     s.source_intensities = [1.0 / n if math.isnan(i) or i == 0 else i for i in intensities]

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import time
+from typing import Any
 
 from cctbx.array_family import flex
 
@@ -48,7 +49,7 @@ class State:
         self.source_distance = 10.0
 
         # The sources given by a script, and the sources in effect.
-        self.given_beams = None  # flex_Beam
+        self.given_beams: Any = None  # flex_Beam
         self.given_XYZ: list[tuple] = []
         self.given_intensities: list[float] = []
         self.given_wavelengths: list[float] = []

@@ -14,6 +14,7 @@ from nanobragg_kokkos.simtbx.arithmetic import (
     dot,
     length,
     scaled,
+    triple,
     turned_xyz,
     with_length,
 )
@@ -32,7 +33,8 @@ def orient(s: State) -> None:
     if s.user_cell:
         s.reciprocal_vectors, s.cell_volume = _standard_setting(s)
     if s.user_missets:
-        s.reciprocal_vectors = tuple(turned_xyz(v, s.missets) for v in s.reciprocal_vectors)
+        a_star, b_star, c_star = (turned_xyz(v, s.missets) for v in s.reciprocal_vectors)
+        s.reciprocal_vectors = (a_star, b_star, c_star)
     a_star, b_star, c_star = s.reciprocal_vectors
     products = [cross(b_star, c_star), cross(c_star, a_star), cross(a_star, b_star)]
     reciprocal_volume = dot(a_star, products[0])
@@ -55,21 +57,23 @@ def default_reciprocal_vectors() -> tuple[Vector, Vector, Vector]:
 
 def take_real_vectors(s: State, vectors: list[Vector], reciprocal_volume: float) -> None:
     """Sets the real vectors (angstrom) and all values that follow from them."""
-    a, b, c = s.real_vectors = tuple(vectors)
-    s.reciprocal_vectors = tuple(scaled(p, reciprocal_volume) for p in (cross(b, c), cross(c, a), cross(a, b)))
-    s.cell_lengths = edges = tuple(length(v) for v in s.real_vectors)
-    s.real_lengths = tuple(length(scaled(v, 1e-10)) for v in s.real_vectors)
+    a, b, c = vectors
+    s.real_vectors = (a, b, c)
+    a_star, b_star, c_star = (scaled(p, reciprocal_volume) for p in (cross(b, c), cross(c, a), cross(a, b)))
+    s.reciprocal_vectors = (a_star, b_star, c_star)
+    s.cell_lengths = edges = triple(length(v) for v in s.real_vectors)
+    s.real_lengths = triple(length(scaled(v, 1e-10)) for v in s.real_vectors)
     angles = []
     for i, j, k in ((0, 1, 2), (1, 0, 2), (2, 0, 1)):
         sine = length(s.reciprocal_vectors[i]) * s.cell_volume / edges[j] / edges[k]
         cosine = dot(s.real_vectors[j], s.real_vectors[k]) / edges[j] / edges[k]
         angles.append(math.atan2(_sine(sine), _cosine(cosine)))
-    s.cell_angles = tuple(angles)
+    s.cell_angles = triple(angles)
 
 
-def take_direct_matrix(s: State, matrix: Vector) -> None:
+def take_direct_matrix(s: State, matrix: tuple[float, ...]) -> None:
     """Sets a, b, c (angstrom, nine numbers) without applying missetting angles."""
-    a, b, c = matrix[0:3], matrix[3:6], matrix[6:9]
+    a, b, c = triple(matrix[0:3]), triple(matrix[3:6]), triple(matrix[6:9])
     volume = dot(a, cross(b, c))
     if volume == 0:
         raise ValueError("the vectors of Amatrix_RUB span no volume")
@@ -79,7 +83,7 @@ def take_direct_matrix(s: State, matrix: Vector) -> None:
     cell = uctbx.unit_cell(
         orthogonalization_matrix=tuple(matrix[3 * column + row] for row in range(3) for column in range(3))
     )
-    s.cell_angles = tuple(angle / DEGREE for angle in cell.parameters()[3:])
+    s.cell_angles = triple(angle / DEGREE for angle in cell.parameters()[3:])
 
 
 def randomize_orientation(s: State) -> None:
@@ -111,7 +115,7 @@ def _standard_setting(s: State) -> tuple[tuple[Vector, Vector, Vector], float]:
     """Returns the reciprocal vectors of the cell with a* along x and b* in the xy plane, and the cell's volume."""
     a, b, c = s.cell_lengths
     b, c = (edge if edge > 0.0 else a for edge in (b, c))
-    alpha, beta, gamma = s.cell_angles = tuple(angle if angle > 0.0 else math.pi / 2 for angle in s.cell_angles)
+    alpha, beta, gamma = s.cell_angles = triple(angle if angle > 0.0 else math.pi / 2 for angle in s.cell_angles)
     s.cell_lengths = (a, b, c)
     half = (alpha + beta + gamma) / 2
     skew = abs(math.sin(half) * math.sin(half - alpha) * math.sin(half - beta) * math.sin(half - gamma))

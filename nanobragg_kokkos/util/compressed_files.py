@@ -8,9 +8,11 @@ import lzma
 import os
 import stat
 import zlib
+from collections.abc import Callable
+from typing import Any
 
 # What files of each kind begin with; names say less.
-_OPENERS = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ\x00": lzma.open}
+_OPENERS: dict[bytes, Callable[..., Any]] = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ\x00": lzma.open}
 
 # Bytes. The largest files of the PDB have a few hundred million.
 MOST_BYTES = 10**9

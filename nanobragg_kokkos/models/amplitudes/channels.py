@@ -40,10 +40,10 @@ class AmplitudeChannels:
     factors: np.ndarray | None = None
 
     def __post_init__(self) -> None:
-        if self.factors is None:
-            object.__setattr__(self, "factors", np.zeros((len(self.energies_eV), 0), complex))
-        if self.factors.shape != (len(self.energies_eV), len(self.partial)):
-            raise ValueError(f"factors must have the shape (energies, elements), not {self.factors.shape}")
+        factors = np.zeros((len(self.energies_eV), 0), complex) if self.factors is None else self.factors
+        if factors.shape != (len(self.energies_eV), len(self.partial)):
+            raise ValueError(f"factors must have the shape (energies, elements), not {factors.shape}")
+        object.__setattr__(self, "factors", factors)
         if any(values.shape != (self.constant.size(),) for values in self.partial):
             raise ValueError("partial structure factors must be those of the same reflections as the constant ones")
 
@@ -55,7 +55,7 @@ class AmplitudeChannels:
 
     def channel(self, number: int) -> miller.array:
         """Returns the amplitudes in a channel."""
-        return self.at(self.factors[number])
+        return self.at(np.asarray(self.factors)[number])
 
     @property
     def layout(self) -> BoxLayout:
@@ -76,7 +76,7 @@ class AmplitudeChannels:
         places, origins = places[order], origins[order]
         step = max(1, BLOCK // len(self.energies_eV))
         for start in range(0, self.constant.size(), step):
-            amplitudes = np.abs(self._combined(slice(start, start + step), self.factors))
+            amplitudes = np.abs(self._combined(slice(start, start + step), np.asarray(self.factors)))
             first, last = np.searchsorted(origins, (start, start + step))
             box.put(places[first:last], amplitudes[origins[first:last] - start])
         direct_beam = self.layout.places(np.zeros((1, 3), int))

@@ -64,7 +64,7 @@ def check(text: str) -> None:
             raise _unexpected(text, token.start(), "a value" if state != "names" or names else "a name (_…)")
         if kind == "keyword" or (state == "start" and kind != "block"):
             raise _unexpected(text, token.start(), "a block (data_…)" if state == "start" else "a name (_…) or loop_")
-        state = {"name": "value", "loop": "names", "block": "next"}[kind]
+        state = {"name": "value", "loop": "names", "block": "next"}[str(kind)]
         names = values = 0
     if state in ("start", "value", "names") or (state == "values" and values % names):
         raise _unexpected(text, len(text), "more: the file ends too early")

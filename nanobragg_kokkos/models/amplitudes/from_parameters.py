@@ -81,7 +81,11 @@ def _factors_at(
 ) -> np.ndarray:
     """Returns f' + i f'' at an energy, of the elements that have any at some energies."""
     return np.array(
-        [table.factors(element, [energy])[0] for element in elements if table.factors(element, energies_eV).any()]
+        [
+            table.factors(element, np.array([energy]))[0]
+            for element in elements
+            if table.factors(element, energies_eV).any()
+        ]
     )
 
 

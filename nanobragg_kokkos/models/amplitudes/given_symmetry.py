@@ -53,7 +53,7 @@ def contradictions(
     Args:
         of_file: unit cell and space group as they stand in the file, the cell not yet made to fit with the group.
     """
-    found = []
+    found: list[str] = []
     cell, group = of_file.unit_cell(), of_file.space_group_info()
     found.extend(_averaging(file, unit_cell, cell, space_group or group))
     if unit_cell and cell and not unit_cell.is_similar_to(cell, LENGTHS, ANGLES_DEG):

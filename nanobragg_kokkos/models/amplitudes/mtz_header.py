@@ -5,6 +5,8 @@ CCP4's library, which does the reading, never comes back from some files that ar
 
 from __future__ import annotations
 
+from typing import Literal
+
 RECORD = 80
 WORD = 4
 
@@ -26,7 +28,7 @@ def check(contents: bytes) -> None:
     """
     if len(contents) < RECORD:
         raise ValueError("it is too short")
-    order = "little" if contents[8] >> 4 == LITTLE_ENDIAN else "big"
+    order: Literal["little", "big"] = "little" if contents[8] >> 4 == LITTLE_ENDIAN else "big"
     start = (int.from_bytes(contents[WORD : 2 * WORD], order, signed=True) - 1) * WORD
     if not RECORD <= start <= len(contents) - 2 * RECORD:
         raise ValueError("it ends too early")

@@ -103,13 +103,13 @@ class Sources:
     def on_device(self, fluence: float, polarized: bool) -> ext.Sources:
         """Returns the core's sources; fluence in photons/mm², of all sources together."""
         return ext.Sources(
-            directions=flex.double(self.directions.ravel()),
+            directions=flex.double(np.asarray(self.directions).ravel()),
             wavelengths=flex.double(self.wavelengths),
             weights=flex.double(self.weights),
-            channels=flex.int(self.channels.astype(np.int32)),
+            channels=flex.int(np.asarray(self.channels, np.int32)),
             polarized=polarized,
             kahn_factor=2 * float(self.polarization_fraction) - 1,
-            electric_vector=self.electric_vector,
+            electric_vector=vector("electric_vector", self.electric_vector),
             fluence=fluence,
         )
 

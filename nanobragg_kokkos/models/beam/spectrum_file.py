@@ -65,7 +65,7 @@ def _of_text(path: str) -> list[Spectrum]:
 def _of_nxbeam(path: str) -> list[Spectrum]:
     """Returns the spectra of the first NXbeam that has any; none if there is no such group."""
     with h5py.File(path, "r") as file:
-        found: list[tuple[np.ndarray, np.ndarray]] = []
+        found: list[np.ndarray] = []
 
         def visit(_: str, item: h5py.Group | h5py.Dataset) -> bool | None:
             if not isinstance(item, h5py.Group) or _text(item.attrs.get("NX_class", "")) != "NXbeam":

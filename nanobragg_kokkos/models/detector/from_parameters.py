@@ -171,6 +171,7 @@ def _point_spread(params: libtbx.phil.scope_extract, detector: Detector) -> Poin
     if shape is None:
         return None
     fwhm_mm = preset(params).psf_fwhm_mm if left_open(params.psf.fwhm_mm) else params.psf.fwhm_mm
+    assert fwhm_mm is not None  # the parameters have been checked
     if not left_open(params.psf.radius_pixels):
         return PointSpread(shape, fwhm_mm, params.psf.radius_pixels)
     pixel_mm = min(min(panel.get_pixel_size()) for panel in detector)

@@ -42,7 +42,8 @@ def by_name(name: str, distance_mm: float | None = None) -> Detector:
 
 
 def _add_grid(root: DetectorNode, grid: Grid, specification: Specification, z: float) -> None:
-    size = tuple(n * pixels + (n - 1) * gap for n, pixels, gap in zip(grid.modules, grid.module, grid.gap))
+    fast, slow = (n * pixels + (n - 1) * gap for n, pixels, gap in zip(grid.modules, grid.module, grid.gap))
+    size = (fast, slow)
     corner = [-0.5 * pixels * specification.pixel_mm for pixels in size]
     panel = _panel(root, "Panel", size, specification)
     panel.set_local_frame(RIGHT, DOWN, (corner[0], -corner[1], z))

@@ -123,17 +123,17 @@ def with_sensor(detector: Detector, sensor: SensorLayers | None) -> Detector:
     cannot name.
     """
     detector = copy.deepcopy(detector)
-    at_surface = sensor is None or (sensor.layers == 1 and sensor.placement == 0)
+    deep = None if sensor is None or (sensor.layers == 1 and sensor.placement == 0) else sensor
     for panel in detector:
         panel.set_material(_material(panel))
-        if at_surface:
+        if deep is None:
             if not is_foreign(panel.get_material()):
                 panel.set_thickness(0.0)
                 panel.set_mu(0.0)
             panel.set_px_mm_strategy(SimplePxMmStrategy())
         else:
-            panel.set_thickness(sensor.thickness_mm)
-            panel.set_mu(1.0 / sensor.attenuation_length_mm)
+            panel.set_thickness(deep.thickness_mm)
+            panel.set_mu(1.0 / deep.attenuation_length_mm)
             panel.set_px_mm_strategy(ParallaxCorrectedPxMmStrategy(panel.get_mu(), panel.get_thickness()))
     return detector
 

@@ -57,7 +57,7 @@ class Amorphous:
         finite("molecular_weight_Da", self.molecular_weight_Da, above=0)
 
     def _values(self) -> tuple:
-        arrays = (self.stol.tobytes(), self.amplitude.tobytes())
+        arrays = (np.asarray(self.stol).tobytes(), np.asarray(self.amplitude).tobytes())
         return (*arrays, self.thickness_mm, self.density_gcm3, self.molecular_weight_Da)
 
     def __eq__(self, other: object) -> bool:

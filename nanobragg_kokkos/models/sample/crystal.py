@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from dxtbx.model import Crystal as DxtbxCrystal
 from scitbx.array_family import flex
 
 from nanobragg_kokkos.extension import ext
@@ -64,7 +65,7 @@ class Crystal:
             rotation; or the volume is not positive.
     """
 
-    model: object
+    model: DxtbxCrystal
     n_cells: Sequence[float]
     shape: str = "gauss_argchk"
     mosaic_blocks: np.ndarray | None = None
@@ -105,12 +106,12 @@ class Crystal:
         rotation = self.rotation or Rotation()
         return ext.Crystal(
             model=self.model,
-            mosaic_blocks=flex.double(self.mosaic_blocks.ravel()),
-            axis=rotation.axis,
+            mosaic_blocks=flex.double(np.asarray(self.mosaic_blocks).ravel()),
+            axis=vector("axis of the rotation", rotation.axis),
             start_deg=rotation.start_deg,
             step_deg=rotation.width_deg / rotation.steps,
             steps=rotation.steps,
-            n_cells=self.n_cells,
+            n_cells=vector("n_cells", self.n_cells),
             shape=self.shape,
             scale=self.scale,
         )

@@ -13,6 +13,7 @@ from nanobragg_kokkos.models.sample.random_orientations import mosaic_blocks
 from nanobragg_kokkos.models.sample.recorded_crystals import LENGTHS, read_crystals
 from nanobragg_kokkos.models.sample.rotation_series import RotationSeries, longest_edge_A, smooth_steps
 from nanobragg_kokkos.models.sample.specimen import (
+    Orientations,
     RandomOrientations,
     RecordedOrientations,
     Specimen,
@@ -41,7 +42,7 @@ def specimen(params: libtbx.phil.scope_extract, symmetry: cctbx_crystal.symmetry
             f"they are {max(edges):g} angstrom, and it is {1e4 * crystal.length_um:g} (crystal.length_um)"
         )
     if crystal.orientation.file is None:
-        orientations = RandomOrientations(symmetry, crystal.count)
+        orientations: Orientations = RandomOrientations(symmetry, crystal.count)
     else:
         found = read_crystals(crystal.orientation.file, symmetry)
         if crystal.count > len(found):
@@ -94,4 +95,5 @@ def longest_axes(params: libtbx.phil.scope_extract) -> float:
 
 
 def _three(values: list[float]) -> tuple[float, float, float]:
-    return tuple(values * 3 if len(values) == 1 else values)
+    x, y, z = values * 3 if len(values) == 1 else values
+    return x, y, z

@@ -25,7 +25,7 @@ def random_rotation(generator: np.random.Generator) -> np.ndarray:
     )
 
 
-def axis_rotation(axis: np.ndarray, angle_deg: float) -> np.ndarray:
+def axis_rotation(axis: Sequence[float] | np.ndarray, angle_deg: float) -> np.ndarray:
     """Returns the right-handed rotation matrix (3, 3) by an angle in degrees about an axis of any length."""
     x, y, z = np.asarray(axis, float) / np.linalg.norm(axis)
     cross = np.array([[0.0, -z, y], [z, 0.0, -x], [-y, x, 0.0]])
