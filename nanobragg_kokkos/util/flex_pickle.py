@@ -152,6 +152,8 @@ class _Unpickler(pickle._Unpickler):
     It is the one that is written in Python: that in C takes memory for whatever size a file claims.
     """
 
+    stack: list[Any]  # as long as it reads
+
     def __init__(self, file: io.BytesIO) -> None:
         super().__init__(file, encoding="latin1")
 
@@ -179,7 +181,7 @@ class _Unpickler(pickle._Unpickler):
         elif not isinstance(filled, _Grid):  # of a grid, the focus is of no interest
             raise NoMask("it fills what is no flex array")
 
-    dispatch: ClassVar = {
+    dispatch: ClassVar[dict[int, Any]] = {
         getattr(pickle, name)[0]: pickle._Unpickler.dispatch[getattr(pickle, name)[0]] for name in _OPERATIONS
     }
     dispatch[pickle.REDUCE[0]] = _reduce
