@@ -31,7 +31,7 @@ MODULES = {
         "scipy": "scipy",
         "setuptools": "setuptools",
     },
-    "testing": {"pytest": "pytest", "hypothesis": "hypothesis", "dials": "dials"},
+    "testing": {"pytest": "pytest", "hypothesis": "hypothesis", "sphinx": "sphinx", "dials": "dials"},
 }
 HEADERS = {
     "boost/python.hpp": "libboost-python-devel",

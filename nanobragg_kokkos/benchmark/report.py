@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -39,6 +40,7 @@ def this_machine() -> dict[str, Any]:
     return {
         "program": "Python",
         "version": nanobragg_kokkos.__version__,
+        "commit": _commit(),
         "backend": backend["backend"],
         "device": backend["device"],
         "threads": backend["threads"],
@@ -178,6 +180,15 @@ def _rate(per_second: float, of_what: str) -> str:
             return f"{per_second:.3g} {prefix}{of_what}/s"
         per_second /= 1000
     return f"{per_second:.3g} T {of_what}/s"
+
+
+def _commit() -> str | None:
+    """Returns the commit of the package's files, with "-dirty" if they have changed since; None if git knows none."""
+    line = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty", "--exclude=*", "--abbrev=12"]
+    try:
+        return subprocess.run(line, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return None
 
 
 def _processor_name() -> str:

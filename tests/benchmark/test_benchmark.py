@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -84,6 +85,7 @@ def test_file_has_what_is_documented(files, name):
     for key in ("program", "version", "backend", "device", "processor", "kokkos", "compiler"):
         assert isinstance(machine[key], str), key
     assert machine["version"] == files["python"]["machine"]["version"]
+    assert name == "cpp" or machine["commit"] is None or re.fullmatch(r"[0-9a-f]{12,}(-dirty)?", machine["commit"])
     for row in results:
         assert row["workload"].endswith("_small")
         assert (row["backend"], row["threads"], row["runs"]) == (machine["backend"], machine["threads"], 2)
