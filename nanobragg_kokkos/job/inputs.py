@@ -151,7 +151,8 @@ def _linked(path: str) -> list[str]:
     """
     found: list[str] = []
     with h5py.File(path, "r") as file:
-        pending, seen = [file["/"]], set()
+        pending = [file["/"]]
+        seen: set[int] = set()
         while pending and len(seen) < MOST_OBJECTS:
             group = pending.pop()
             key = h5py.h5o.get_info(group.id).addr

@@ -95,6 +95,9 @@ class Record:
         concluded: what the job was asked for that has written everything; None: it has not, or not yet.
     """
 
+    job: Job | None
+    concluded: dict[str, Any] | None
+
     def __init__(self, path: Path) -> None:
         self.path = path
         self._descriptor: int | None = None
@@ -166,7 +169,7 @@ class Record:
 
     def begin(self, job: Job) -> None:
         """Forgets everything and records another job, which has no file yet."""
-        os.ftruncate(self._descriptor, 0)
+        os.ftruncate(self._held, 0)
         self._forget()
         self.job = job
         self._append({"job": asdict(job)}, sync=True)
@@ -194,15 +197,21 @@ class Record:
         self._append({"concluded": asked}, sync=True)
 
     @property
+    def _held(self) -> int:
+        """The descriptor of the file, as long as the lock is held."""
+        assert self._descriptor is not None
+        return self._descriptor
+
+    @property
     def _prefix(self) -> str:
         return self.path.name.removesuffix("_record.jsonl")
 
     def _forget(self) -> None:
-        self.job: Job | None = None
+        self.job = None
         self.n_data = self.n_ranks = 0
         self.names: set[str] = set()
         self.files: dict[str, Checksum] = {}
-        self.concluded: dict[str, Any] | None = None
+        self.concluded = None
 
     def _begins(self, entry: dict[str, Any]) -> bool:
         try:
@@ -226,19 +235,19 @@ class Record:
     def _append(self, entry: dict[str, Any], sync: bool) -> None:
         content = _json(entry)
         line = f"[{_json(_checksum(content))},{content}]\n".encode()
-        size = os.fstat(self._descriptor).st_size
+        size = os.fstat(self._held).st_size
         # What a job left that was killed amid a line.
-        if size and os.pread(self._descriptor, 1, size - 1) != b"\n":
+        if size and os.pread(self._held, 1, size - 1) != b"\n":
             line = b"\n" + line
         try:
             written = 0
             while written < len(line):
-                written += os.pwrite(self._descriptor, line[written:], size + written)
+                written += os.pwrite(self._held, line[written:], size + written)
             if sync:
-                os.fsync(self._descriptor)
+                os.fsync(self._held)
                 self._synced_at = time.monotonic()
         except OSError as error:
-            os.ftruncate(self._descriptor, size)
+            os.ftruncate(self._held, size)
             raise CannotWrite(f"Cannot write {self.path}: {error.strerror}.") from error
 
     def _opened(self, create: bool) -> int:

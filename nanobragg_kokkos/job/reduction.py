@@ -274,7 +274,7 @@ def holds(path: str | os.PathLike, quantities: Collection[str], n_images: int) -
 
 
 def _sha256(values: np.ndarray) -> str:
-    return hashlib.sha256(np.ascontiguousarray(values)).hexdigest()
+    return hashlib.sha256(np.ascontiguousarray(values).data).hexdigest()
 
 
 def _compressed(file: h5py.File, name: str, values: np.ndarray) -> None:

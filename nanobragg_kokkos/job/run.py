@@ -37,7 +37,8 @@ from nanobragg_kokkos.models.detector.from_parameters import described
 from nanobragg_kokkos.models.sample import parameters as sample_parameters
 from nanobragg_kokkos.mpi import ranks, shared_amplitudes
 from nanobragg_kokkos.mpi.work_sharing import Event, FirstRank, OtherRank, share_work
-from nanobragg_kokkos.util.failures import Failed, attempt, described as message
+from nanobragg_kokkos.util.failures import Failed, attempt
+from nanobragg_kokkos.util.failures import described as message
 from nanobragg_kokkos.util.progress import counted, progress
 from nanobragg_kokkos.util.whole_files import CannotWrite, Checksum
 
@@ -58,21 +59,21 @@ def run(comm: Any, working: libtbx.phil.scope, dry: bool = False) -> str:
     files = directory.file_names(params)
     workspace = Workspace(files, working, comm.size) if comm.rank == 0 else None
     with ExitStack() as held:
-        ranks.on_first(comm, lambda: workspace.enter(held, dry))
+        ranks.on_first(comm, lambda: _own(workspace).enter(held, dry))
         sound = _sound_files(comm, files, workspace)
-        if not dry and ranks.on_first(comm, lambda: workspace.is_finished(sound)):
+        if not dry and ranks.on_first(comm, lambda: _own(workspace).is_finished(sound)):
             return f"All images already exist; nothing to do\n{conclusion.contents(files, params)}"
         common, amplitudes = _prepare(comm, params)
         if comm.rank == 0:
             print(_announcement(params, common, comm.size), amplitudes, sep="\n", flush=True)
         sums = ranks.on_all(comm, lambda: _empty_sums(params, common))
-        job = ranks.on_first(comm, lambda: workspace.job.identifier)
+        job = ranks.on_first(comm, lambda: _own(workspace).job.identifier)
         if dry:
             todo, _ = plan.plan(comm, files, params.n_images, params.output.images, sums, sound, job)
             return estimate(comm, params, common, amplitudes.box, files, todo, sums)
 
         simulator = ranks.on_all(comm, lambda: ImageSimulator(common, params.engine, params.tolerance, amplitudes.box))
-        if ranks.on_first(comm, lambda: workspace.claim()):
+        if ranks.on_first(comm, lambda: _own(workspace).claim()):
             sound = _sound_files(comm, files, workspace)
         todo, taken_over = plan.plan(comm, files, params.n_images, params.output.images, sums, sound, job)
         existing = params.n_images - todo.n_simulated
@@ -82,12 +83,14 @@ def run(comm: Any, working: libtbx.phil.scope, dry: bool = False) -> str:
             if existing:
                 print(f"{existing} of {counted(params.n_images, 'image')} already exist", flush=True)
         if todo.n_needed:
-            ranks.on_first(comm, lambda: workspace.begin_images())
+            ranks.on_first(comm, lambda: _own(workspace).begin_images())
         missing, measured = _share(comm, params, common, workspace, files, todo, simulator, sums, taken_over, job)
         if sums is not None:
             ranks.on_all(comm, lambda: None)  # a rank that has no memory left says so before the others wait for it
             sums.over_ranks(comm)
-        text = ranks.on_first(comm, lambda: conclusion.conclude(workspace, params, common, missing, sums, measured))
+        text = ranks.on_first(
+            comm, lambda: conclusion.conclude(_own(workspace), params, common, missing, sums, measured)
+        )
         if missing:
             if comm.rank == 0:
                 print(text, flush=True)
@@ -99,7 +102,7 @@ def run(comm: Any, working: libtbx.phil.scope, dry: bool = False) -> str:
 
 
 class _Monitor:
-    """Follows the job on the first rank: shows progress and failures, records files, and finds out when all images fail.
+    """Follows the job on the first rank: shows progress and failures, records files, notices when all images fail.
 
     Args:
         n_images: number of images to make.
@@ -224,9 +227,15 @@ def _work(work: FirstRank | OtherRank, todo: plan.Plan, simulator: ImageSimulato
         output.save_sums()
 
 
+def _own(workspace: Workspace | None) -> Workspace:
+    """Returns the workspace on the first rank, which alone has one."""
+    assert workspace is not None
+    return workspace
+
+
 def _sound_files(comm: Any, files: FileNames, workspace: Workspace | None) -> set[str]:
     """Returns the names of the files of earlier runs whose contents are what these wrote; tells which are not."""
-    recorded = ranks.on_first(comm, lambda: workspace.recorded())
+    recorded = ranks.on_first(comm, lambda: _own(workspace).recorded())
     sound, damaged = sound_and_damaged(comm, files, recorded, show=comm.rank == 0)
     if damaged and comm.rank == 0:
         print(f"Not as this job wrote them, and made again: {directory.shown(damaged)}", flush=True)

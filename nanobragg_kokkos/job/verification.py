@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -36,14 +37,15 @@ def sound_and_damaged(
     show = show and n_bytes > WORTH_A_WORD
     if show:
         print(f"Checking {counted(len(recorded), 'file')} of an earlier run", flush=True)
-    sound, damaged = [], []
+    sound: list[str] = []
+    damaged: list[str] = []
     with ThreadPoolExecutor(min(THREADS, os.cpu_count() or 1)) as pool, progress(len(names), show, "file") as say:
         states = pool.map(lambda name: _is_sound(files.from_record(name), recorded[name]), names)
         for done, (name, state) in enumerate(zip(names, states), start=1):
             if state is not None:
                 (sound if state else damaged).append(name)
             say(done)
-    return set().union(*comm.allgather(sound)), sorted(sum(comm.allgather(damaged), []))
+    return set().union(*comm.allgather(sound)), sorted(chain(*comm.allgather(damaged)))
 
 
 def _is_sound(path: Path, expected: Checksum) -> bool | None:
