@@ -51,7 +51,6 @@ def include_folders() -> list[Path]:
     return [Path(sys.prefix) / "include", Path(paths["include"]), Path(paths["platlib"])]
 
 
-
 def lacking(purpose: str) -> dict[str, str]:
     """Returns what is missing, with the package that has it."""
     missing = {}

@@ -134,10 +134,14 @@ def _candidates(contents: bytes) -> list[_Candidate]:
     for block in file.model().values():
         _require_whole_indices(block)
     return [
-        _Candidate(tuple(array.info().labels), array.is_complex_array(), lambda array=array: array)
+        _Candidate(tuple(array.info().labels), array.is_complex_array(), _ready(array))
         for array in file.as_miller_arrays()
         if _is_data(array)
     ]
+
+
+def _ready(array: miller.array) -> Callable[[], miller.array]:
+    return lambda: array
 
 
 def _of_mtz(contents: bytes) -> list[_Candidate]:
