@@ -11,16 +11,17 @@
 
 namespace nanobragg {
 
-// The shape of a block decides on the profile of its reflections (lattice_shapes.h).
+// The shape of a block determines the profile of its reflections (lattice_shapes.h).
 enum class Shape { square, round, gauss, gauss_argchk, tophat };
 
 class Crystal {
  public:
-  // orientations: of each block, the real-space cell vectors a, b, c (rows, metres).  The blocks share the beam evenly:
+  // orientations: the real-space cell vectors a, b, c (rows, metres) of each block.  The blocks share the beam evenly:
   // the intensity is the mean over all of them, times scale.
-  // cells: along a, b, c in one block; whole for Shape::square, whose lattice sum has no peaks otherwise.
-  // Throws std::invalid_argument without an orientation, for cell vectors without a volume, less than one cell,
-  // part of a cell in a square shape, a negative scale.
+  // cells: numbers of cells along a, b, c in one block; whole for Shape::square, whose lattice sum has no peaks
+  // otherwise.
+  // Throws std::invalid_argument if there is no orientation, the cell vectors have no volume, there is less than one
+  // cell, a square shape has a part of a cell, or the scale is negative.
   Crystal(std::vector<Mat3> orientations, std::array<double, 3> cells, Shape shape, double scale = 1);
 
   Shape shape() const { return shape_; }
@@ -41,9 +42,9 @@ class Crystal {
   std::shared_ptr<OnDevice> on_device_;
 };
 
-// The orientations of a crystal with the cell vectors `cell`, turned about `axis` to the angles start + k * step
-// (radians, k = 0 … steps - 1), and then by each of the rotation matrices in `blocks`.
-// Throws std::invalid_argument for less than one step, angles that are not finite, an axis of length zero.
+// Returns the orientations of a crystal with the cell vectors `cell`, rotated about `axis` to the angles
+// start + k * step (radians, k = 0 … steps - 1), and then by each of the rotation matrices in `blocks`.
+// Throws std::invalid_argument if there is less than one step, an angle is not finite, or the axis has length zero.
 std::vector<Mat3> orientations(const Mat3& cell, const std::vector<Mat3>& blocks, Vec3 axis, double start, double step,
                                int steps);
 

@@ -1,4 +1,4 @@
-// A detector: flat panels, each in a plane of its own, and how finely a pixel is sampled.
+// A detector: flat panels, each in its own plane, and the sampling of a pixel.
 #ifndef NANOBRAGG_KOKKOS_CORE_MODELS_DETECTOR_H
 #define NANOBRAGG_KOKKOS_CORE_MODELS_DETECTOR_H
 
@@ -24,8 +24,8 @@ struct Panel {
 struct Sampling {
   int oversample = 1;          // sub-pixels along each axis of a pixel
   int sensor_layers = 1;       // steps through the depth of a sensor
-  double layer_placement = 0;  // where in its layer a photon is put: 0 the front face, 1 the back
-  bool point_pixel = false;    // 1/r^2 (per square metre) instead of the solid angle of a pixel
+  double layer_placement = 0;  // depth of a photon in its layer: 0 the front face, 1 the back
+  bool point_pixel = false;    // use 1/r^2 (per square metre) instead of the solid angle of a pixel
 
   int layers(const Panel& panel) const { return panel.sensor_thickness > 0 ? sensor_layers : 1; }
   int rays_of_pixel(const Panel& panel) const { return layers(panel) * oversample * oversample; }
@@ -34,16 +34,16 @@ struct Sampling {
 // Pixels are numbered through all panels, in each panel slow × n_fast + fast.
 class Detector {
  public:
-  // mask: empty, or one value a pixel; pixels with 0 are left out of every calculation.
-  // Throws std::invalid_argument for panels without pixels, non-positive sizes, axes that are not unit vectors at right
-  // angles (to 1e-3), a mask of another size, less than one sub-pixel or layer, a
-  // placement outside 0…1.
+  // mask: empty, or one value per pixel; every calculation omits pixels with 0.
+  // Throws std::invalid_argument if a panel has no pixels or a size that is not positive, axes are not perpendicular
+  // unit vectors (to 1e-3), the mask has the wrong size, there is less than one sub-pixel or layer, or the placement is
+  // outside 0…1.
   Detector(std::vector<Panel> panels, Sampling sampling, const std::vector<std::uint8_t>& mask = {});
 
   const std::vector<Panel>& panels() const { return panels_; }
   const Sampling& sampling() const { return sampling_; }
   std::size_t n_pixels() const { return first_pixel_.back(); }
-  double n_rays() const;  // that end in all pixels together
+  double n_rays() const;  // of all pixels together
   std::size_t first_pixel(std::size_t panel) const { return first_pixel_.at(panel); }
 
   struct OnDevice;

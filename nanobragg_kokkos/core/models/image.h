@@ -1,4 +1,4 @@
-// Expected photons, one double a pixel, on the device.
+// Expected photons on the device, one double per pixel.
 #ifndef NANOBRAGG_KOKKOS_CORE_MODELS_IMAGE_H
 #define NANOBRAGG_KOKKOS_CORE_MODELS_IMAGE_H
 
@@ -16,13 +16,13 @@ class Image {
 
   std::size_t size() const { return size_; }
   void clear(Workspace& workspace);
-  // Both throw std::invalid_argument for another size.
+  // Both throw std::invalid_argument if the sizes differ.
   void add(Workspace& workspace, const Image& other);
   void add(Workspace& workspace, const std::vector<double>& pixels);
   void swap(Image& other) noexcept;
 
-  // The pixels in memory of the host.  Where the device is the host this is the image itself and stays in step with it;
-  // otherwise a copy, refreshed by each call.  The memory lives as long as the pointer, Kokkos or no Kokkos.
+  // Returns the pixels in memory of the host.  If the device is the host, this is the image itself; otherwise it is a
+  // copy, which each call refreshes.  The memory lives as long as the pointer, even after the end of Kokkos.
   std::shared_ptr<double> on_host(Workspace& workspace) const;
 
   struct OnDevice;

@@ -1,10 +1,10 @@
-// How the intensity of a reflection falls off around its reciprocal-lattice point: the squared lattice sum of a block
-// of N_a × N_b × N_c cells, or a function that stands for it.
+// The intensity of a reflection around its reciprocal-lattice point: the squared lattice sum of a block of
+// N_a × N_b × N_c cells, or a function that approximates it.
 //
 //   square        sin^2(N pi h) / sin^2(pi h) along each axis: the exact sum over a parallelepiped
 //   round         the Fourier transform of a ball, with the volume and peak of an ellipsoidal block
 //   gauss         a Gaussian of about the same width and, integrated, the same intensity
-//   gauss_argchk  the same, cut off where its argument exceeds 35
+//   gauss_argchk  a Gaussian like gauss, cut off where its argument exceeds 35
 //   tophat        constant inside a sphere of about the same volume
 // as in nanoBragg (Holton, Classen, Frankel & Tainer, FEBS J. 281, 4046 (2014)).
 #ifndef NANOBRAGG_KOKKOS_CORE_MODELS_LATTICE_SHAPES_H
@@ -32,9 +32,9 @@ KOKKOS_FORCEINLINE_FUNCTION double reduced_distance2(double dh, double dk, doubl
   return Kokkos::fma(x, x, Kokkos::fma(y, y, z * z));
 }
 
-// The largest squared reduced distance at which a shape is not zero.  A Gaussian without a cut-off is left at
-// exp(-140), 1e-61, of the reflection's peak: what lies beyond would take a peak of 1e61 photons to be one photon, and
-// where spots are seen at all it is lost in the rounding of doubles, 1e-16 of them.
+// The largest squared reduced distance at which a shape is not zero.  A Gaussian without a cut-off ends at exp(-140),
+// 1e-61, of the reflection's peak: one photon from beyond would take a peak of 1e61 photons, and next to any visible
+// spot the rounding of doubles, 1e-16 of it, hides it.
 template <Shape shape>
 KOKKOS_FORCEINLINE_FUNCTION constexpr double reach2() {
   switch (shape) {
@@ -45,7 +45,7 @@ KOKKOS_FORCEINLINE_FUNCTION constexpr double reach2() {
   }
 }
 
-// A quotient that is yet to be divided, so that a product of several takes one division.
+// A quotient before its division, so that a product of several takes one division.
 struct Quotient {
   double above, below;
 };
@@ -61,7 +61,7 @@ KOKKOS_FORCEINLINE_FUNCTION Quotient grating(double d, double n) {
 // (3 (sin x - x cos x) / x^3)^2 for x = pi r.
 KOKKOS_FORCEINLINE_FUNCTION double ball2(double r2) {
   const double y = Kokkos::numbers::pi * Kokkos::numbers::pi * r2, r = Kokkos::sqrt(r2), x = Kokkos::numbers::pi * r;
-  // The closed form loses digits near 0; there the first terms of the series are all that counts.
+  // The closed form loses digits near 0, where the first terms of the series suffice.
   double series = 1.0 / 31135104000;
   series = Kokkos::fma(series, y, -1.0 / 172972800);
   series = Kokkos::fma(series, y, 1.0 / 1330560);
@@ -69,7 +69,7 @@ KOKKOS_FORCEINLINE_FUNCTION double ball2(double r2) {
   series = Kokkos::fma(series, y, 1.0 / 280);
   series = Kokkos::fma(series, y, -1.0 / 10);
   series = Kokkos::fma(series, y, 1.0);
-  // Whole half turns change the sign of sine and cosine together, which the square forgets.
+  // Whole half turns change the signs of sine and cosine together, which the square cancels.
   const double rest = r - nearest_whole(r);
   const double sine = sine_of_half_turns(rest), cosine = sine_of_half_turns(0.5 - Kokkos::abs(rest));
   const double closed = 3 * (sine - x * cosine) / (y * x);

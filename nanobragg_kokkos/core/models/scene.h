@@ -1,4 +1,4 @@
-// What Bragg spots are computed of.
+// The models from which Bragg spots are computed.
 #ifndef NANOBRAGG_KOKKOS_CORE_MODELS_SCENE_H
 #define NANOBRAGG_KOKKOS_CORE_MODELS_SCENE_H
 

@@ -1,4 +1,4 @@
-// The incident beam: any number of plane waves, each with a direction, a wavelength and a weight of its own.
+// The incident beam: any number of plane waves, each with its own direction, wavelength and weight.
 #ifndef NANOBRAGG_KOKKOS_CORE_MODELS_SOURCES_H
 #define NANOBRAGG_KOKKOS_CORE_MODELS_SOURCES_H
 
@@ -11,24 +11,24 @@
 namespace nanobragg {
 
 struct Source {
-  Vec3 direction;         // of flight; need not be a unit vector
+  Vec3 direction;         // direction of flight, of any length
   double wavelength = 0;  // m
   double weight = 1;      // relative; the weights are divided by their sum
-  int channel = 0;        // of the structure factors that this source sees
+  int channel = 0;        // channel of the structure factors for this source
 };
 
 struct Polarization {
   bool on = true;                 // false: no polarization factor at all
   double kahn_factor = 0;         // degree of linear polarization: 1 fully, 0 not, -1 fully in the other direction
-  Vec3 electric_vector{0, 1, 0};  // only its component at right angles to each source's direction counts
+  Vec3 electric_vector{0, 1, 0};  // only its component perpendicular to each source's direction is used
 };
 
 class Sources {
  public:
-  // fluence: photons per m^2 that fall on the sample, of all sources together.
-  // Throws std::invalid_argument without a source, for a wavelength that is not positive, a negative weight or channel,
-  // weights that sum to zero, a direction of length zero, a Kahn factor outside -1…1, an electric vector along the
-  // beam, a negative fluence.
+  // fluence: photons per m^2 on the sample, all sources together.
+  // Throws std::invalid_argument if there is no source, a wavelength is not positive, a weight or channel is negative,
+  // the weights sum to zero, a direction has length zero, the Kahn factor is outside -1…1, the electric vector lies
+  // along the beam, or the fluence is negative.
   Sources(const std::vector<Source>& sources, const Polarization& polarization, double fluence);
 
   double fluence() const { return fluence_; }

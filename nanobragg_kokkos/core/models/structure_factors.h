@@ -1,4 +1,4 @@
-// Structure factor amplitudes on the P1 lattice, one value a channel and reflection.
+// Structure factor amplitudes on the P1 lattice, one value per channel and reflection.
 #ifndef NANOBRAGG_KOKKOS_CORE_MODELS_STRUCTURE_FACTORS_H
 #define NANOBRAGG_KOKKOS_CORE_MODELS_STRUCTURE_FACTORS_H
 
@@ -13,29 +13,29 @@ struct Amplitude {
   double value;
 };
 
-// Amplitudes that lie in memory of the host as the kernels read them: l runs fastest of the indices, channels faster.
+// Amplitudes in memory of the host, in the layout that kernels read: l is the fastest index, and channels are faster.
 struct AmplitudesInMemory {
-  std::array<int, 3> low, size;  // the least indices, and how many there are
+  std::array<int, 3> low, size;  // smallest indices, and number of each
   int n_channels;
-  const double* amplitude;            // of all channels, and structure_factors_padding numbers more
-  const float* strongest;             // for each reflection no less than the magnitude in any channel
+  const double* amplitude;            // all channels, then structure_factors_padding more numbers
+  const float* strongest;             // per reflection, at least the magnitude in any channel
   std::shared_ptr<const void> owner;  // keeps both alive
 };
 
-// Vector code may read as many numbers after the last amplitude, and does not use them.
+// Vector code may read this many numbers after the last amplitude without using them.
 constexpr int structure_factors_padding = 8;
 
 class StructureFactors {
  public:
-  // channels: for each channel the amplitudes that are known; all others are default_amplitude, and that of (0, 0, 0)
-  // is F000 in every channel, since what the direct beam does is not for the crystal's data to say.
-  // Throws std::invalid_argument without a channel, for amplitudes that are not finite, or indices that span 2^31
-  // amplitudes or more.
+  // channels: the known amplitudes of each channel; all others are default_amplitude, and (0, 0, 0) has F000 in every
+  // channel, because the crystal's data do not describe the direct beam.
+  // Throws std::invalid_argument if there is no channel, an amplitude is not finite, or the indices span 2^31 or more
+  // amplitudes.
   StructureFactors(const std::vector<std::vector<Amplitude>>& channels, double default_amplitude, double F000);
 
-  // Kernels on a CPU read this very memory, which processes may share; a GPU is given a copy.  Reflections outside
-  // are 0.  Throws std::invalid_argument for a box without a channel or with 2^31 amplitudes or more, or without
-  // (0, 0, 0), and where strongest is not finite.
+  // Kernels on a CPU read this memory itself, which processes may share; a GPU gets a copy.  Reflections outside the
+  // box are 0.  Throws std::invalid_argument if the box has no channel, 2^31 or more amplitudes or no (0, 0, 0), or if
+  // strongest is not finite.
   explicit StructureFactors(const AmplitudesInMemory& amplitudes);
 
   int n_channels() const { return n_channels_; }

@@ -1,4 +1,4 @@
-// A tile of a panel: the square of pixels that engines take together.
+// A tile of a panel: a square of pixels that engines process together.
 #ifndef NANOBRAGG_KOKKOS_CORE_MODELS_TILE_H
 #define NANOBRAGG_KOKKOS_CORE_MODELS_TILE_H
 

@@ -1,4 +1,4 @@
-// Images as a detector puts them out: whole numbers, on the host.
+// Reads out images as whole numbers on the host.
 #ifndef NANOBRAGG_KOKKOS_CORE_RESPONSE_READOUT_H
 #define NANOBRAGG_KOKKOS_CORE_RESPONSE_READOUT_H
 
@@ -18,17 +18,17 @@ enum class CountType { int32, uint16 };
 
 struct CountRange {
   CountType type = CountType::int32;
-  double saturation = 65534;  // the highest count that is one; what is brighter reads one more
+  double saturation = 65534;  // highest valid count; brighter pixels read one more
 
-  double masked() const { return type == CountType::int32 ? -1 : 65535; }           // of a pixel that counts nothing
-  double highest() const { return type == CountType::int32 ? 2147483646 : 65533; }  // saturation
+  double masked() const { return type == CountType::int32 ? -1 : 65535; }           // value of a masked pixel
+  double highest() const { return type == CountType::int32 ? 2147483646 : 65533; }  // highest saturation
 };
 
-// The counts of an image, on their way to the host or there.
+// The counts of an image, which may still be on their way to the host.
 class Counts {
  public:
-  // The counts in the order of the detector's pixels, std::int32_t or std::uint16_t, once they are there.  The memory
-  // lives as long as the pointer, Kokkos or no Kokkos, and is used again after that.
+  // Waits for the counts and returns them in the order of the detector's pixels, std::int32_t or std::uint16_t.  The
+  // memory lives as long as the pointer, even after the end of Kokkos, and is reused after that.
   std::shared_ptr<const void> on_host() const;
 
   struct UnderWay;
@@ -38,21 +38,21 @@ class Counts {
   std::shared_ptr<UnderWay> under_way_;
 };
 
-// A detector ready to be read out, time and again.  Threads that share one take turns, whatever their workspaces;
-// images are read out side by side by one Readout for each.
+// Reads out a detector any number of times.  Threads that share a Readout take turns, whatever their workspaces; to
+// read out images side by side, use a Readout for each.
 class Readout {
  public:
-  // mask: empty, or one value a pixel; pixels with 0 read CountRange::masked().
-  // Throws std::invalid_argument for a standard deviation, gain or offset that is negative or not finite, a gain of 0,
-  // a saturation that is below 0 or above CountRange::highest(), a mask of another size, and what Blur refuses.
+  // mask: empty, or one value per pixel; pixels with 0 read CountRange::masked().
+  // Throws std::invalid_argument if a standard deviation, gain or offset is negative or not finite, the gain is 0, the
+  // saturation is below 0 or above CountRange::highest(), the mask has the wrong size, or Blur throws.
   Readout(Workspace& workspace, const Detector& detector, const DetectorResponse& response, const CountRange& range,
           const std::vector<std::uint8_t>& mask = {});
 
   const CountRange& range() const { return range_; }
   std::size_t n_pixels() const { return n_pixels_; }
 
-  // The counts of an image of expected photons, which can be changed as soon as this returns.  The copy to the host may
-  // still be under way then; two can be.
+  // Starts to make the counts of an image of expected photons, which may change as soon as this returns.  The copy to
+  // the host may continue then; two copies may be under way at a time.
   Counts start(Workspace& workspace, const Image& expected, std::uint64_t seed, std::uint32_t image);
 
   struct OnDevice;

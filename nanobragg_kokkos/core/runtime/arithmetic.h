@@ -1,8 +1,8 @@
-// IEEE arithmetic in the kernels, whatever the rest of the process has done to its threads.
+// Ensures IEEE arithmetic in the kernels, whatever settings other code has left in the threads.
 //
 // Loading a library that was linked with -ffast-math, as some of hdf5plugin's are, makes the processor treat
 // subnormal numbers as zero, in the thread that loads it and in all threads that this one starts later.  The faint
-// tails of an image would then depend on what has been imported, and on how many threads there are.
+// tails of an image would then depend on the imported libraries and on the number of threads.
 #ifndef NANOBRAGG_KOKKOS_CORE_RUNTIME_ARITHMETIC_H
 #define NANOBRAGG_KOKKOS_CORE_RUNTIME_ARITHMETIC_H
 
@@ -10,8 +10,8 @@
 
 namespace nanobragg {
 
-// For the time of a calculation: the standard floating-point environment on all threads that run kernels on the host.
-// The calling thread gets its own back at the end.
+// Sets the standard floating-point environment, during a calculation, on all threads that run kernels on the host.
+// The calling thread gets its own environment back at the end.
 class StandardArithmetic {
  public:
   StandardArithmetic();

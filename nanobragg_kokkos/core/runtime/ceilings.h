@@ -1,5 +1,4 @@
-// What this machine can do at most, measured: no kernel is faster than the memory that it reads and writes, nor than
-// the arithmetic that it needs.
+// Measured ceilings of this machine: no kernel is faster than its memory traffic or its arithmetic allows.
 #ifndef NANOBRAGG_KOKKOS_CORE_RUNTIME_CEILINGS_H
 #define NANOBRAGG_KOKKOS_CORE_RUNTIME_CEILINGS_H
 
@@ -10,7 +9,7 @@ struct Ceilings {
   double fma_per_second = 0;    // fused multiply-adds of double precision
 };
 
-// The best of several attempts, which together take about a second and 512 MB.
+// Returns the best of several attempts, which together take about a second and 512 MB.
 Ceilings measure_ceilings();
 
 }  // namespace nanobragg

@@ -1,7 +1,7 @@
-// How much memory the kernels take on the device: models, images, intermediate results.
+// Measures the memory of the kernels on the device: models, images, intermediate results.
 //
-// What Kokkos hands out is counted as it does so; a profiling tool that watches the same hears of it as before.  On a
-// CPU the images are not among it: their memory is not Kokkos's.
+// It counts Kokkos's allocations; profiling tools that watch these still receive all events.  On a CPU it does not
+// count the images, whose memory does not come from Kokkos.
 #ifndef NANOBRAGG_KOKKOS_CORE_RUNTIME_DEVICE_MEMORY_H
 #define NANOBRAGG_KOKKOS_CORE_RUNTIME_DEVICE_MEMORY_H
 
@@ -9,8 +9,8 @@
 
 namespace nanobragg {
 
-void watch_memory();        // counts what is handed out from now on
-std::size_t peak_memory();  // bytes: the most that was in use at once since the last call
+void watch_memory();        // counts allocations from now on
+std::size_t peak_memory();  // largest number of bytes in use at once since the last call
 
 }  // namespace nanobragg
 #endif

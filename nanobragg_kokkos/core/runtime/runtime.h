@@ -1,8 +1,7 @@
-// The Kokkos runtime: started on first use, ended once, before the process that hosts it takes itself apart.
+// The Kokkos runtime: it starts on first use and ends once, before its process ends.
 //
-// Whatever holds device memory derives from Resident.  Every Resident lets go of its memory before Kokkos ends, by
-// stop() or by a program that has started Kokkos itself, so that an object which is kept alive to the very end does no
-// harm; using one afterwards throws.
+// All objects with device memory derive from Resident.  Every Resident releases its memory before Kokkos ends, by
+// stop() or by a program that has started Kokkos itself, so objects may outlive Kokkos; using one afterwards throws.
 #ifndef NANOBRAGG_KOKKOS_CORE_RUNTIME_RUNTIME_H
 #define NANOBRAGG_KOKKOS_CORE_RUNTIME_RUNTIME_H
 
@@ -12,10 +11,10 @@ namespace nanobragg {
 
 struct Backend {
   std::string name;    // OpenMP, Serial, Cuda, …
-  int threads = 1;     // how many iterations the execution space runs at once
+  int threads = 1;     // number of iterations that the execution space runs at once
   std::string device;  // name of the GPU, or "host"
   std::string kokkos_version;
-  std::string compiler;  // what compiled the core
+  std::string compiler;  // compiler of the core
 };
 
 void start();          // does nothing if Kokkos runs already; throws std::runtime_error after stop()

@@ -1,8 +1,7 @@
-// Where one image at a time is computed: a queue of the device, and memory for intermediate results.
+// A workspace computes one image at a time: it has a queue of the device, and memory for intermediate results.
 //
-// What is computed in different workspaces runs side by side: on a GPU each has a stream of its own, and no workspace
-// waits for another.  On a CPU all share the threads, and kernels take turns.  Two threads that use the same workspace
-// take turns, too.
+// Different workspaces compute side by side: on a GPU each has its own stream, and no workspace waits for another.  On
+// a CPU all share the threads, and kernels take turns.  Two threads that use the same workspace take turns, too.
 #ifndef NANOBRAGG_KOKKOS_CORE_RUNTIME_WORKSPACE_H
 #define NANOBRAGG_KOKKOS_CORE_RUNTIME_WORKSPACE_H
 

@@ -1,12 +1,12 @@
-// How far from a reflection the reflection-driven engine looks for light.
+// The distance from a reflection to which the reflection-driven engine looks for light.
 //
-// No ray receives light from more than one reflection of a block at a wavelength, the nearest; the weights of the
-// sources sum to 1, and no polarization is above 1.  So a pixel loses at most
+// At a given wavelength, a ray receives light from only one reflection of a block, the nearest; the weights of the
+// sources sum to 1, and the polarization factor is at most 1.  So a pixel loses at most
 //   blocks × largest ray weight × V^2 F^2 × envelope(R)
-// if each reflection is left out beyond a reduced distance R, from which on its shape stays below `envelope` of V^2.
-// The engine looks at some pixels first, each in the light of a few sources and one reflection of a block.  The
-// brightest of these, b, is no more than the brightest pixel, and R is chosen for every reflection such that the loss
-// is at most tolerance × b.
+// if each reflection is left out beyond a reduced distance R, beyond which its shape stays below `envelope` of V^2.
+// The engine first computes some pixels, each with a few sources and one reflection of a block.  The brightest of
+// these, b, is no more than the brightest pixel.  The engine chooses R for every reflection such that the loss is at
+// most tolerance × b.
 #ifndef NANOBRAGG_KOKKOS_CORE_SPOTS_REACH_H
 #define NANOBRAGG_KOKKOS_CORE_SPOTS_REACH_H
 
@@ -17,8 +17,8 @@
 
 namespace nanobragg {
 
-// How the photons of a reflection fall off around it.  Whatever else is asked for has an envelope of its own: a
-// derivative reaches further.
+// The decrease of a reflection's photons with the distance from it.  Other quantities have their own envelopes: a
+// derivative reaches farther.
 template <Shape shape>
 struct PhotonEnvelope {
   // The square of the largest reduced distance (lattice_shapes.h) with any light; negative if there is no largest.

@@ -16,26 +16,25 @@ namespace nanobragg {
 // Amplitudes between the integer Miller indices: that of the nearest index, or cubic interpolation.
 enum class Interpolation { nearest, tricubic };
 
-// What both engines ask for.  Throws std::invalid_argument if the image does not have the detector's pixels, or a
-// source asks for a channel that the structure factors do not have.
+// Checks the input of both engines.  Throws std::invalid_argument if the image does not have the detector's pixels, or
+// a source has a channel that the structure factors lack.
 void check_spots(const Image& image, const Scene& scene);
 
-// Whether a shape has no light beyond some distance from its reflections, or next to none.
+// Returns whether a shape gives no light, or almost none, beyond some distance from its reflections.
 bool ends(Shape shape);
 
-// Returns the tolerance that the reflection-driven engine works with, see add_spots_reflection_driven; throws as it
-// does.
+// Returns the tolerance of the reflection-driven engine; throws as add_spots_reflection_driven.
 double checked_tolerance(std::optional<double> tolerance, Shape shape);
 
-// Adds the spots of the crystal to the image, pixel by pixel: every pixel asks every sub-pixel, sensor layer, source,
-// rotation step and mosaic block what it contributes.  Exact for every shape; the yardstick for anything faster.
+// Adds the spots of the crystal to the image pixel by pixel: it evaluates every sub-pixel, sensor layer, source,
+// rotation step and mosaic block for every pixel.  Exact for every shape; the reference for faster engines.
 void add_spots_pixel_driven(Workspace& workspace, Image& image, const Scene& scene, Interpolation interpolation);
 
-// The same, reflection by reflection: each block and reflection looks up the pixels that it can reach, so that the work
-// grows with what is lit and not with the number of pixels.
+// Adds the spots reflection by reflection: it finds the pixels that each block and reflection can reach, so the work
+// grows with the lit pixels and not with the number of pixels.
 // tolerance: no pixel loses more than this share of the brightest pixel of these spots (reach.h); 1e-15 to 0.1. Without
-// it the engine is exact, that is to 3e-13 of the brightest pixel, for shapes that end (gauss_argchk, tophat) or die
-// out fast (gauss). Throws std::invalid_argument for other shapes without a tolerance, a tolerance that cannot be, and
+// it the engine is exact, to 3e-13 of the brightest pixel, for shapes that end (gauss_argchk, tophat) or fall off fast
+// (gauss). Throws std::invalid_argument if another shape has no tolerance, the tolerance is out of range, or there are
 // more than 2^31 - 1 patches of pixels.
 void add_spots_reflection_driven(Workspace& workspace, Image& image, const Scene& scene, Interpolation interpolation,
                                  std::optional<double> tolerance = {});
