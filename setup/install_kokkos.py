@@ -188,7 +188,7 @@ def install(request: Request, source: Path, prefix: Path, log) -> dict:
                 "-DCMAKE_BUILD_TYPE=Release",
                 "-DCMAKE_POSITION_INDEPENDENT_CODE=ON",
                 "-DBUILD_SHARED_LIBS=OFF",
-                "-DCMAKE_CXX_STANDARD=17",
+                f"-DCMAKE_CXX_STANDARD={cxx_standard(source)}",
                 "-DCMAKE_CXX_EXTENSIONS=OFF",
                 *[f"-DKokkos_ENABLE_{device.upper()}=ON" for device in request.devices],
                 *[f"-DKokkos_ARCH_{arch.upper()}=ON" for arch in request.arch],
@@ -204,6 +204,12 @@ def install(request: Request, source: Path, prefix: Path, log) -> dict:
     found = query(prefix, prefix / "flags", log, compiler=compiler, options=options)
     found["compile_flags"] += build_flags
     return found
+
+
+def cxx_standard(source: Path) -> int:
+    """The standard that a Kokkos is built for: 5 and later refuse C++17."""
+    major = re.search(r"set\(Kokkos_VERSION_MAJOR (\d+)\)", (source / "CMakeLists.txt").read_text(), flags=re.I)
+    return 20 if major and int(major[1]) >= 5 else 17
 
 
 def configured_arch(build: Path) -> list[str]:

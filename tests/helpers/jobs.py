@@ -36,6 +36,7 @@ def launch(ranks: int, arguments: list[str], threads: int = 1, before: str = "")
         "OMP_NUM_THREADS": str(threads),
         "OMPI_ALLOW_RUN_AS_ROOT": "1",
         "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
+        "OMPI_MCA_btl": "^tcp",  # all ranks are on this machine: no warnings of its network
     }
     command = [*launcher, sys.executable, "-c", before + PROGRAM, *arguments]
     return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)

@@ -53,3 +53,9 @@ def test_flags_name_no_file_of_the_project_that_was_asked():
         assert "probe" not in flag
         (path,) = re.findall(r"(?:^|[=,])([^=,]*/[^=,]*)$", flag) or ["/"]
         assert Path(path).exists(), flag
+
+
+@pytest.mark.parametrize("version, standard", [("4", 17), ("5", 20), ("10", 20)])
+def test_kokkos_is_built_for_the_standard_that_it_asks_for(install_kokkos, tmp_path, version, standard):
+    (tmp_path / "CMakeLists.txt").write_text(f"project(Kokkos CXX)\nset(Kokkos_VERSION_MAJOR {version})\n")
+    assert install_kokkos.cxx_standard(tmp_path) == standard
