@@ -72,5 +72,5 @@ atexit.register(ext.stop)
 
 
 def backend() -> dict[str, object]:
-    """What the kernels run on: backend, threads, device, kokkos (version), compiler.  Starts Kokkos."""
+    """Returns backend, threads, device, Kokkos version and compiler of the kernels; starts Kokkos."""
     return {**ext.backend()}

@@ -1,4 +1,4 @@
-"""The compiled extension, imported in one place and after the modules whose types it takes."""
+"""Imports the compiled extension in one place, after the modules whose types it takes."""
 
 from __future__ import annotations
 

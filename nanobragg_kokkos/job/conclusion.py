@@ -1,4 +1,4 @@
-"""The end of a job: files about all images, and the list of files for people."""
+"""The end of a job: writes the files about all images, and lists all files."""
 
 from __future__ import annotations
 
@@ -37,11 +37,11 @@ def conclude(
         params: the effective parameters.
         common: the experiment.
         missing: images that failed, counted from 0.
-        sums: over all images; None: none are asked for.
+        sums: sums over all images; None: none are requested.
         measured: the summary of the job.
 
     Returns:
-        The text that tells which files there are.
+        The text that lists the files.
     """
     files, n_images = workspace.files, params.n_images
     exposures = [common.exposure(index) for index in range(n_images)]
@@ -105,7 +105,7 @@ def conclude(
 
 
 def contents(files: FileNames, params: libtbx.phil.scope_extract) -> str:
-    """Returns a list of the files that a job has written, for people."""
+    """Returns the text that lists the files of a job."""
     first, last = files.data(0).name, files.data(files.n_data(params.n_images) - 1).name
     names = first if first == last else f"{first} to {last}"
     entries = {

@@ -1,4 +1,4 @@
-"""The directory of a job: what earlier runs left there, and claiming it for this one."""
+"""The directory of a job: the files of earlier runs, and the claim of this one."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def shown(names: list[str]) -> str:
 
 
 class Workspace:
-    """The files of a job's prefix: which are its own, and which may be written. On the first rank.
+    """The files of a job's prefix: which ones it owns, and which ones it may write. Used on the first rank.
 
     Args:
         files: their names.
@@ -52,7 +52,7 @@ class Workspace:
         n_ranks: number of MPI ranks.
 
     Attributes:
-        record: of the job that they belong to.
+        record: record of the job that owns them.
     """
 
     def __init__(self, files: FileNames, working: libtbx.phil.scope, n_ranks: int) -> None:
@@ -65,7 +65,7 @@ class Workspace:
         self._signatures: dict[str, Any] = {}
 
     def enter(self, held: ExitStack, dry: bool) -> None:
-        """Looks at what is there, under the lock of the prefix if it exists already; writes nothing.
+        """Examines existing files, under the lock of the prefix if it exists already; writes nothing.
 
         Args:
             held: keeps the lock; no other job writes files of this prefix until it is closed.
@@ -86,18 +86,18 @@ class Workspace:
 
     @property
     def job(self) -> Job:
-        """What determines the images."""
+        """All input that determines the images."""
         return Job.of(self._working, self._inputs)
 
     def recorded(self) -> dict[str, Checksum]:
-        """Returns by name the checksums of the files that are this job's, according to the record."""
+        """Returns the checksums, by name, of the files that belong to this job according to the record."""
         return dict(self.record.files) if self._is_of_this_job() else {}
 
     def is_finished(self, sound: set[str]) -> bool:
-        """Returns whether an earlier run of this job has written all that is asked for.
+        """Returns whether an earlier run of this job has written all requested files.
 
         Args:
-            sound: names of the files whose contents are those that the job wrote.
+            sound: names of the files that match their checksums.
         """
         wanted = asked(self.files, self._params)
         if not self._is_of_this_job() or self.record.concluded != wanted:
@@ -108,7 +108,7 @@ class Workspace:
         )
 
     def claim(self) -> bool:
-        """Makes the directory, takes the lock and records what is going to be written; removes what must not stay.
+        """Makes the directory, takes the lock and records the files to write; removes files that must not stay.
 
         Returns:
             Whether another run of this job has written something since enter.
@@ -137,7 +137,7 @@ class Workspace:
         return not early and bool(self.record.files.keys() - {self.files.parameters.name})
 
     def begin_images(self) -> None:
-        """Removes master and summary of an earlier run, which would seem to belong to the images of this one."""
+        """Removes master and summary of an earlier run, which would not match the images of this one."""
         for path in (self.files.master, self.files.summary):
             if self._owns(self.files.in_record(path)):
                 path.unlink(missing_ok=True)
@@ -146,8 +146,8 @@ class Workspace:
         """Records a file that is complete.
 
         Args:
-            path: of the file.
-            found: its checksum; None: to be calculated.
+            path: path of the file.
+            found: its checksum; None: calculate it.
 
         Raises:
             CannotWrite: the file cannot be read again, or the record cannot be written.
@@ -158,13 +158,13 @@ class Workspace:
             raise CannotWrite(f"Cannot read {path} after writing it: {error.strerror}.") from error
 
     def remove_partial_sums(self) -> None:
-        """Removes the sums that ranks have saved on the way."""
+        """Removes the partial sums that ranks have saved."""
         for rank in self.files.numbers_of_partial_sums():
             if rank < self.record.n_ranks:
                 self.files.partial_sums(rank).unlink(missing_ok=True)
 
     def conclude(self) -> None:
-        """Records that all files are there."""
+        """Records that all files exist."""
         self.record.conclude(asked(self.files, self._params))
 
     def _is_of_this_job(self) -> bool:
@@ -220,10 +220,10 @@ class Workspace:
             yield amplitudes
 
     def _check_names(self) -> None:
-        """Refuses names that are too long for the file system, and files that would be written twice.
+        """Checks that names fit the file system and that no file would be written twice.
 
         Raises:
-            Sorry: with the name of the parameter.
+            Sorry: a name does not; names the parameter.
         """
         files = self.files
         parent = next(path for path in (files.directory, *files.directory.absolute().parents) if path.exists())
@@ -260,10 +260,10 @@ class Workspace:
             raise Sorry(f"{name}: expected another name, as the job writes another file of this one")
 
     def _check_owners(self) -> None:
-        """Refuses to overwrite files of another job, or of nobody knows whom.
+        """Checks that this job would overwrite no files of another job or of unknown origin.
 
         Raises:
-            Sorry: with the names of the parameters that differ, or of the files.
+            Sorry: it would; names the parameters that differ, or the files.
         """
         files, existing = self.files, list(self._existing())
         for name in existing:
@@ -307,7 +307,7 @@ class Workspace:
             yield self.files.reduced.name
 
     def _remove_others(self) -> None:
-        """Removes the files of another job that this one is to overwrite, and those of nobody in its way."""
+        """Removes the files of another job that this one may overwrite, and files of unknown origin in its way."""
         names = {*self._results(), *self.record.names, *self.record.files} if self.record.job else set()
         for name in names | set(self._existing()):
             path = self.files.from_record(name)

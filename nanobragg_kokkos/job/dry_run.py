@@ -29,7 +29,7 @@ def estimate(
     todo: Plan,
     reduction: Reduction | None,
 ) -> str:
-    """Estimates time and disk space from the first image to do, which all ranks simulate at once and write to memory.
+    """Estimates time and disk space from the next image, which all ranks simulate at once and write to memory.
 
     Args:
         comm: mpi4py's communicator, or ranks.OneRank.
@@ -37,7 +37,7 @@ def estimate(
         common: the experiment.
         amplitudes: amplitudes of the experiment in memory shared with other processes.
         files: names of the files.
-        todo: the tasks that are left.
+        todo: the remaining tasks.
         reduction: sums of this rank; None: no sums.
 
     Returns:
@@ -81,7 +81,7 @@ def _measured(
     simulator: ImageSimulator, image: int, write: bool, reduction: Reduction | None
 ) -> tuple[float, float, int]:
     """Returns the seconds to simulate and to write an image, and the bytes of its file."""
-    simulator.start(image).panels()  # the first one takes longer than others
+    simulator.start(image).panels()  # the first image takes longer than others
     begun = time.monotonic()
     panels = simulator.start(image).panels()
     simulated = time.monotonic()

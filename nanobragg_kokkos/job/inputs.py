@@ -1,4 +1,4 @@
-"""The files that a job reads: those that parameters name, and those that these refer to."""
+"""The input files of a job: those that parameters name, and those that these refer to."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ MOST_OBJECTS = 100_000
 
 @dataclass(frozen=True)
 class Input:
-    """A file that decides what the images show.
+    """A file that determines the images.
 
     Args:
-        label: says which one of a parameter's files it is: the element of ELEMENT=FILE, or the name by which another
-            file refers to it; empty for the file of a parameter that has one.
-        path: where it is.
-        sha256: of its contents.
+        label: distinguishes the files of a parameter: the element of ELEMENT=FILE, or the name by which another file
+            refers to it; empty if the parameter names one file.
+        path: path of the file.
+        sha256: SHA-256 of its contents.
     """
 
     label: str
@@ -47,7 +47,7 @@ def read_inputs(working: libtbx.phil.scope) -> dict[str, list[Input]]:
     """Returns the files behind each parameter that names files, with the checksums of their contents.
 
     Raises:
-        Sorry: some do not exist or cannot be read; with the names of all of them.
+        Sorry: files do not exist or cannot be read; names all of them.
     """
     named = list(_named(working))
     missing = [shown for _, shown, _, path in named if not os.path.isfile(path)]
@@ -66,7 +66,7 @@ def read_inputs(working: libtbx.phil.scope) -> dict[str, list[Input]]:
 
 
 def signatures(inputs: dict[str, list[Input]]) -> dict[str, tuple[int, ...] | None]:
-    """Returns by path what changes when a file is written or replaced; None: it has gone."""
+    """Returns, by path, values that change when a file is written or replaced; None if the file is missing."""
 
     def signature(path: str) -> tuple[int, ...] | None:
         try:

@@ -21,8 +21,8 @@ from nanobragg_kokkos.job.reduction import Reduction
 from nanobragg_kokkos.mpi.work_sharing import Event, Failure
 from nanobragg_kokkos.util.whole_files import CannotWrite, checksum
 
-# Seconds from one time that a rank saves its sums to the next: a killed job that writes no images has to repeat no more
-# than that. Saving never takes more than 1/SAVE_SHARE of the time.
+# Seconds between two times that a rank saves its sums: the most work that a killed job without images has to repeat.
+# Saving never takes more than 1/SAVE_SHARE of the time.
 SAVE_EVERY_S = 60
 SAVE_SHARE = 20
 
@@ -41,7 +41,7 @@ def log_to(path: Path, line: str) -> None:
     """Adds a line to a file, with the time.
 
     Raises:
-        CannotWrite: it cannot be written.
+        CannotWrite: the file cannot be written.
     """
     try:
         with open(path, "a") as file:
@@ -51,17 +51,17 @@ def log_to(path: Path, line: str) -> None:
 
 
 class Output:
-    """Takes a rank's images, as a context manager; at its end, a data file that is not complete is removed.
+    """Takes a rank's images; a context manager, whose end removes an incomplete data file.
 
     Args:
         files: names of the files.
         overload: the count of overloaded pixels.
         report: called with events for the first rank.
-        reduction: sums to add the images to; None: none.
-        sums: file to save these sums in as they grow; None: they can be made again from the images.
+        reduction: sums to which to add the images; None: no sums.
+        sums: file in which to save these sums as they grow; None: they can be made again from the images.
         job: identifies the job in that file.
         taken_over: files whose sums are in the reduction already.
-        log: called with lines.
+        log: called with lines of text.
 
     Attributes:
         times: seconds by step.
@@ -108,9 +108,9 @@ class Output:
         """Takes an image, in the writer's thread, or ends a task.
 
         Args:
-            task: the images of a data file, which follow each other.
-            image: its number, counted from 0; None: the task ends.
-            counts: of the image; None: they are read from the data file.
+            task: the consecutive images of a data file.
+            image: number of the image, counted from 0; None: the task ends.
+            counts: counts of the image; None: read them from the data file.
 
         Raises:
             CannotWrite: no file can be written.
@@ -131,7 +131,7 @@ class Output:
         self.report(Event(failures=(Failure(tuple(images), cause),)))
 
     def save_sums(self) -> None:
-        """Saves the sums, if there are new ones that could not be made again."""
+        """Saves the sums if they have grown and could not be made again."""
         if self.sums is None or self.reduction is None or not self._not_saved:
             return
         begun = time.monotonic()
@@ -208,7 +208,7 @@ class Output:
             self._give_up(task, error)
 
     def _give_up(self, task: Task, error: CannotWrite) -> None:
-        """Reports that the images of a file failed; raises the error if other files would fare no better."""
+        """Reports that the images of a file failed; raises the error if other files would fail, too."""
         self._write = None
         self._file = ExitStack()
         if error.others_fare_alike:

@@ -22,7 +22,7 @@ class Task:
 
     Args:
         number: number of the data file, counted from 0.
-        images: the images that belong into it, counted from 0.
+        images: images of the file, counted from 0.
         write: whether to write it.
         read: whether it exists and is complete, so that its images can be read.
         add: images to add to the sums.
@@ -46,9 +46,9 @@ class Task:
 
 
 class Plan:
-    """The tasks of a job, in the order of its data files; each is made when it is asked for.
+    """The tasks of a job, in the order of its data files; each is made on demand.
 
-    Memory is taken for what earlier runs have done, not for what is left.
+    It uses memory for the work of earlier runs, not for the remaining work.
 
     Args:
         files: names of the files.
@@ -114,7 +114,7 @@ def plan(
         n_images: number of images of the job.
         write: whether images are written.
         reduction: the sums of this rank, which takes over its share of those that were saved; None: no sums.
-        sound: names of the files whose contents are what the job wrote.
+        sound: names of the files that match their checksums.
         job: identifies the job in files of partial sums.
 
     Raises:

@@ -1,13 +1,14 @@
-"""The record of a job, PREFIX_record.jsonl: what it was asked for, what it read, and what it has written.
+"""The record of a job, PREFIX_record.jsonl: its parameters, the files that it read, and those that it has written.
 
-A line of the file is a JSON array of a checksum and the entry that this is of. The first entry is the job: all
-parameters that determine the images, with exact numbers, and the SHA-256 of every file behind them. Others follow as
-the job goes on: the names that it claims for its files, before it writes the first; the checksum of each file that is
-complete; and, last, that all are there. A line that is cut off or damaged counts as missing, a record without its
-first entry as none.
+Each line of the file is a JSON array of a checksum and an entry. The first entry is the job: all parameters that
+determine the images, with exact numbers, and the SHA-256 of every file behind them. Later entries follow as the job
+proceeds: the names that it claims for its files, before it writes the first one; the checksum of each complete file;
+and at last that all files exist. A line that is cut off or damaged counts as missing, and a record without its first
+entry as no record.
 
-The file is created once and neither replaced nor removed: it is also the lock of the prefix (flock: the system releases
-it when the process ends, however it ends). A job holds it from before it looks at what is there until its end.
+The file is created once and neither replaced nor removed, because it is also the lock of the prefix (flock: the system
+releases it when the process ends for any reason). A job takes the lock before it looks at existing files, and holds it
+until its end.
 """
 
 from __future__ import annotations
@@ -41,11 +42,11 @@ SYNC_EVERY_S = 1.0
 
 @dataclass(frozen=True)
 class Job:
-    """What determines the images of a job.
+    """All input that determines the images of a job.
 
     Args:
-        parameters: by name the values, exactly; several, as some parameters may be given several times.
-        inputs: by parameter the files that it names, and those that these refer to.
+        parameters: exact values by name; a parameter may have several.
+        inputs: for each parameter, the files that it names and those that these refer to.
     """
 
     parameters: dict[str, list[str]]
@@ -76,7 +77,7 @@ class Job:
 
     @property
     def identifier(self) -> str:
-        """The SHA-256 of everything."""
+        """The SHA-256 of all input."""
         return hashlib.sha256(_json(asdict(self)).encode()).hexdigest()
 
 
@@ -84,15 +85,15 @@ class Record:
     """The record of a job, as far as it is on the disk.
 
     Args:
-        path: of the file, which need not exist.
+        path: path of the file, which need not exist.
 
     Attributes:
-        job: that the files of the prefix belong to; None: no record of it can be read.
-        n_data: data files that the job has claimed, the first ones.
-        n_ranks: ranks whose files it has claimed.
-        names: of other files that it has claimed: beside the record, or absolute paths.
-        files: checksums by name of those that are complete.
-        concluded: what the job was asked for that has written everything; None: it has not, or not yet.
+        job: the job that owns the files of the prefix; None: it has no readable record.
+        n_data: number of data files that the job has claimed, the first ones.
+        n_ranks: number of ranks whose files it has claimed.
+        names: names of other claimed files: beside the record, or absolute paths.
+        files: checksums of the complete files, by name.
+        concluded: the requested files of the job that has written all of them; None: none has.
     """
 
     job: Job | None
@@ -118,7 +119,7 @@ class Record:
         return self._descriptor is not None
 
     def load(self) -> None:
-        """Reads what is on the disk."""
+        """Reads the record from the disk."""
         self._forget()
         if other_kind(self.path):
             return
@@ -168,7 +169,7 @@ class Record:
         self.load()
 
     def begin(self, job: Job) -> None:
-        """Forgets everything and records another job, which has no file yet."""
+        """Starts the record of another job, which has no files yet."""
         os.ftruncate(self._held, 0)
         self._forget()
         self.job = job
@@ -176,7 +177,7 @@ class Record:
         sync_directory(self.path.parent)
 
     def claim(self, n_data: int, n_ranks: int, names: list[str]) -> None:
-        """Records the names of the files that are going to be written, besides those claimed before."""
+        """Records the names of files that the job will write, in addition to those claimed before."""
         claim = {
             "n_data": max(n_data, self.n_data),
             "n_ranks": max(n_ranks, self.n_ranks),
@@ -192,13 +193,13 @@ class Record:
         self._append(entry, sync=time.monotonic() - self._synced_at > SYNC_EVERY_S)
 
     def conclude(self, asked: dict[str, Any]) -> None:
-        """Records that all files are there that a job was asked for."""
+        """Records that all requested files of the job exist."""
         self.concluded = asked
         self._append({"concluded": asked}, sync=True)
 
     @property
     def _held(self) -> int:
-        """The descriptor of the file, as long as the lock is held."""
+        """The descriptor of the file while the lock is held."""
         assert self._descriptor is not None
         return self._descriptor
 
@@ -284,7 +285,7 @@ def _checksum(content: str) -> str:
 
 
 def _exact(value: Any) -> str:
-    """Returns a value as one would write it, with all digits that it has."""
+    """Returns a value as text with all of its digits."""
     if isinstance(value, float):
         short = f"{value:g}"
         return short if float(short) == value else repr(value)

@@ -86,7 +86,7 @@ def run(comm: Any, working: libtbx.phil.scope, dry: bool = False) -> str:
             ranks.on_first(comm, lambda: _own(workspace).begin_images())
         missing, measured = _share(comm, params, common, workspace, files, todo, simulator, sums, taken_over, job)
         if sums is not None:
-            ranks.on_all(comm, lambda: None)  # a rank that has no memory left says so before the others wait for it
+            ranks.on_all(comm, lambda: None)  # a rank without memory reports this before the others wait for it
             sums.over_ranks(comm)
         text = ranks.on_first(
             comm, lambda: conclusion.conclude(_own(workspace), params, common, missing, sums, measured)
@@ -124,9 +124,9 @@ class _Monitor:
         self.failed: set[int] = set()
 
     def on_event(self, event: Event) -> str | None:
-        """Takes note of an event; returns the reason to stop the job, or None.
+        """Records an event; returns the reason to stop the job, or None.
 
-        That is that all images have failed so far, or that the record cannot be written.
+        The reason is that all images have failed so far, or that the record cannot be written.
         """
         reason = None
         try:
@@ -228,13 +228,13 @@ def _work(work: FirstRank | OtherRank, todo: plan.Plan, simulator: ImageSimulato
 
 
 def _own(workspace: Workspace | None) -> Workspace:
-    """Returns the workspace on the first rank, which alone has one."""
+    """Returns the workspace, which only the first rank has."""
     assert workspace is not None
     return workspace
 
 
 def _sound_files(comm: Any, files: FileNames, workspace: Workspace | None) -> set[str]:
-    """Returns the names of the files of earlier runs whose contents are what these wrote; tells which are not."""
+    """Returns the names of the files of earlier runs that match their checksums; prints those that do not."""
     recorded = ranks.on_first(comm, lambda: _own(workspace).recorded())
     sound, damaged = sound_and_damaged(comm, files, recorded, show=comm.rank == 0)
     if damaged and comm.rank == 0:
@@ -243,7 +243,7 @@ def _sound_files(comm: Any, files: FileNames, workspace: Workspace | None) -> se
 
 
 def _prepare(comm: Any, params: libtbx.phil.scope_extract) -> tuple[Experiment, shared_amplitudes.NodeAmplitudes]:
-    """Returns the experiment, which has amplitudes on the first rank only, and those that the ranks of a node share.
+    """Returns the experiment, with amplitudes only on the first rank, and the amplitudes that a node shares.
 
     Raises:
         Failed: on all ranks.
@@ -262,7 +262,7 @@ def _prepare(comm: Any, params: libtbx.phil.scope_extract) -> tuple[Experiment, 
 
 
 def _empty_sums(params: libtbx.phil.scope_extract, common: Experiment) -> Reduction | None:
-    """Returns sums over no image yet; None if no quantity is asked for."""
+    """Returns empty sums; None if no quantity is requested."""
     if not params.output.reduce:
         return None
     shape = nxmx.stored_shape([panel.get_image_size()[::-1] for panel in common.detector])
@@ -270,7 +270,7 @@ def _empty_sums(params: libtbx.phil.scope_extract, common: Experiment) -> Reduct
 
 
 def _announcement(params: libtbx.phil.scope_extract, common: Experiment, n_ranks: int) -> str:
-    """Returns what is printed before the first image."""
+    """Returns the text to print before the first image."""
     symmetry = common.amplitudes.crystal_symmetry()
     cell = " ".join(f"{x:g}" for x in symmetry.unit_cell().parameters())
     pixels = sum(fast * slow for fast, slow in (panel.get_image_size() for panel in common.detector))

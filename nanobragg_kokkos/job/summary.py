@@ -39,11 +39,11 @@ class RankSummary:
 
     Args:
         images: number of images that it made.
-        seconds: from the start of the first image until the rank found no more work.
-        waiting: seconds that it had nothing to do.
+        seconds: time from the start of the first image until the rank found no more work.
+        waiting: seconds without work.
         times: seconds by step.
         overloads: number of overloaded pixels of each image that has any.
-        memory: bytes, the most that the process took at any time.
+        memory: peak memory of the process, bytes.
     """
 
     images: int
@@ -90,7 +90,7 @@ def save(path: Path, found: dict[str, Any]) -> None:
     """Writes a summary as JSON.
 
     Raises:
-        CannotWrite: the system refuses.
+        CannotWrite: the file cannot be written.
     """
     with whole_file(path) as temporary:
         Path(temporary).write_text(json.dumps(found, indent=1) + "\n")
@@ -121,7 +121,7 @@ def rows(found: dict[str, Any]) -> list[tuple[str, list[float]]]:
 
 
 def cells(row: Sequence[float]) -> list[str]:
-    """Returns the values of a row as they are shown."""
+    """Returns the values of a row as text."""
     *seconds, images, memory = row
     return [*(f"{x:.2f}" for x in seconds), f"{images:.0f}", f"{memory:.0f}"]
 

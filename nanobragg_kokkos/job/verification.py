@@ -1,4 +1,4 @@
-"""Whether the files of an earlier run are still what it wrote."""
+"""Compares the files of an earlier run with its record."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from nanobragg_kokkos.util.whole_files import Checksum, checksum
 
 THREADS = 4
 
-# Bytes that take so long to read that people want to know what is going on.
+# Bytes above which reading takes long enough to show progress.
 WORTH_A_WORD = 2e9
 
 
 def sound_and_damaged(
     comm: Any, files: FileNames, recorded: Mapping[str, Checksum], show: bool
 ) -> tuple[set[str], list[str]]:
-    """Returns the names of recorded files whose contents are those of the record, and of those with others.
+    """Returns the names of the recorded files that match their checksums, and of those that do not.
 
     All ranks read their share of the files, each with several threads.
 
@@ -30,7 +30,7 @@ def sound_and_damaged(
         comm: mpi4py's communicator, or ranks.OneRank.
         files: names of the files.
         recorded: checksums by name.
-        show: whether this rank tells how far it is, if there is much to read.
+        show: whether this rank shows its progress if there is much to read.
     """
     names = sorted(recorded)[comm.rank :: comm.size]
     n_bytes = sum(recorded[name].n_bytes for name in names)
@@ -49,7 +49,7 @@ def sound_and_damaged(
 
 
 def _is_sound(path: Path, expected: Checksum) -> bool | None:
-    """Returns whether a file has the contents that it should have; None: there is no such file."""
+    """Returns whether a file matches its checksum; None if there is no such file."""
     try:
         return os.stat(path).st_size == expected.n_bytes and checksum(path) == expected
     except FileNotFoundError:

@@ -10,15 +10,15 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-# Each takes the memory of an image.
+# Number of waiting images, each of which takes memory.
 MOST_WAITING = 2
 
 
 class Writer:
     """Writes images one after the other in a thread; a context manager.
 
-    An error there is raised by the next put or by finish; no image is written after it. Leaving the context finishes
-    the image that is being written and drops those that wait, so call finish first.
+    If the thread fails, the next put or finish raises its error, and no more images are written. Leaving the context
+    finishes the present image and drops those that wait, so call finish first.
 
     Args:
         write: called in the thread with the arguments of put, in the same order.
@@ -44,10 +44,10 @@ class Writer:
         self._thread.join()
 
     def put(self, *image: Any) -> None:
-        """Passes an image on to be written; waits while MOST_WAITING others wait.
+        """Passes an image to the thread; blocks while MOST_WAITING others wait.
 
         Raises:
-            Exception: raised by writing an earlier one.
+            Exception: writing an earlier image failed.
         """
         self._raise()
         self._waiting.put(image)
@@ -56,7 +56,7 @@ class Writer:
         """Waits until all images are written.
 
         Raises:
-            Exception: raised by writing one of them.
+            Exception: writing one of them failed.
         """
         self._waiting.join()
         self._raise()
@@ -81,7 +81,7 @@ class Writer:
 def _leave_the_starters_processor() -> None:
     """Lets this thread run on the processors of all threads of the process.
 
-    OpenMP binds each of its own to one, if it is told to (OMP_PROC_BIND), and whatever that one starts would share it.
+    With OMP_PROC_BIND, OpenMP binds each of its threads to one processor, which the threads that it starts would share.
     """
     processors: set[int] = set()
     for task in Path("/proc/self/task").glob("*"):
