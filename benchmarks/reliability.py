@@ -1,9 +1,9 @@
-"""What nanobragg_kokkos.simulate survives: kills, many images, full disks, damaged input. Run it with libtbx.python.
+"""Tests nanobragg_kokkos.simulate with kills, many images, full disks and damaged input. Run it with libtbx.python.
 
     build/bin/libtbx.python benchmarks/reliability.py [kills] [memory] [disk] [fuzz] [--small]
 
-It prints what docs/reliability.md quotes, and ends with exit code 1 if anything did not go as it should. `disk` fills a
-file system of its own if it may mount one, else it limits the size of files.
+It prints the numbers of docs/reliability.md, and ends with exit code 1 if a test failed. `disk` fills a separate file
+system if it may mount one; otherwise it limits the size of files.
 """
 
 from __future__ import annotations
@@ -33,14 +33,14 @@ from nanobragg_kokkos.job.command import main
 
 COMMAND = Path(__file__).parents[1] / "command_line" / "simulate.py"
 
-# Of these two cores, so that ranks beyond them wait for a processor and not for each other.
+# One thread per rank, so that ranks wait for a processor and not for each other.
 ENVIRONMENT = {"OMP_NUM_THREADS": "1", "OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"}
 
 TIME_LIMIT_S = 300
 
 
 def small_detector(directory: Path, pixels: int) -> Path:
-    """A file with a detector of a few pixels."""
+    """Writes a file with a small detector; returns its path."""
     half = 30.0
     size = 2 * half / pixels
     detector = DetectorFactory.simple("PAD", 80, (half, half), "+x", "-y", (size, size), (pixels, pixels))
@@ -68,13 +68,13 @@ def finish(process: subprocess.Popen) -> str:
 
 
 def digests(directory: Path) -> dict[str, str]:
-    """Of all files but the parameters, which name the directory, and the times."""
+    """Returns digests of all files but the parameters, which name the directory, and the times."""
     paths = (path for path in directory.iterdir() if path.suffix not in (".phil", ".json"))
     return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in paths}
 
 
 def unreadable(directory: Path) -> list[str]:
-    """Names of data files that do not give all of their images."""
+    """Returns the names of data files without all of their images."""
     bad = []
     for path in directory.glob("shot_[0-9]*.h5"):
         try:
@@ -93,7 +93,7 @@ def descendants(pid: int) -> Iterator[int]:
 
 
 def kills(directory: Path, small: bool) -> bool:
-    """Images by 8 ranks, of which one, or all, are killed at random."""
+    """Simulates images with several ranks, and kills one or all of them at random times."""
     n_images, n_ranks, n_kills = (60, 2, 3) if small else (500, 8, 20)
     chance = random.Random(1)
     out = directory / "killed"
@@ -108,7 +108,7 @@ def kills(directory: Path, small: bool) -> bool:
 
     for lives_left in range(n_kills, 0, -1):
         job = start([*options, f"output.directory={out}"], n_ranks)
-        # So many more files as leave some for the other kills.
+        # Leave some files for the other kills.
         enough = finished() + chance.randint(0, max(1, (n_images // 3 - finished()) // (lives_left + 1)))
         while job.poll() is None and not list(out.glob(".shot_*.part")):
             time.sleep(0.02)
@@ -140,7 +140,7 @@ def kills(directory: Path, small: bool) -> bool:
 
 
 def memory(directory: Path, small: bool) -> bool:
-    """Many images in one process: how its memory grows."""
+    """Simulates many images in one process, and checks the growth of its memory."""
     n_images = 500 if small else 10_000
     job = start(
         [f"n_images={n_images}", f"detector.reference={small_detector(directory, 60)}", "crystal.mosaic_domains=2",
@@ -164,7 +164,7 @@ def memory(directory: Path, small: bool) -> bool:
 
 
 def disk(directory: Path, small: bool) -> bool:
-    """A disk that is full in the middle of a job, then has room."""
+    """Fills the disk in the middle of a job, then makes room."""
     out = directory / "full"
     out.mkdir()
     options = [
@@ -213,7 +213,7 @@ NONSENSE = (
 
 
 def fuzzed_text(text: str, chance: random.Random) -> bytes:
-    """Parameters of which some have nonsense as their value, or a file that is damaged."""
+    """Returns a parameter file with nonsense as values or with damage."""
     lines = text.splitlines()
     for _ in range(chance.randint(1, 3)):
         k = chance.randrange(len(lines))
@@ -230,7 +230,7 @@ def fuzzed_text(text: str, chance: random.Random) -> bytes:
 
 
 def damaged(contents: bytes, chance: random.Random) -> bytes:
-    """Cut short, or with a part of it overwritten, doubled, or lost."""
+    """Returns contents that are cut short, or with a part overwritten, doubled or lost."""
     a, b = sorted(chance.randrange(len(contents)) for _ in range(2))
     b = min(b, a + 400)
     return chance.choice(
@@ -246,7 +246,7 @@ def damaged(contents: bytes, chance: random.Random) -> bytes:
 
 
 def outcome(arguments: list[str], directory: Path) -> tuple[str, str]:
-    """How the command ends in a process of its own: done, refused, or what it should not do; and what it said."""
+    """Runs the command in a separate process; returns how it ended (done, refused, or an error) and its output."""
     said = directory / "said"
     child = os.fork()
     if child == 0:
@@ -274,7 +274,7 @@ def outcome(arguments: list[str], directory: Path) -> tuple[str, str]:
 
 
 def fuzz(directory: Path, small: bool) -> bool:
-    """Parameters of nonsense and damaged files: a message each."""
+    """Checks that parameters of nonsense and damaged files end with one message each."""
     os.environ["OMP_NUM_THREADS"] = "1"
     reference = small_detector(directory, 20)
     quick = [f"detector.reference={reference}", "crystal.mosaic_domains=1", "spectrum.nchannels=1", "n_images=1"]
@@ -325,8 +325,8 @@ MEASUREMENTS = {"kills": kills, "memory": memory, "disk": disk, "fuzz": fuzz}
 
 def measure() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("what", nargs="*", help=f"of {', '.join(MEASUREMENTS)}; nothing: all")
-    parser.add_argument("--small", action="store_true", help="a few of each, to try the program itself")
+    parser.add_argument("what", nargs="*", help=f"tests to run: {', '.join(MEASUREMENTS)}; default: all")
+    parser.add_argument("--small", action="store_true", help="run small versions, to try the program itself")
     options = parser.parse_args()
     if unknown := set(options.what) - set(MEASUREMENTS):
         parser.error(f"{', '.join(sorted(unknown))}: expected some of {', '.join(MEASUREMENTS)}")
@@ -339,7 +339,7 @@ def measure() -> int:
         finally:
             shutil.rmtree(directory, ignore_errors=True)
         sys.stdout.flush()
-    print(f"NOT as it should be: {', '.join(failed)}" if failed else "All is as it should be")
+    print(f"FAILED: {', '.join(failed)}" if failed else "All passed")
     return 1 if failed else 0
 
 

@@ -1,10 +1,10 @@
-"""How nanobragg_kokkos.simulate scales with MPI ranks, and what a large job would take. Run it with libtbx.python.
+"""Measures nanobragg_kokkos.simulate with several MPI ranks, and models large jobs. Run it with libtbx.python.
 
     build/bin/libtbx.python benchmarks/scaling.py [--ranks 1,2] [--images 40] [--threads 1] [name=value ...]
     build/bin/libtbx.python benchmarks/scaling.py --model [--simulate_ms 1] [--write_ms 33] [--image_MB 20] ...
 
-The first form runs the command with every number of ranks and prints the table of docs/scaling.md: images/s and, by the
-command's own summary, the seconds that ranks simulate, write and wait. Several ranks on one GPU share it. The second
+The first form runs the command with every number of ranks and prints the table of docs/scaling.md: images/s, and the
+seconds that ranks simulate, write and wait, from the command's summary. Several ranks on one GPU share it. The second
 form prints the model of docs/scaling.md. Further arguments are parameters of the command.
 """
 
@@ -29,7 +29,7 @@ COLUMNS = ("ranks", "images/s", "speed-up", "efficiency", "simulate s", "write s
 def run(
     ranks: int, threads: int, n_images: int, directory: Path, arguments: list[str]
 ) -> tuple[float, dict[str, float]]:
-    """Seconds of the whole command, and what its summary says: images/s and the mean seconds of its ranks by step."""
+    """Returns the seconds of the whole command, and images/s and mean seconds per step from its summary."""
     launcher = ["mpirun", "--oversubscribe", "--bind-to", "none", "-n", str(ranks)] if ranks > 1 else []
     environment = {
         **os.environ,
@@ -53,7 +53,7 @@ def run(
 
 
 def measure(options: argparse.Namespace) -> None:
-    """Prints the table, the best of some runs with each number of ranks."""
+    """Prints the table with the best of some runs for each number of ranks."""
     print("| " + " | ".join(COLUMNS) + " |\n|" + " --- |" * len(COLUMNS))
     base = None
     for ranks in options.ranks:
@@ -73,13 +73,13 @@ def measure(options: argparse.Namespace) -> None:
 
 
 def model(options: argparse.Namespace) -> None:
-    """Prints how long a job takes with each number of ranks on a GPU.
+    """Prints the time of a job for each number of ranks on a GPU.
 
-    With r ranks on each of G GPUs, s seconds of a GPU and w seconds of a rank's writing thread for an image, the ranks
-    make min(G / s, r G / w) images/s, for simulating and writing overlap; the file system takes F bytes/s, which is
-    F / b images of b bytes. The slowest of the three decides. Start-up and conclusion (truth and master, written by the
-    first rank at a rate of c images/s) come on top, and so does the last share of images, for which no rank waits
-    longer than for one data file: n_f max(r s, w) seconds of n_f images.
+    G GPUs have r ranks each. An image takes s seconds on a GPU and w seconds in a rank's writing thread; simulating and
+    writing overlap, so the ranks make min(G / s, r G / w) images/s. The file system takes F bytes/s, which is F / b
+    images of b bytes. The slowest of the three limits the job. In addition come start-up, the last data file of n_f
+    images, which takes at most n_f max(r s, w) seconds, and the conclusion, in which the first rank writes true models
+    and master file at c images/s.
     """
     gpus = options.nodes * options.gpus
     print("| ranks per GPU | GPUs, images/s | writing, images/s | file system, images/s | job | bound by |")
@@ -104,22 +104,24 @@ def numbers(text: str) -> list[int]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--ranks", type=numbers, default=[1, 2], help="how many, separated by commas")
-    parser.add_argument("--threads", type=int, default=1, help="OpenMP threads of a rank")
-    parser.add_argument("--images", type=int, default=None, help="of a job (measured: 40; model: 100000)")
+    parser.add_argument("--ranks", type=numbers, default=[1, 2], help="numbers of ranks, separated by commas")
+    parser.add_argument("--threads", type=int, default=1, help="OpenMP threads per rank")
+    parser.add_argument("--images", type=int, default=None, help="images of a job (measured: 40; model: 100000)")
     parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--directory", default=None, help="where to write, on the file system in question")
+    parser.add_argument("--directory", default=None, help="directory to write to, on the file system to measure")
     parser.add_argument("--model", action="store_true", help="calculate instead of measuring")
     parser.add_argument("--nodes", type=int, default=64)
-    parser.add_argument("--gpus", type=int, default=4, help="of a node")
+    parser.add_argument("--gpus", type=int, default=4, help="GPUs per node")
     parser.add_argument("--ranks_a_gpu", type=numbers, default=[1, 2, 4, 8])
-    parser.add_argument("--simulate_ms", type=float, default=1.0, help="a GPU, an image")
-    parser.add_argument("--write_ms", type=float, default=33.0, help="a rank's writing thread, an image")
+    parser.add_argument("--simulate_ms", type=float, default=1.0, help="time of a GPU per image")
+    parser.add_argument("--write_ms", type=float, default=33.0, help="time of a rank's writing thread per image")
     parser.add_argument("--image_MB", type=float, default=20.0, help="compressed, 10^6 bytes")
     parser.add_argument("--file_system_GB_s", type=float, default=100.0, help="10^9 bytes/s, assumed")
     parser.add_argument("--images_per_file", type=int, default=100)
     parser.add_argument("--start_s", type=float, default=30.0)
-    parser.add_argument("--conclude_per_s", type=float, default=570.0, help="images in truth and master, a second")
+    parser.add_argument(
+        "--conclude_per_s", type=float, default=570.0, help="images per second for true models and master file"
+    )
     options, options.parameters = parser.parse_known_args()
     options.images = options.images or (100_000 if options.model else 40)
     (model if options.model else measure)(options)

@@ -2,10 +2,10 @@
 
     nanobragg_kokkos.simtbx benchmarks/simtbx_images.py [rayonix|exafel] [IMAGES]
 
-rayonix: 3840 x 3840 pixels, 100 energies with structure factors of their own, 25 mosaic domains, water and air.
+rayonix: 3840 x 3840 pixels, 100 energies with their own structure factors, 25 mosaic domains, water and air.
 exafel: the workload of simtbx's tst_exafel_api: 1536 x 1536 pixels, 2 x 2 sub-pixels, 3 energies, one domain, water.
 
-Each image has new objects and another orientation; structure factors are sent to the device before the first one.
+Each image has new objects and another orientation; structure factors go to the device before the first image.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ WORKLOADS = {
 
 
 def structure_factors(work: Workload) -> gpu_energy_channels:
-    """Random amplitudes, a set for each energy."""
+    """Returns random amplitudes, one set for each energy."""
     symmetry = crystal.symmetry((*work.cell, 90, 90, 90), "P 1")
     indices = symmetry.build_miller_set(anomalous_flag=True, d_min=work.d_min).indices()
     channels = gpu_energy_channels()
@@ -121,7 +121,7 @@ def main(name: str = "rayonix", images: str = "10") -> None:
         started = time.perf_counter()
         image(work, channels, number)
         seconds.append(time.perf_counter() - started)
-    print(f"{name}: first image {seconds[0]:.3f} s, then {np.median(seconds[1:]):.3f} s an image", end="")
+    print(f"{name}: first image {seconds[0]:.3f} s, then {np.median(seconds[1:]):.3f} s per image", end="")
     print(f" (median of {images}; {min(seconds[1:]):.3f} to {max(seconds[1:]):.3f} s)")
 
 

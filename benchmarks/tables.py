@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""Writes the tables of docs/performance.md from the JSON files of nanobragg_kokkos.benchmark, one column a file.
+"""Writes the tables of docs/performance.md from JSON files of nanobragg_kokkos.benchmark, one column per file.
 
 Usage: benchmarks/tables.py docs/performance.md cpu.json gpu.json ...
 
-What is between the two comments "measured" of the first file is replaced. Needs nothing but Python.
+It replaces the text between the two comments "measured" of the first file, and needs only Python.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-# What is there from expected photons to the file: in a table of its own.
+# Steps of whole images, which have a separate table.
 WHOLE_IMAGE = ("response", "transfer", "image", "write", "job")
 
 BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
@@ -22,14 +22,14 @@ Cell = Callable[[dict], "str | None"]
 
 
 def title(machine: dict) -> str:
-    """Of the column of a machine."""
+    """Returns the title of a machine's column."""
     on_host = machine["device"] == "host"
     processor = f"{machine['processor']}, threads: {machine['threads']}" if on_host else machine["device"]
     return f"{processor}; {machine['backend']}, {machine['program']}, version {machine['version']}"
 
 
 def name(row: dict) -> str:
-    """Of the line of a measurement."""
+    """Returns the title of a measurement's line."""
     how = (row["engine"] and f"{row['engine']}-driven") or row["sample"]
     scaled = row["scaled"] and row["scaled"].replace("_", " ")
     if row["factor"] > 1:
@@ -38,7 +38,7 @@ def name(row: dict) -> str:
 
 
 def table(heading: str, files: list[dict], cell: Cell) -> str:
-    """With a line for each measurement that has a cell in any file, and a column for each file that has one."""
+    """Returns a table with a line for each measurement and a column for each file that have a cell."""
     columns = []
     for file in files:
         cells = {name(row): text for row in file["results"] if (text := cell(row)) is not None}
@@ -53,7 +53,7 @@ def table(heading: str, files: list[dict], cell: Cell) -> str:
 
 
 def rounded(number: float) -> str:
-    """Three digits, never as a power of ten."""
+    """Returns a number with three digits, never as a power of ten."""
     return f"{float(f'{number:.3g}'):.12g}"
 
 
@@ -89,7 +89,7 @@ def scaling(row: dict) -> str | None:
 
 
 def tables(files: list[dict]) -> str:
-    """All of them, as Markdown."""
+    """Returns all tables as Markdown."""
     ceilings = "".join(
         f"- {title(file['machine'])}: {file['machine']['bytes_per_s'] * 1e-9:.3g} GB/s, "
         f"{file['machine']['fma_per_s'] * 1e-9:.4g} G fused multiply-adds/s\n"

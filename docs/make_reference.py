@@ -30,7 +30,7 @@ SCOPES = {
 
 
 def reference() -> str:
-    """The contents of the file."""
+    """Returns the contents of the file."""
     lines = [
         "# All parameters",
         "",
@@ -46,7 +46,7 @@ def reference() -> str:
 
 
 def _scopes(scope: libtbx.phil.scope, prefix: str) -> Iterator[str]:
-    """The scopes below a scope, each with a heading and its parameters."""
+    """Returns the scopes below a scope, each with a heading and its parameters."""
     for found in scope.objects:
         if found.is_scope:
             path = prefix + found.name

@@ -31,10 +31,10 @@ INSIDE = "pygenten-0.1.5/tpls/kokkos/"
 
 
 def settings(request: Request, root: Path, log) -> dict:
-    """What a build against the requested Kokkos needs to know; installs it under root if it is not there yet.
+    """Returns the settings for a build against the requested Kokkos; installs it under root if necessary.
 
-    Returns a dict: prefix, version, devices and arch (as Kokkos names them), compiler, host_compiler,
-    compile_flags, link_flags. It is kept in root/NAME/settings.json.
+    They are a dict: prefix, version, devices and arch (as Kokkos names them), compiler, host_compiler,
+    compile_flags, link_flags. The dict is kept in root/NAME/settings.json.
     """
     folder = (root / request.name).resolve()
     kept = folder / "settings.json"
@@ -102,7 +102,7 @@ def check_arch(request: Request, enabled: list[str]) -> None:
 
 @contextlib.contextmanager
 def kokkos_source(request: Request, root: Path, log):
-    """The folder of Kokkos's source: the user's, or the archive's, unpacked for as long as it is needed."""
+    """Yields the folder of Kokkos's source: the user's, or that of the temporarily unpacked archive."""
     if request.source:
         yield request.source
         return
@@ -115,7 +115,7 @@ def kokkos_source(request: Request, root: Path, log):
 
 
 def fetch(root: Path, log) -> Path:
-    """The archive in root, with its checksum verified; fetched by pip if it is not there."""
+    """Returns the archive in root after checking its SHA-256; fetches it with pip if it is missing."""
     archive = root / ARCHIVE
     if not archive.is_file():
         with tempfile.TemporaryDirectory(prefix="fetch-", dir=root) as folder:
@@ -213,7 +213,7 @@ def cxx_standard(source: Path) -> int:
 
 
 def configured_arch(build: Path) -> list[str]:
-    """The architectures that Kokkos has enabled in a folder that CMake has configured."""
+    """Returns the architectures that Kokkos has enabled in a folder configured by CMake."""
     text = (build / "KokkosConfigCommon.cmake").read_text()
     match = re.search(r'^set\(Kokkos_ARCH "?([^")]*)"?\)$', text, flags=re.M | re.I)
     return match[1].split(";") if match else []
@@ -271,7 +271,7 @@ def prepare_cuda(request: Request, source: Path, prefix: Path, log) -> tuple[str
 
 
 def cuda_architecture(request: Request) -> str:
-    """The sm_ number for nvcc: of the architecture that is asked for, or of the GPU in this machine."""
+    """Returns the sm_ number for nvcc, of the requested architecture or of the GPU in this machine."""
     for name in request.arch:
         if re.fullmatch(r"(KEPLER|MAXWELL|PASCAL|VOLTA|TURING|AMPERE|ADA|HOPPER|BLACKWELL)\d+", name):
             return "sm_" + re.search(r"\d+", name)[0]
@@ -287,7 +287,7 @@ def cuda_architecture(request: Request) -> str:
 
 
 def has_driver_library(nvcc: str) -> bool:
-    """Whether a libcuda.so to link with comes with the driver or with the toolkit."""
+    """Returns whether the driver or the toolkit has a libcuda.so to link with."""
     known = subprocess.run(["/sbin/ldconfig", "-p"], capture_output=True, text=True).stdout
     if "libcuda.so " in known:
         return True
@@ -296,7 +296,7 @@ def has_driver_library(nvcc: str) -> bool:
 
 
 def nvcc_home(nvcc: str) -> str:
-    """The toolkit's folder as nvcc itself sees it: the program on PATH may be a link or a script."""
+    """Returns the toolkit's folder according to nvcc, as the program on PATH may be a link or a script."""
     command = [nvcc, "--dryrun", "-E", "-x", "cu", "/dev/null"]
     answer = subprocess.run(command, capture_output=True, text=True).stderr
     match = re.search(r"^#\$ TOP=(.*)$", answer, flags=re.M)

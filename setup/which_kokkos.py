@@ -1,12 +1,12 @@
-"""Which Kokkos this module is built with, and the compiler and flags that it asks for.
+"""Finds the Kokkos to build this module with, and the compiler and flags that it requests.
 
-The environment decides, by the variables that simtbx reads:
+The environment chooses it with the variables that simtbx reads:
 
 KOKKOS_DEVICES   OpenMP (default), Serial, Threads, Cuda, HIP or SYCL; several with commas or semicolons
 KOKKOS_ARCH      native (default) or Kokkos's own names, e.g. HOPPER90 or ZEN3,AMPERE80; upper or lower case
-KOKKOS_PATH      Kokkos of the user: its source tree (built here) or a place where it is installed
-Kokkos_ROOT      a place where the user's Kokkos is installed, as CMake understands it
-CXX              the host compiler that Kokkos is built with (default g++)
+KOKKOS_PATH      the user's Kokkos: its source tree (built here) or the folder where it is installed
+Kokkos_ROOT      the folder where the user's Kokkos is installed, in CMake's sense
+CXX              the host compiler to build Kokkos with (default g++)
 
 Without KOKKOS_PATH and Kokkos_ROOT, Kokkos comes from a pinned archive (see install_kokkos).
 """
@@ -31,12 +31,12 @@ GPU_DEVICES = {"Cuda", "HIP", "SYCL"}
 
 
 class Failure(Exception):
-    """What went wrong, in a line or two for the user."""
+    """An error, explained to the user in one or two lines."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Request:
-    """What the environment asks for."""
+    """The Kokkos that the environment requests."""
 
     devices: tuple[str, ...]
     arch: tuple[str, ...]
@@ -57,7 +57,7 @@ class Request:
         return self == Request(("OpenMP",), ("native",))
 
     def environment(self) -> dict[str, str]:
-        """The variables that lead to this request again."""
+        """The variables that lead to the same request."""
         return {
             "KOKKOS_DEVICES": ",".join(self.devices),
             "KOKKOS_ARCH": ",".join(self.arch),
@@ -87,7 +87,7 @@ def words(text: str) -> list[str]:
 
 
 def read_request(environment: dict[str, str]) -> Request:
-    """The request that the variables make; raises Failure for one that cannot be meant."""
+    """Returns the request of the variables; raises Failure if it is invalid."""
     devices = []
     for word in words(environment.get("KOKKOS_DEVICES", "")) or ["OpenMP"]:
         if word.lower() not in DEVICES:
@@ -167,7 +167,7 @@ def query(prefix: Path, folder: Path, log, compiler: str | None = None, options:
 
 
 def without(flags: list[str], program: str) -> list[str]:
-    """The flags less the names of the probe's own files."""
+    """Returns the flags without the names of the probe's own files."""
     kept = []
     for flag in flags:
         if flag in ("-o", "-c") or Path(flag).name.startswith(program):
@@ -177,7 +177,7 @@ def without(flags: list[str], program: str) -> list[str]:
 
 
 def with_library_folders(flags: list[str]) -> list[str]:
-    """The flags with the folders where the dynamic linker is to look for the libraries among them.
+    """Returns the flags with the folders where the dynamic linker finds their libraries.
 
     CMake leaves out those which the compiler searches by itself, though the dynamic linker may not know them.
     """
