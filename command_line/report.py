@@ -5,6 +5,8 @@ from __future__ import annotations
 import sys
 
 from nanobragg_kokkos.report.command import main
+from nanobragg_kokkos.util.command import use_utf_8
 
 if __name__ == "__main__":
+    use_utf_8()
     sys.exit(main(sys.argv[1:]))

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import signal
 import sys
 
 from nanobragg_kokkos.job.command import main
+from nanobragg_kokkos.util.command import end_on_sigterm, use_utf_8
 
 if __name__ == "__main__":
-    # Launchers, batch systems and kill send this signal to stop a process; it then ends as with Ctrl-C.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    use_utf_8()
+    end_on_sigterm()
     sys.exit(main(sys.argv[1:]))

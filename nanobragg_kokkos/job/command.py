@@ -13,6 +13,8 @@ from nanobragg_kokkos.mpi import ranks
 from nanobragg_kokkos.util import command
 from nanobragg_kokkos.util.failures import Failed
 
+RESUME = "the same command goes on with the images that are left"
+
 DRY_RUN_OPTIONS = ("-n", "--dry-run")
 
 
@@ -29,7 +31,7 @@ def main(arguments: list[str]) -> int:
         if comm.rank == 0:
             print(text, flush=True)
 
-    return command.main(arguments, help_text.help_text, lambda given: _parameters(comm, given), simulate, comm)
+    return command.main(arguments, help_text.help_text, lambda given: _parameters(comm, given), simulate, comm, RESUME)
 
 
 def _parameters(comm: Any, arguments: list[str]) -> libtbx.phil.scope:

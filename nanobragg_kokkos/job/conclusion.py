@@ -64,10 +64,11 @@ def conclude(
         goniometer=common.goniometer,
     )
     workspace.written(files.true_models)
-    # A run that had nothing to make leaves the summary of the one that made the images.
-    if measured["images"] or measured["failed_images"] or not files.summary.exists():
-        summary.save(files.summary, measured)
-        workspace.written(files.summary)
+    # After a run that had nothing to make, there is the summary of the one that made the images.
+    if measured["images"] or measured["failed_images"] or workspace.record.summary is None:
+        workspace.record.summarize(measured)
+    summary.save(files.summary, workspace.record.summary)
+    workspace.written(files.summary)
     if sums is not None:
         sums.save(files.reduced, common.detector)
         workspace.written(files.reduced)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -123,16 +124,20 @@ class Workspace:
             self.files.directory.mkdir(parents=True, exist_ok=True)
             if not os.access(self.files.directory, os.W_OK | os.X_OK):
                 raise PermissionError(0, "it is read-only")
+            probe(self.files.directory)
             self.record.lock(create=True)
             if not early:
                 self._check_owners()
+        with self._amplitudes_writable():
+            probe(self.files.true_amplitudes.parent)
+        with self._writable():
             if not self._is_of_this_job():
                 self._remove_others()
                 self.record.begin(self.job)
             self.record.claim(self.files.n_data(self._params.n_images), self._n_ranks, self._claimed_names())
             self.files.remove_temporary()
             with whole_file(self.files.parameters) as temporary:
-                Path(temporary).write_text(as_text(self._working), encoding="utf-8", errors="surrogateescape")
+                Path(temporary).write_bytes(os.fsencode(as_text(self._working)))
             self.written(self.files.parameters)
         return not early and bool(self.record.files.keys() - {self.files.parameters.name})
 
@@ -226,8 +231,8 @@ class Workspace:
             Sorry: a name does not; names the parameter.
         """
         files = self.files
-        parent = next(path for path in (files.directory, *files.directory.absolute().parents) if path.exists())
         with self._writable():
+            parent = next(path for path in (files.directory, *files.directory.absolute().parents) if path.exists())
             if not parent.is_dir():
                 raise NotADirectoryError(0, f"{parent} is no directory")
             if not files.directory.exists() and not os.access(parent, os.W_OK | os.X_OK):
@@ -255,7 +260,7 @@ class Workspace:
         if not path.name or other_kind(path):
             raise Sorry(f"{name}: expected the name of a file, but it is {other_kind(path) or 'none'}")
         own = files.in_record(path)
-        taken = {files.in_record(other) for other in files.others() if other != path} | {files.record.name}
+        taken = {other.name for other in [*files.others()[:-1], files.record]}
         if own in taken or files.number_of_data(own) is not None or files.rank_of(own) is not None:
             raise Sorry(f"{name}: expected another name, as the job writes another file of this one")
 
@@ -285,7 +290,7 @@ class Workspace:
         advice = f"output.prefix={files.prefix}: expected another one, or output.overwrite=True, because"
         if self.record.job is None and foreign:
             raise Sorry(
-                f"{advice} {shown(foreign)} was simulated with other parameters: unknown, because there is no readable "
+                f"{advice} there is {shown(foreign)}, and which job wrote it is unknown, because there is no readable "
                 f"{files.record.name}"
             )
         if self.record.job is not None and (differences := self.job.differences(self.record.job)):
@@ -315,6 +320,16 @@ class Workspace:
                 path.unlink()
 
     @contextmanager
+    def _amplitudes_writable(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise Sorry(
+                f"output.true_amplitudes={self._params.output.true_amplitudes}: expected a file in a directory to "
+                f"write in, but {error.strerror or error}"
+            ) from error
+
+    @contextmanager
     def _writable(self) -> Iterator[None]:
         """Turns errors of the system in the block into Sorry."""
         try:
@@ -324,3 +339,10 @@ class Workspace:
                 f"output.directory={self.files.directory}: expected a directory to write in, but "
                 f"{error.strerror or error}"
             ) from error
+
+
+def probe(directory: Path) -> None:
+    """Makes a file in a directory and removes it; raises OSError if that cannot be."""
+    descriptor, name = tempfile.mkstemp(prefix=".", suffix=".part", dir=directory)
+    os.close(descriptor)
+    os.unlink(name)

@@ -85,11 +85,12 @@ class FileNames:
         return self.directory / f"{self.prefix}_rank_{rank:05d}.log"
 
     def others(self) -> list[Path]:
-        """Returns the paths of all files that are neither of a rank nor of some images, the record left out."""
-        return [
-            self.master, self.true_models, self.true_amplitudes, self.parameters, self.picture, self.summary,
-            self.reduced,
-        ]  # fmt: skip
+        """Returns the paths of all files that are neither of a rank nor of some images, the record left out.
+
+        That of the true amplitudes, which may be anywhere, comes last.
+        """
+        beside = [self.master, self.true_models, self.parameters, self.picture, self.summary, self.reduced]
+        return [*beside, self.true_amplitudes]
 
     def in_record(self, path: Path) -> str:
         """Returns the name of a file in the record: that in the directory, or the absolute path of one elsewhere."""

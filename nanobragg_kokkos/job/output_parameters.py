@@ -7,6 +7,7 @@ import os
 import libtbx.phil
 from libtbx.utils import Sorry
 
+from nanobragg_kokkos.job.reduction import QUANTITIES
 from nanobragg_kokkos.util import value_rules
 
 TEXT = """
@@ -42,9 +43,27 @@ output {
 }
 """
 
+
+def _is_utf_8(value: object) -> bool:
+    """Returns whether a value is a name in UTF-8 on the disk, whatever the locale makes of it."""
+    try:
+        return isinstance(value, str) and value.strip() != "" and os.fsencode(value).decode() != ""
+    except UnicodeError:
+        return False
+
+
+def _is_prefix(value: object) -> bool:
+    return _is_utf_8(value) and os.fsencode(value).decode().isprintable()
+
+
 RULES = {
-    "output.directory": value_rules.given("the name of a directory"),
-    "output.prefix": value_rules.given("the beginning of a file name"),
+    "output.directory": (_is_utf_8, "the name of a directory in UTF-8"),
+    "output.prefix": (_is_prefix, "the beginning of a file name, in printable characters (UTF-8)"),
+    "output.reduce": (lambda value: isinstance(value, list), "None or one or several of " + ", ".join(QUANTITIES)),
+    "output.true_amplitudes": (
+        lambda value: value is None or _is_utf_8(value),
+        "None or the name of a file in UTF-8",
+    ),
     "output.overwrite": value_rules.given("True or False"),
     "output.images": value_rules.given("True or False"),
     "output.images_per_file": value_rules.whole(1),

@@ -78,7 +78,7 @@ class Job:
     @property
     def identifier(self) -> str:
         """The SHA-256 of all input."""
-        return hashlib.sha256(_json(asdict(self)).encode()).hexdigest()
+        return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()
 
 
 class Record:
@@ -93,6 +93,7 @@ class Record:
         n_ranks: number of ranks whose files it has claimed.
         names: names of other claimed files: beside the record, or absolute paths.
         files: checksums of the complete files, by name.
+        summary: summary of the last run that made an image; None: there is none.
         concluded: the requested files of the job that has written all of them; None: none has.
     """
 
@@ -192,6 +193,11 @@ class Record:
         entry = {"file": name, "sha256": found.sha256, "bytes": found.n_bytes}
         self._append(entry, sync=time.monotonic() - self._synced_at > SYNC_EVERY_S)
 
+    def summarize(self, summary: dict[str, Any]) -> None:
+        """Records the summary of a run, so that it can be written again."""
+        self.summary = summary
+        self._append({"summary": summary}, sync=False)
+
     def conclude(self, asked: dict[str, Any]) -> None:
         """Records that all requested files of the job exist."""
         self.concluded = asked
@@ -212,6 +218,7 @@ class Record:
         self.n_data = self.n_ranks = 0
         self.names: set[str] = set()
         self.files: dict[str, Checksum] = {}
+        self.summary: dict[str, Any] | None = None
         self.concluded = None
 
     def _begins(self, entry: dict[str, Any]) -> bool:
@@ -230,6 +237,8 @@ class Record:
             self.concluded = None
         elif "file" in entry:
             self.files[entry["file"]] = Checksum(entry["sha256"], entry["bytes"])
+        elif "summary" in entry:
+            self.summary = entry["summary"]
         elif "concluded" in entry:
             self.concluded = entry["concluded"]
 
@@ -277,7 +286,7 @@ def _entry(line: bytes) -> dict[str, Any] | None:
 
 
 def _json(value: Any) -> str:
-    return json.dumps(value, sort_keys=True, separators=(",", ":"))
+    return json.dumps(value, separators=(",", ":"))
 
 
 def _checksum(content: str) -> str:

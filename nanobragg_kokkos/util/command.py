@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from collections.abc import Callable, Sequence
-from typing import Any
+from types import FrameType
+from typing import Any, NoReturn
 
 import libtbx.phil
 
@@ -16,12 +18,36 @@ HELP_OPTIONS = ("-h", "--help")
 CONFIG_OPTIONS = ("-c", "--show-config")
 
 
+class Terminated(KeyboardInterrupt):
+    """The process was asked to end by SIGTERM."""
+
+
+def use_utf_8() -> None:
+    """Starts the program again in Python's UTF-8 mode if the locale has another encoding.
+
+    cctbx and HDF5 take names of files as UTF-8; those of another encoding would name other files. To be called first.
+    """
+    if sys.getfilesystemencoding().lower() != "utf-8":
+        os.environ["PYTHONUTF8"] = "1"
+        os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
+
+
+def end_on_sigterm() -> None:
+    """Has SIGTERM, by which launchers, batch systems and kill ask a process to stop, end it as Ctrl-C does."""
+
+    def handler(number: int, frame: FrameType | None) -> NoReturn:
+        raise Terminated
+
+    signal.signal(signal.SIGTERM, handler)
+
+
 def main(
     arguments: Sequence[str],
     help_text: Callable[[], str],
     parameters: Callable[[list[str]], libtbx.phil.scope],
     action: Callable[[libtbx.phil.scope, list[str]], None],
     comm: Any = None,
+    advice: str = "",
 ) -> int:
     """Runs a command that has parameters; returns the exit code of the process.
 
@@ -31,7 +57,7 @@ def main(
         parameters: returns the effective parameters, given all arguments but --show-config; raises Sorry if one is
             invalid.
         action: does the work of the command, given the effective parameters and all arguments but --show-config.
-        comm: communicator, as in run.
+        comm, advice: as in run.
     """
 
     def chosen() -> None:
@@ -45,10 +71,10 @@ def main(
         else:
             action(working, others)
 
-    return run(chosen, comm)
+    return run(chosen, comm, advice)
 
 
-def run(action: Callable[[], None], comm: Any = None) -> int:
+def run(action: Callable[[], None], comm: Any = None, advice: str = "") -> int:
     """Runs an action, prints the reason if it fails, and returns the exit code of the process.
 
     Args:
@@ -56,7 +82,12 @@ def run(action: Callable[[], None], comm: Any = None) -> int:
             ends the other processes, which do not know of it.
         comm: the communicator of the processes that run the command together (mpi4py's or ranks.OneRank); None: this
             process alone.
+        advice: how to go on after the process has been interrupted.
     """
+    for stream in (sys.stdout, sys.stderr):
+        # Names of files have characters that the terminal's encoding may not have.
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
     first = comm is None or comm.rank == 0
     try:
         action()
@@ -68,9 +99,10 @@ def run(action: Callable[[], None], comm: Any = None) -> int:
         if comm is not None:
             comm.barrier()
         return 1
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as interrupt:
         if first:
-            print("\nInterrupted", file=sys.stderr, flush=True)
+            what = "Stopped by SIGTERM" if isinstance(interrupt, Terminated) else "Interrupted"
+            print(f"\n{what}{advice and '; '}{advice}", file=sys.stderr, flush=True)
         return _end_all(comm, 130)
     except BrokenPipeError:
         # The reader of the output (head, for example) has closed it; this also silences Python's last flush.

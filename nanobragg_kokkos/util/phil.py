@@ -184,6 +184,8 @@ def _with_assignment(
         # Only the text of the exception tells which kind of error it was.
         if "Unknown" in str(error):
             raise _unknown(working, name) from error
+        if "Missing value" in str(error):
+            raise Sorry(f"{argument}: expected a value after =, or None") from error
         raise Sorry(f"{argument}: {reason(error)}") from error
 
 
@@ -195,6 +197,9 @@ def _check_type(locator: libtbx.phil.object_locator) -> None:
     except Exception as error:
         value = " ".join(word.value for word in definition.words)
         expected = _EXPECTED_BY_TYPE.get(definition.type.phil_type, definition.type.phil_type)
+        if definition.type.phil_type == "choice":
+            number = "one or several" if definition.type.multi else "one"
+            expected = f"{number} of {', '.join(choices(definition))}"
         raise Sorry(f"{locator.path}={value}: expected {expected}") from error
 
 

@@ -28,6 +28,8 @@ def check(params: libtbx.phil.scope_extract, rules: Mapping[str, Rule]) -> None:
         value = value_of(params, name)
         if not makes_sense(value):
             shown = " ".join(map(str, value)) if isinstance(value, list) else value
+            shown = str(shown).encode("utf-8", "backslashreplace").decode()
+            shown = "".join(c if c.isprintable() else repr(c)[1:-1] for c in shown)
             raise Sorry(f"{name}={shown}: expected {expected}")
 
 
