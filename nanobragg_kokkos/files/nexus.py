@@ -20,7 +20,7 @@ IMGCIF_TO_MCSTAS = np.diag([-1.0, 1.0, -1.0])
 
 @contextmanager
 def whole_hdf5(path: str | os.PathLike) -> Iterator[File]:
-    """Gives an HDF5 file to fill; it is at `path` if the block succeeds, and else whatever was there before.
+    """Yields an HDF5 file to fill, which replaces `path` if the block succeeds.
 
     Raises:
         Sorry: the directory does not exist, or the system refuses to write.
@@ -31,7 +31,7 @@ def whole_hdf5(path: str | os.PathLike) -> Iterator[File]:
 
 @contextmanager
 def hdf5_in(stream: io.RawIOBase | io.BytesIO) -> Iterator[File]:
-    """Gives an HDF5 file to fill, which goes into an open binary file as it grows.
+    """Yields an HDF5 file to fill, which is written to an open binary file.
 
     Raises:
         OSError: of the stream, at the end of the block.
@@ -54,7 +54,7 @@ class File(h5py.File):
         self._patient = patient
 
     def check(self) -> None:
-        """Raises the OSError, if any, with which the stream has refused what the file holds."""
+        """Raises the OSError, if any, with which writing to the stream failed."""
         if self._patient.error is not None:
             raise self._patient.error
 
@@ -107,7 +107,7 @@ def group(parent: h5py.Group, name: str, nx_class: str, **attributes: str) -> h5
 
 
 def note(item: h5py.Group | h5py.Dataset, **attributes: Any) -> None:
-    """Adds attributes to a group or dataset; texts as `text` has them."""
+    """Adds attributes to a group or dataset; converts texts by `text`."""
     for name, value in attributes.items():
         item.attrs[name] = text(value) if isinstance(value, str) else value
 
@@ -143,7 +143,7 @@ def axis(
     depends_on: str,
     offset_mm: Sequence[float] | np.ndarray = (0.0, 0.0, 0.0),
 ) -> str:
-    """Write one transformation (`kind` rotation: degrees; translation: mm); returns its path."""
+    """Writes one transformation (`kind` rotation: degrees; translation: mm); returns its path."""
     dataset = quantity(
         parent,
         name,
@@ -159,7 +159,7 @@ def axis(
 
 
 def compressor() -> str:
-    """Returns the name of the compression: bitshuffle-LZ4, or gzip, which every HDF5 has, where it is not installed."""
+    """Returns the name of the compression: bitshuffle-LZ4, or gzip, which every HDF5 has, if that is not installed."""
     return "bitshuffle-LZ4" if h5py.h5z.filter_avail(hdf5plugin.BSHUF_ID) else "gzip"
 
 

@@ -1,4 +1,4 @@
-"""Images and their geometry as NeXus/NXmx HDF5 files, which dxtbx and DIALS open as they are.
+"""Writes images and their geometry as NeXus/NXmx HDF5 files, which dxtbx and DIALS open without conversion.
 
 A data file holds one image or several, and its bytes depend on these alone; a master file holds the models and a
 virtual dataset over all data files (by relative names: the folder can be moved as a whole). An image that is missing
@@ -50,14 +50,14 @@ PIXELS_A_CHUNK = 2**20
 
 
 def write_image(path: str | os.PathLike, panels: Sequence[np.ndarray]) -> None:
-    """Write one image to the data file `path`: see image_file."""
+    """Writes one image to the data file `path`, see image_file."""
     with image_file(path, 1) as write:
         write(0, panels)
 
 
 @contextmanager
 def image_file(path: str | os.PathLike, n_images: int) -> Iterator[Callable[[int, Sequence[np.ndarray]], None]]:
-    """Gives a function that writes image k, 0 to n_images - 1, to the data file `path`, which is there at the end.
+    """Yields a function that writes image k, 0 to n_images - 1, to the data file `path`, which exists at the end.
 
     The images come in any order, each at most once; those that have not come are missing. They go into the file as
     they come: memory is taken for one of them. Equal images, in the same order, give equal bytes. Panels of one width
@@ -78,7 +78,7 @@ def image_file(path: str | os.PathLike, n_images: int) -> Iterator[Callable[[int
 
 
 def write_image_to(stream: io.RawIOBase | io.BytesIO, panels: Sequence[np.ndarray]) -> None:
-    """Write to an open file what write_image would write to one of its own."""
+    """Writes the contents of a data file of one image to an open file."""
     with nexus.hdf5_in(stream) as file:
         _Images(file, 1).write(0, panels)
 
@@ -132,7 +132,7 @@ def stacked(panels: Sequence[np.ndarray]) -> np.ndarray:
 
 
 class _Images:
-    """The dataset of a data file, made when its first image tells shape and type."""
+    """The dataset of a data file, created when the first image gives shape and type."""
 
     def __init__(self, file: nexus.File, n_images: int) -> None:
         self._file = file
@@ -198,7 +198,7 @@ def write_master(
     sample_name: str = "crystal",
     description: str = "simulated detector",
 ) -> None:
-    """Write the master file `path` over `data_files`, which `image_file` or `write_image` has written.
+    """Writes the master file `path` for `data_files`, which `image_file` or `write_image` has written.
 
     Args:
         path: path of the file.
@@ -278,7 +278,7 @@ def write_master(
 
 
 def _as_pixels(panels: Sequence[np.ndarray]) -> list[np.ndarray]:
-    """Returns the panels in the type that they are stored as."""
+    """Returns the panels in the type in which they are stored."""
     panels = [np.asarray(panel) for panel in panels]
     if not panels:
         raise ValueError("panels: expected at least one array.")

@@ -33,7 +33,7 @@ NO_THICKNESS_MM = 1e-6
 
 
 def check_readable(detector: Detector) -> None:
-    """Refuses a detector that would not come back from the file as it is (Sorry)."""
+    """Raises Sorry if dxtbx would read another detector back from the file."""
     for panel in detector:
         if isinstance(panel.get_px_mm_strategy(), (OffsetPxMmStrategy, OffsetParallaxCorrectedPxMmStrategy)):
             raise Sorry("detector: NXmx has no place for the pixel-wise offsets of a panel.")
@@ -76,7 +76,7 @@ def as_stored(detector: Detector, wavelength: float) -> Detector:
 
 
 def write_detector(group: h5py.Group, detector: Detector, rows: Sequence[int], wavelength: float) -> None:
-    """Fill the NXdetector `group`: sensor, range of counts, and a chain of transformations for each panel.
+    """Fills the NXdetector `group`: sensor, range of counts, and a chain of transformations for each panel.
 
     Args:
         rows: first row of each panel in the stored array.
@@ -171,7 +171,7 @@ def _write_beam_centre(group: h5py.Group, panel: Panel) -> None:
 
 
 def _count_limits(detector: Detector) -> tuple[int, int | None]:
-    """Returns the lowest valid and the first saturated value of all panels; (0, None) where a panel has no range."""
+    """Returns the lowest valid and the first saturated value of all panels; (0, None) if a panel has no range."""
     ranges = np.array([panel.get_trusted_range() for panel in detector])
     if np.any(ranges[:, 0] >= ranges[:, 1]):
         return 0, None
@@ -222,7 +222,7 @@ def _mean_depth(mu: float, thickness_mm: float) -> float:
 
 
 def write_mask(group: h5py.Group, detector: Detector, masks: Sequence[np.ndarray] | None, masked: int) -> None:
-    """Add to the NXdetector `group` which pixels are no good, if there are any.
+    """Adds the mask of invalid pixels, if there are any, to the NXdetector `group`.
 
     Args:
         masked: the value that these pixels have in the images.

@@ -39,7 +39,7 @@ MARGINS = np.array((4.2, 2.2, 6.2, 2.4))
 
 @dataclass(frozen=True, eq=False)
 class Marks:
-    """Places on the detector to be circled: panels (n), and fast and slow (n), pixels."""
+    """Positions on the detector to circle: panels (n), and fast and slow (n), pixels."""
 
     panels: np.ndarray
     fast: np.ndarray
@@ -53,7 +53,7 @@ def write_picture(
     beam: Beam,
     masks: Sequence[np.ndarray] | None = None,
 ) -> None:
-    """Write a PNG of about 1200 pixels a side.
+    """Writes a PNG of about 1200 pixels a side.
 
     Args:
         path: path of the file.
@@ -225,7 +225,7 @@ def _scale(bar: Colorbar, low: float, black: float, points: float) -> None:
 
 
 def _palette() -> Image.Image:
-    """Returns greys, and lines of every strength over them: a file several times smaller than in full colour."""
+    """Returns a palette of greys, and of lines of every strength over them, which makes files several times smaller."""
     greys = np.linspace(0, 255, N_GREYS)[:, None].repeat(3, axis=1)
     lines = [
         a * np.array(colour) + (1 - a) * greys[::8]
@@ -243,7 +243,7 @@ def _hex(colour: tuple[int, int, int]) -> str:
 
 
 def _label(axes, ring, text: str, points: float) -> None:
-    """Write `text` at the top of the ring's longest piece, away from the sides."""
+    """Writes `text` at the top of the ring's longest piece, away from the sides."""
     pieces = [piece for level in ring.allsegs for piece in level]
     if pieces:
         piece = max(pieces, key=len)

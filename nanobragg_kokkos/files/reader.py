@@ -1,4 +1,4 @@
-"""Images in files of any kind that dxtbx opens, one at a time."""
+"""Reads images, one at a time, from any file that dxtbx opens."""
 
 from __future__ import annotations
 

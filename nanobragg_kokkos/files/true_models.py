@@ -54,7 +54,7 @@ def write_experiments(
     scan: Scan | None = None,
     goniometer: Goniometer | None = None,
 ) -> None:
-    """Write the true experiments to `path` (.expt). The master file need not exist yet.
+    """Writes the true experiments to `path` (.expt). The master file need not exist yet.
 
     The file depends only on the arguments; the experiments' identifiers follow from the models.
 
@@ -119,7 +119,7 @@ def write_experiments(
 
 
 def write_amplitudes(path: str | os.PathLike, amplitudes: miller.array, wavelength: float | None = None) -> None:
-    """Write real amplitudes to `path` (.mtz), with columns F, or F(+) and F(-) where they are anomalous.
+    """Writes real amplitudes to `path` (.mtz), with columns F, or F(+) and F(-) where they are anomalous.
 
     Args:
         path: path of the file.

@@ -41,7 +41,7 @@ DEVIATIONS = {"square": 0.376, "round": 0.470, "gauss": 0.397, "gauss_argchk": 0
 # Its integral, in units of that of square.
 INTEGRALS = {"square": 1.0, "round": 1.0, "gauss": 0.984, "gauss_argchk": 0.984, "tophat": 1.047}
 
-# Standard deviations beyond which a wavelength does not count.
+# Standard deviations beyond which a wavelength is ignored.
 REACH = 4.0
 
 # Steps that a rotation is cut into: a step turns a crystal by less than its reflections are wide, if there are enough.
@@ -229,7 +229,7 @@ def _excited(
     reflections: _Reflections,
     scan_image: ScanImage | None,
 ) -> _Excited:
-    """Returns the reflections of a crystal that an image shows, wherever they go."""
+    """Returns the excited reflections of a crystal in an image, in all directions."""
     indices, shares = reflections.indices, pulse.shares
     forward = -np.array(pulse.beam.get_sample_to_source_direction())
     lengths = factor_ev_angstrom / pulse.energies_eV
@@ -280,7 +280,7 @@ def _excited(
 
 
 def _spots(crystal: int, excited: _Excited, photons: np.ndarray, detector: Detector) -> Spots:
-    """Returns those of a crystal's reflections, which bring so many photons (n), that hit a detector."""
+    """Returns the spots of the reflections that hit a detector, with their photons (n)."""
     hits = _hits(detector, excited.directions)
     rays = hits.rays
     return Spots(
@@ -297,7 +297,7 @@ def _spots(crystal: int, excited: _Excited, photons: np.ndarray, detector: Detec
 
 
 def _turns(scan_image: ScanImage, imperfection: Imperfection) -> list[np.ndarray]:
-    """Returns matrices (3, 3) that turn a crystal as at some angles of an image."""
+    """Returns matrices (3, 3) that rotate a crystal to some angles of an image."""
     goniometer, image = scan_image.goniometer, scan_image.image
     start, width = scan_image.scan.get_oscillation()
     steps = min(MOST_STEPS, max(1, math.ceil(abs(math.radians(width)) / max(0.5 * imperfection.tilt, 1e-4))))
@@ -321,7 +321,7 @@ def _polarization(beam: Beam, directions: np.ndarray) -> np.ndarray:
 
 
 def _hits(detector: Detector, directions: np.ndarray) -> _Hits:
-    """Returns where rays of directions (n, 3) hit a detector."""
+    """Returns the points where rays with directions (n, 3) hit a detector."""
     hits = []
     for number, panel in enumerate(detector):
         along = directions @ np.linalg.inv(pixel_frame(panel)).T
@@ -338,7 +338,7 @@ def _hits(detector: Detector, directions: np.ndarray) -> _Hits:
         which, (fast, slow) = which[inside], pixels[inside].T
         depth = panel.get_mu() * panel.get_thickness()
         cosine = np.abs(directions[which] @ np.array(panel.get_normal()))
-        # A sensor of next to no thickness stands for one that counts at its surface.
+        # A sensor of almost no thickness counts at its surface.
         absorbed = -np.expm1(-depth / cosine) if depth > 1e-3 else np.ones(len(which))
         hits.append(_Hits(which, np.full(len(which), number), fast, slow, absorbed))
     if not hits:

@@ -1,4 +1,4 @@
-"""Counts of the images of a simulation, made on the device; only the counts come to the host."""
+"""Makes counts of the images of a simulation on the device; only the counts are copied to the host."""
 
 from __future__ import annotations
 

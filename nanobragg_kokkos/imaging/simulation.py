@@ -85,7 +85,7 @@ class Simulation:
         self.illuminate(sources, fluence)
 
     def illuminate(self, sources: Sources, fluence: float) -> None:
-        """Takes another beam for what is added from now on; the image stays, and so does the detector on the device.
+        """Replaces the beam for later additions; the image and the detector on the device stay.
 
         Args:
             sources: the incident beam.
@@ -154,7 +154,7 @@ class Simulation:
     def choose_engine(
         self, crystal: Crystal, structure_factors: StructureFactors | AmplitudeBox, tolerance: float | None = None
     ) -> EngineChoice:
-        """Returns the engine that has less to do for a crystal, estimated from the models; tolerance: see add_spots."""
+        """Returns the engine with less work for a crystal, estimated from the models; tolerance: see add_spots."""
         pixel, reflection = ext.engine_work(
             workspace=self._workspace,
             detector=self._detector,
@@ -200,7 +200,7 @@ class Simulation:
         self._image.add(self._workspace, self._background)
 
     def add(self, other: Simulation) -> None:
-        """Adds the image of another simulation of as many pixels.
+        """Adds the image of another simulation with the same number of pixels.
 
         Raises:
             ValueError: another number of pixels.
@@ -208,7 +208,7 @@ class Simulation:
         self._image.add(self._workspace, other._image)
 
     def add_photons(self, panels: Sequence[np.ndarray]) -> None:
-        """Adds expected photons from elsewhere: one array of numbers (slow, fast) a panel.
+        """Adds expected photons from other code: one array of numbers (slow, fast) per panel.
 
         Raises:
             ValueError: arrays of other shapes.
@@ -221,7 +221,7 @@ class Simulation:
         self._image.add_array(self._workspace, flex.double(np.concatenate([array.ravel() for array in arrays])))
 
     def blur(self, point_spread: PointSpread, method: str = "auto") -> None:
-        """Replaces the expected photons by what a detector's point-spread function makes of them, panel by panel.
+        """Applies a detector's point-spread function to the expected photons, panel by panel.
 
         Args:
             method: "direct" adds up the pixels within its radius, "fourier" multiplies Fourier transforms; the images
@@ -240,7 +240,7 @@ class Simulation:
 
     @property
     def image(self) -> tuple[np.ndarray, ...]:
-        """Expected photons, one read-only float64 array (slow, fast) a panel.
+        """Expected photons, one read-only float64 array (slow, fast) per panel.
 
         Where the kernels run on the CPU these are views of the image itself, which follow what is added later; from a
         GPU they are copies in memory that the next call overwrites.
@@ -255,7 +255,7 @@ class Simulation:
 
     @property
     def flex_image(self) -> tuple[flex.double, ...]:
-        """Expected photons as cctbx arrays, one flex.double (slow, fast) a panel: copies."""
+        """Copies of the expected photons as cctbx arrays, one flex.double (slow, fast) per panel."""
         return tuple(flex.double(panel) for panel in self.image)
 
 

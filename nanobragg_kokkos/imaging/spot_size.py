@@ -65,7 +65,7 @@ def spot_size(imperfection: Imperfection, pulse: Pulse, detector: Detector, d: f
 
 
 def ripple(fwhm: float, step: float) -> float:
-    """Returns by what share the sum of a Gaussian's samples depends on where it lies: 2 exp(-2 π² (σ/step)²).
+    """Returns the relative variation of the sum of a Gaussian's samples with its position: 2 exp(-2 π² (σ/step)²).
 
     It is the first term of Poisson's summation formula; at most 1 is returned.
     """

@@ -1,4 +1,4 @@
-"""The frame of files whose format fixes the beam along z, as NXmx does, and the way there."""
+"""Rotates models to the frame of files whose format fixes the beam along z, such as NXmx."""
 
 from __future__ import annotations
 

@@ -14,14 +14,14 @@ from nanobragg_kokkos.util.reading import reason
 
 TABLES = {"sasaki": sasaki, "henke": henke}
 
-# Electrons. Energies between which f' and f'' of an element change by more need structure factors of their own.
+# Electrons. If f' or f'' of an element changes by more between two energies, both need separate structure factors.
 NOTICEABLE_CHANGE = 0.1
 
-# eV. Channels for the energies of a spectrum come no closer: edges are wider.
+# eV. Least distance of channels for the energies of a spectrum: edges are wider.
 LEAST_DISTANCE_EV = 0.5
 
 
-# Electrons; f' and f'' of no element come near at any energy.
+# Electrons; larger than f' and f'' of any element at any energy.
 MOST_ELECTRONS = 1000.0
 
 # Of a measured table.
@@ -33,9 +33,9 @@ class MeasuredTable:
     """f' and f'' of an element at ascending energies (eV), linear in between.
 
     Args:
-        path: the file that they come from.
-        energies_eV: (n,) ascending.
-        factors: (n,) complex, f' + i f''.
+        path: file of the table.
+        energies_eV: energies, (n,), ascending.
+        factors: f' + i f'', complex (n,).
     """
 
     path: str
@@ -57,7 +57,7 @@ class AnomalousScattering:
     Args:
         table: "sasaki" (Sasaki 1989, KEK Report 88-14) or "henke" (Henke et al. 1993, At. Data Nucl. Data Tables 54,
             181-342); None: no anomalous scattering of elements that have no measured table.
-        measured: by element; they take the place of the other table.
+        measured: measured tables by element, which replace the other table.
     """
 
     table: str | None = "sasaki"
@@ -99,10 +99,10 @@ def read_table(path: str, name: str) -> MeasuredTable:
     """Reads a file of three columns: energy (eV, ascending), f' and f'' (electrons); # begins a comment line.
 
     Args:
-        name: of the parameter, for messages.
+        name: name of the parameter, for messages.
 
     Raises:
-        Sorry: there is no such file, or it holds something else.
+        Sorry: there is no such file, or it is no such table.
     """
     expected = f"{name}: expected three columns, energy (eV, ascending), f' and f'' (electrons)"
     try:
@@ -135,13 +135,13 @@ def channel_energies(
     """Returns the energies (eV, ascending) at which the structure factors of a crystal with these elements are needed.
 
     Args:
-        energies_eV: of the beam.
-        mean_energy: eV, the only one if one is enough.
-        n_channels: as many, evenly from the lowest to the highest. None: all that the beam has, but no closer than
-            LEAST_DISTANCE_EV, if f' or f'' of an element changes by more than NOTICEABLE_CHANGE between them; else one.
+        energies_eV: energies of the beam.
+        mean_energy: mean energy, eV; the result if one energy suffices.
+        n_channels: number of energies, evenly spaced from the lowest to the highest. None: if f' or f'' of an element
+            changes by more than NOTICEABLE_CHANGE, the energies of the beam, at least LEAST_DISTANCE_EV apart; else one.
 
     Raises:
-        Sorry: a table does not have all energies.
+        Sorry: a table lacks one of the energies.
     """
     factors = [scattering.factors(element, energies_eV) for element in elements]
     lowest, highest = np.min(energies_eV), np.max(energies_eV)

@@ -1,7 +1,7 @@
-"""Whether a text is built as CIF texts are (Hall, Allen & Brown 1991, Acta Cryst. A47, 655-685), before cctbx reads it.
+"""Checks the syntax of CIF texts (Hall, Allen & Brown 1991, Acta Cryst. A47, 655-685) before cctbx reads them.
 
-The reader of cctbx takes the process down with it on some texts that are not, such as a loop that was cut off among its
-names. Only the order of the parts is looked at here, not what they say.
+cctbx's reader crashes the process on some invalid texts, such as a loop that was cut off among its names. This module
+checks only the order of the parts, not their contents.
 """
 
 from __future__ import annotations
@@ -28,15 +28,15 @@ CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 
 
 def is_cif(text: str) -> bool:
-    """Returns whether a text begins as CIF texts do, with a block of data after some comments."""
+    """Returns whether a text begins like a CIF, with a block of data after some comments."""
     return re.match(r"(?:\s+|#[^\n]*\n)*data_", text, re.IGNORECASE) is not None
 
 
 def check(text: str) -> None:
-    """Makes sure of the order of names and values in a text without save frames, as mmCIF files are.
+    """Checks the order of names and values in a text without save frames, such as an mmCIF file.
 
     Raises:
-        ValueError: with the number of the line and what was expected there.
+        ValueError: the order is wrong; gives the number of the line and what was expected there.
     """
     control = CONTROL.search(text)
     if control:

@@ -1,4 +1,4 @@
-"""Coordinate files as they come: PDB, mmCIF and small-molecule CIF (core dictionary), with one or several models."""
+"""Parses coordinate files: PDB, mmCIF and small-molecule CIF (core dictionary), with one or several models."""
 
 from __future__ import annotations
 
@@ -31,16 +31,16 @@ SCALE_DIGITS, SCALE_RELATIVE, ORIGIN_DIGITS = 2e-6, 2e-4, 5e-5
 
 @dataclass(frozen=True, eq=False)
 class CoordinateFile:
-    """What a file of coordinates says.
+    """The contents of a file of coordinates.
 
     Args:
-        symmetry: unit cell and space group as they stand in the file, not made to fit with each other; either may be
-            None.
-        models: by name, in their order: functions that return the atoms of a model in a crystal with a symmetry.
+        symmetry: unit cell and space group as in the file, even if they contradict each other; either may be None.
+        models: functions by the names of the models, in their order, that return the atoms of a model in a crystal
+            with a given symmetry.
         operators: (rotation (3, 3), translation (3,) in angstrom) of the non-crystallographic symmetry whose copies
             are not in the file.
         placement: (rotation, translation) from the axes of the file to cctbx's standard ones, if they differ.
-        warnings: lines for who runs the job.
+        warnings: lines of text for the user.
     """
 
     symmetry: crystal.symmetry
@@ -51,11 +51,11 @@ class CoordinateFile:
 
 
 def parse(contents: bytes, name: str, space_group: sgtbx.space_group_info | None = None) -> CoordinateFile:
-    """Returns what the contents of a file say.
+    """Parses the contents of a file.
 
     Args:
-        name: of the file, for warnings.
-        space_group: for CIFs that do not say.
+        name: name of the file, for warnings.
+        space_group: space group for CIFs that give none.
 
     Raises:
         ValueError: they are none of these formats, or hold no atoms; cctbx raises many other types.
@@ -221,7 +221,7 @@ def _mmcif(block: iotbx.cif.model.block, name: str, space_group: sgtbx.space_gro
 
 
 def _filled(loop: iotbx.cif.model.loop, key: str, value: str) -> tuple[iotbx.cif.model.loop, int]:
-    """Returns a loop with a value where there was none in a column, and how many there were."""
+    """Returns a loop with the missing values of a column filled in, and their number."""
     values = list(loop.get(key, flex.std_string(loop.size(), "?")))
     n_missing = sum(one in NO_VALUE for one in values)
     if not n_missing:
@@ -244,7 +244,7 @@ def _with_loop(block: iotbx.cif.model.block, loop: iotbx.cif.model.loop) -> iotb
 
 
 def cell_of_block(block: iotbx.cif.model.block) -> uctbx.unit_cell | None:
-    """Returns the unit cell of a block of a CIF as it stands there, or None if it is not there in full."""
+    """Returns the unit cell of a block of a CIF, or None if the block does not give all of it."""
     for separator in (".", "_"):
         names = [f"_cell{separator}length_{axis}" for axis in "abc"]
         names += [f"_cell{separator}angle_{angle}" for angle in ("alpha", "beta", "gamma")]
@@ -282,7 +282,7 @@ def _struct_ncs_oper(block: iotbx.cif.model.block) -> tuple[tuple[np.ndarray, np
 
 
 def _core_cif(block: iotbx.cif.model.block, name: str, space_group: sgtbx.space_group_info | None) -> CoordinateFile:
-    """Returns what a small-molecule CIF says; if it gives no space group, it is read in the given one."""
+    """Returns the contents of a small-molecule CIF; reads it in the given space group if it has none."""
     atoms = block.get_loop("_atom_site") or _single_row(block, "_atom_site_")
     size = atoms.size()
     coordinates = [atoms[f"_atom_site_fract_{axis}"] for axis in "xyz"]

@@ -51,10 +51,10 @@ def calculated_channels(
 ) -> AmplitudeChannels:
     """Returns the amplitudes of a structure at some energies (eV, ascending).
 
-    With one energy, f' and f'' go into the one transform that there is; with several, each element has one of its own.
+    With one energy, a single transform includes f' and f''; with several, each element has a separate transform.
 
     Args:
-        d_min: angstrom.
+        d_min: resolution, angstrom.
         k_sol, b_sol, algorithm, warn, seed: as for protein.structure_factors.
     """
     reflections = protein.reflections(structure.crystal_symmetry(), d_min)

@@ -1,4 +1,4 @@
-"""Structure factors summed atom by atom in NumPy, as a check of those that cctbx calculates.
+"""Sums structure factors atom by atom in NumPy, to check those of cctbx.
 
 F(h) = sum over atoms of o w f(h) sum over symmetry operations of T(h R) exp(2 pi i h (R x + t)), with the occupancy o,
 the multiplicity of the site over the number of operations w, f = f0 + f' + i f'' and the displacement factor T
@@ -56,7 +56,7 @@ def difference(structure: xray.structure, calculated: miller.array, seed: int) -
     Args:
         structure: atoms, with their form factors.
         calculated: F, complex.
-        seed: of the choice.
+        seed: seed of the choice.
     """
     random = np.random.default_rng(seed)
     chosen = random.choice(calculated.size(), min(N_CHECKED, calculated.size()), replace=False)
@@ -64,7 +64,7 @@ def difference(structure: xray.structure, calculated: miller.array, seed: int) -
     expected = summed(structure, some)
     total = np.abs(expected).sum()
     differences = np.abs(flumpy.to_numpy(some.data()) - expected).sum()
-    # Of what scatters nothing, all phases cancel but for rounding.
+    # If nothing scatters, all phases cancel except for rounding.
     if total <= 1e-9 * structure.scatterers().size():
         return 0.0 if differences <= 1e-6 * structure.scatterers().size() else float("inf")
     return float(differences / total)

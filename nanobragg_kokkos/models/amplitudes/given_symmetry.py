@@ -1,11 +1,11 @@
-"""Unit cells and space groups that a user gives in place of a file's: how they fit with it and with each other."""
+"""Compares unit cells and space groups given by the user with those of a file and with each other."""
 
 from __future__ import annotations
 
 from cctbx import crystal, sgtbx, uctbx
 from libtbx.utils import Sorry
 
-# How far a given cell may be from a file's before it is worth a word: changes with temperature are smaller.
+# Larger differences between a given cell and a file's give a warning: changes with temperature are smaller.
 LENGTHS = 0.01
 ANGLES_DEG = 1.0
 
@@ -24,7 +24,7 @@ def chosen(
     """Returns the given unit cell and space group, or those of the file; either must exist.
 
     Args:
-        file: the parameter that names it, and its name.
+        file: the parameter and the name of the file, for messages.
 
     Raises:
         Sorry: the cell does not have the symmetry of the space group.
@@ -48,10 +48,10 @@ def contradictions(
     unit_cell: uctbx.unit_cell | None,
     space_group: sgtbx.space_group_info | None,
 ) -> tuple[str, ...]:
-    """Returns a line for each thing that is given and unlike what the file says, and for a cell that is made symmetric.
+    """Returns a line for each given value that contradicts the file, and for a cell that is made symmetric.
 
     Args:
-        of_file: unit cell and space group as they stand in the file, the cell not yet made to fit with the group.
+        of_file: unit cell and space group as in the file, before the cell is adapted to the group.
     """
     found: list[str] = []
     cell, group = of_file.unit_cell(), of_file.space_group_info()

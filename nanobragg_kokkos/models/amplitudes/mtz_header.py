@@ -1,6 +1,6 @@
-"""Whether the parts of an MTZ file fit with each other (CCP4's format), before cctbx reads it.
+"""Checks that the parts of an MTZ file (CCP4's format) are consistent before cctbx reads it.
 
-CCP4's library, which does the reading, never comes back from some files that are cut off.
+CCP4's library, which cctbx uses, never returns from some files that are cut off.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ def check(contents: bytes) -> None:
     """Checks the size of the data, and the records that describe it.
 
     Raises:
-        ValueError: with what was expected.
+        ValueError: they are inconsistent; says what was expected.
     """
     if len(contents) < RECORD:
         raise ValueError("it is too short")

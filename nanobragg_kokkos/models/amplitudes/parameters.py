@@ -1,6 +1,6 @@
 """The parameters of structure factors, a part of crystal.
 
-Their text, the values that make sense, and which exclude each other.
+Their text, valid values, and which exclude each other.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ TEXT = """
     .help = "Smearing of the bulk solvent (its B factor), angstrom^2."
 """
 
-# Larger ones are typing errors; exp(-B / 4 d^2) of the largest leaves nothing to see at any resolution.
+# Larger values are typing errors; exp(-B / 4 d^2) of the largest leaves nothing to see at any resolution.
 MOST_B = 1e4
 
 RULES = {
@@ -86,10 +86,10 @@ RULES = {
 
 
 def validate(params: libtbx.phil.scope_extract) -> None:
-    """Refuses what does not fit with amplitudes from a file.
+    """Checks that no parameter contradicts amplitudes from a file.
 
     Raises:
-        Sorry: with the name of the parameter and what was expected.
+        Sorry: one does; names the parameter and what was expected.
     """
     crystal = params.crystal
     if crystal.structure_factors.file is None:

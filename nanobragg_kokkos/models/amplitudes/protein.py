@@ -15,10 +15,10 @@ from nanobragg_kokkos.models.amplitudes.coordinate_files import CoordinateFile
 from nanobragg_kokkos.util.compressed_files import read_contents
 from nanobragg_kokkos.util.reading import reading
 
-# What a file should have been.
+# The expected kind of file.
 EXPECTED = "a PDB, mmCIF or small-molecule CIF file"
 
-# Of crystal.pdb.model: all models, each with its share.
+# A value of crystal.pdb.model: all models, each with its share.
 MEAN = "mean"
 
 # Rubredoxin from Pyrococcus furiosus, PDB entry 1BRF (Bau et al. 1998, J. Biol. Inorg. Chem. 3, 484-493): 54 residues
@@ -32,21 +32,21 @@ B_SOL = 46.0  # angstrom^2
 # angstrom; the bulk solvent cannot be calculated from fewer reflections.
 LEAST_RESOLUTION = 8.0
 
-# The smallest volume in which the atoms of a crystal find room; protein crystals have about 20.
+# Smallest volume per atom of a crystal; protein crystals have about 20.
 ANGSTROM3_AN_ATOM = 5.0
 
-# angstrom^2, by which mean square displacements may be less than 0 from rounding.
+# angstrom^2; rounding may make mean square displacements negative by this much.
 LEAST_U = 1e-6
 
-# How many points of the grid of the solvent's mask lie in the highest resolution, at the least.
+# Least number of points of the grid of the solvent's mask per highest resolution.
 MASK_POINTS_PER_D_MIN = 3
 
 
 def default_coordinates() -> str:
-    """Returns the PDB file that is simulated if none is given.
+    """Returns the default PDB file.
 
     Raises:
-        Sorry: this installation of cctbx comes without it.
+        Sorry: this installation of cctbx lacks it.
     """
     import mmtbx
 
@@ -69,9 +69,9 @@ def read_coordinates(
     does not hold are added; coordinates on other axes than those of the cell are brought to these.
 
     Args:
-        unit_cell, space_group: take the place of what the file says.
-        warn: is called with a line for each of them that contradicts the file, and for each thing that the file leaves
-            open or that is changed.
+        unit_cell, space_group: replace those of the file.
+        warn: called with a line of text for each of them that contradicts the file, and for each choice that the file
+            leaves open and each change.
         model: the name (number) of a model of the file, or "mean" for all of them, their occupancies divided by their
             number; None: the first.
 
@@ -112,7 +112,7 @@ def with_mean_b(structure: xray.structure, b_iso: float) -> xray.structure:
     All amplitudes of the atoms are multiplied by exp(-shift / (4 d^2)), as with the overall B factor of a Wilson plot.
 
     Raises:
-        Sorry: an atom would be left with less than 0.
+        Sorry: an atom would get a B factor below 0.
     """
     structure = structure.deep_copy_scatterers()
     mean = adptbx.u_as_b(flex.mean(structure.extract_u_iso_or_u_equiv()))
@@ -153,9 +153,9 @@ def structure_factors(
 
     Args:
         structure: atoms and symmetry; not changed.
-        anomalous: f' + i f'' of elements; those that are not among them scatter without.
-        k_sol: electrons / angstrom^3.
-        b_sol: angstrom^2.
+        anomalous: f' + i f'' of elements; other elements have no anomalous scattering.
+        k_sol: density of the solvent, electrons / angstrom^3.
+        b_sol: B factor of the solvent, angstrom^2.
         algorithm, warn, seed: as for transform.structure_factors.
     """
     structure = structure.deep_copy_scatterers()
@@ -193,14 +193,14 @@ def partial_structure_factors(
     warn: Callable[[str], None] = lambda line: None,
     seed: int = 0,
 ) -> miller.array:
-    """Returns structure factors (complex) of the atoms of one element if each scattered like one electron in one point.
+    """Returns structure factors (complex) of the atoms of one element as if each were one electron at a point.
 
-    They count with their occupancies and B factors. f' + i f'' times this is their anomalous part.
+    They include occupancies and B factors. Multiplied by f' + i f'' they give the anomalous part.
     """
     selected = [scatterer.element_symbol() == element for scatterer in structure.scatterers()]
     structure = structure.select(flex.bool(selected)).deep_copy_scatterers()
     for scatterer in structure.scatterers():
-        scatterer.scattering_type = "const"  # cctbx's name of what scatters like one electron in one point
+        scatterer.scattering_type = "const"  # cctbx's name of a scatterer like one electron at a point
         scatterer.flags.set_use_fp_fdp(False)
     structure.scattering_type_registry(table="wk1995")
     return transform.structure_factors(structure, reflections, algorithm, warn, seed)
@@ -218,9 +218,9 @@ def amplitudes(
 
     Args:
         structure: atoms and symmetry; not changed.
-        d_min: angstrom.
-        wavelength: angstrom.
-        anomalous_table: of f' and f'', as for AnomalousScattering; None: no anomalous scattering.
+        d_min: resolution, angstrom.
+        wavelength: wavelength, angstrom.
+        anomalous_table: table of f' and f'', as for AnomalousScattering; None: no anomalous scattering.
         k_sol, b_sol: as for structure_factors.
     """
     scattering = AnomalousScattering(anomalous_table)
@@ -237,7 +237,7 @@ def _least_u(scatterer: xray.scatterer, unit_cell: uctbx.unit_cell) -> float:
 
 
 def _chosen_models(name: str, file: CoordinateFile, model: str | None, warn: Callable[[str], None]) -> list[str]:
-    """Returns the names of the models that count."""
+    """Returns the names of the chosen models."""
     names = list(file.models)
     if model is None:
         if len(names) > 1:
@@ -292,7 +292,7 @@ def _with_positive_displacements(name: str, structure: xray.structure, warn: Cal
 
 
 def _require_room(name: str, structure: xray.structure, unit_cell: uctbx.unit_cell | None) -> None:
-    """Refuses a crystal whose cell cannot hold its atoms, each of which counts as often as it is in the cell."""
+    """Raises Sorry if the cell has no room for its atoms, counted with their multiplicities."""
     n_atoms = sum(scatterer.multiplicity() * scatterer.occupancy for scatterer in structure.scatterers())
     volume = structure.unit_cell().volume()
     if volume >= n_atoms * ANGSTROM3_AN_ATOM:

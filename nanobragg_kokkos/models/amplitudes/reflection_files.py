@@ -21,29 +21,31 @@ from nanobragg_kokkos.models.amplitudes import cif_text, given_symmetry, mtz_dat
 from nanobragg_kokkos.util.compressed_files import read_contents
 from nanobragg_kokkos.util.reading import reading
 
-# What a file should have been.
+# The expected kind of file.
 EXPECTED = "an MTZ file or a CIF of structure factors"
 
 NAME = "crystal.structure_factors.file"
 LABEL = "crystal.structure_factors.label"
 
-# How far a cell may be from that of the file, for the same crystal at another temperature, say.
+# Largest difference between a given cell and the file's, for example due to temperature.
 LENGTH_TOLERANCE = 0.03
 ANGLE_TOLERANCE_DEG = 3.0
 
 # The largest crystals of viruses have some 1000 reflections along an axis.
 LARGEST_INDEX = 10000
 
-# How far measurements of one reflection may differ from their mean before it is worth a word.
+# Measurements of one reflection that differ more from their mean give a warning.
 LARGEST_R_MERGE = 0.3
 
 
 @dataclass(frozen=True, eq=False)
 class ReadAmplitudes:
-    """What a file of reflections gives.
+    """The contents of a file of reflections.
 
-    Its amplitudes in its space group, a description of what they were made of, and a line for each thing that was given
-    and contradicts the file.
+    Attributes:
+        amplitudes: amplitudes in the space group of the file.
+        description: the data from which the amplitudes were made.
+        warnings: a line for each given value that contradicts the file.
     """
 
     amplitudes: miller.array
@@ -59,18 +61,18 @@ def read_amplitudes(
 ) -> ReadAmplitudes:
     """Returns amplitudes of an MTZ file or a CIF of structure factors, compressed (gzip, bzip2, xz) or not.
 
-    Of complex structure factors (map coefficients) the absolute value counts. Intensities with errors become amplitudes
-    by the method of French & Wilson (1978, Acta Cryst. A34, 517-525), as cctbx has it; without errors, by the square
-    root, and 0 if they are negative. Bijvoet mates are kept apart where the file has them apart.
+    Complex structure factors (map coefficients) give their absolute values. Intensities with errors become amplitudes by
+    the method of French & Wilson (1978, Acta Cryst. A34, 517-525) in cctbx; intensities without errors by the square
+    root, or 0 if they are negative. Bijvoet mates stay separate if the file separates them.
 
     Args:
-        label: of a column of the amplitudes, intensities or structure factors. None: the file has one set only.
-        unit_cell: takes the place of that of the file, from which it may differ a little.
-        space_group: takes the place of that of the file, with which it must have the point group in common.
+        label: label of a column of amplitudes, intensities or structure factors. None: the file has only one set.
+        unit_cell: replaces that of the file, from which it may differ slightly.
+        space_group: replaces that of the file, with which it must share the point group.
 
     Raises:
-        Sorry: the file is not there or damaged, has no such label or several sets of data, or has no unit cell or space
-            group, or others than those given.
+        Sorry: the file is missing or damaged, has no such label, several sets of data, no unit cell or space group, or
+            a unit cell or space group that contradicts the given one.
     """
     name = f"{NAME}={path}"
     with reading(name, EXPECTED, path):
@@ -99,9 +101,9 @@ class _Candidate:
     """A set of data of a file.
 
     Args:
-        labels: of its columns.
-        of_phases: whether they come with phases.
-        read: returns them.
+        labels: labels of its columns.
+        of_phases: whether they include phases.
+        read: returns the data.
     """
 
     labels: tuple[str, ...]
@@ -146,7 +148,7 @@ def _ready(array: miller.array) -> Callable[[], miller.array]:
 
 def _of_mtz(contents: bytes) -> list[_Candidate]:
     mtz_header.check(contents)
-    # The library reads nothing but files.
+    # The library reads only files.
     with tempfile.TemporaryDirectory() as directory:
         path = Path(directory) / "reflections.mtz"
         path.write_bytes(contents)

@@ -1,4 +1,4 @@
-"""From atoms to structure factors by cctbx: by fast Fourier transform where its grid allows it, else by summation."""
+"""Calculates structure factors of atoms with cctbx: by fast Fourier transform if its grid allows, else by summation."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ def structure_factors(
     Args:
         structure: atoms and symmetry; not changed.
         algorithm: "auto", or "direct" for direct summation.
-        warn: is called with a line if the structure factors differ from direct summation, or if it took their place.
-        seed: of the choice of reflections that are checked.
+        warn: called with a line of text if the structure factors differ from direct summation or come from it.
+        seed: seed of the choice of reflections to check.
     """
     n_terms = structure.scatterers().size() * structure.space_group().order_z() * reflections.size()
     found = None
@@ -62,7 +62,7 @@ def structure_factors(
 
 
 def _by_fft(structure: xray.structure, reflections: miller.set, anyway: bool) -> miller.array | None:
-    """Returns structure factors by the fast Fourier transform, or None where the grid does not allow it.
+    """Returns structure factors by the fast Fourier transform, or None if the grid does not allow it.
 
     Args:
         anyway: wherever it can be calculated.

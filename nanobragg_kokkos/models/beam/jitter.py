@@ -16,7 +16,7 @@ FARTHEST = 5.0
 
 @dataclass(frozen=True, eq=False)
 class JitteringPulses:
-    """Other pulses, each moved in energy and with another number of photons.
+    """The pulses of another object, each shifted in energy and with a varied number of photons.
 
     Args:
         pulses: the others.

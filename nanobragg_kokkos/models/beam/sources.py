@@ -1,4 +1,4 @@
-"""The incident beam: plane waves with a direction, a wavelength and a weight each."""
+"""The incident beam: plane waves, each with a direction, a wavelength and a weight."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Measured spectra: columns of numbers, or what comes with images."""
+"""Reads measured spectra from columns of numbers or from files of images."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ def _tables(beam: h5py.Group) -> Iterable[np.ndarray]:
 def _of_images(path: str) -> list[Spectrum]:
     """Returns the spectra of the images that dxtbx finds, one for each."""
     experiments = read_models(path, images=True).experiments
-    # What dxtbx 3.11 cannot be asked for: its reader of NXmx fails to look spectra up.
+    # dxtbx 3.11 cannot give these: its reader of NXmx fails to look spectra up.
     tables: dict[str, list[Spectrum]] = {}
     spectra = []
     for imageset in experiments.imagesets():
@@ -130,7 +130,7 @@ def _ascending(energies: np.ndarray, weights: np.ndarray) -> Spectrum:
 
 
 def _fault(energies: np.ndarray, weights: np.ndarray) -> str | None:
-    """Returns what is wrong with a spectrum, in words; None: nothing."""
+    """Returns the fault of a spectrum in words; None: it is valid."""
     if not (np.isfinite(energies).all() and np.isfinite(weights).all()):
         return "expected finite numbers"
     if not (np.diff(energies) > 0).all():

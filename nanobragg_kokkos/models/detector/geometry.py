@@ -1,4 +1,4 @@
-"""Detectors from any file that dxtbx reads, and where the pixels of a detector are."""
+"""Reads detectors from any file that dxtbx reads, moves them, and locates their pixels."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def read_reference(path: str) -> Reference:
 
 
 def _fault(detector: Detector, beam: Beam) -> str | None:
-    """Returns what is wrong with a detector that was read, in words; None: nothing."""
+    """Returns the fault of a detector from a file in words; None: it is valid."""
     for panel in detector:
         name = f"panel {panel.index()}"
         size = panel.get_image_size()
@@ -141,7 +141,7 @@ def _move(detector: Detector, vector: np.ndarray) -> None:
 
 
 def pixel_frame(panel: Panel) -> np.ndarray:
-    """Returns the matrix (3, 3) that turns (fast, slow, 1), pixels, into a place in the laboratory, mm."""
+    """Returns the matrix (3, 3) that converts (fast, slow, 1), pixels, to a position in the laboratory, mm."""
     return np.array(panel.get_d_matrix()).reshape(3, 3) * (*panel.get_pixel_size(), 1.0)
 
 

@@ -1,4 +1,4 @@
-"""Masks of files as untrusted rectangles of a detector's panels, which its models and files carry with them."""
+"""Converts masks of files to untrusted rectangles of a detector's panels, which its models and files keep."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def masks_of(imageset: ImageSet | None, path: str | None, name: str) -> list[np.
 
 
 def add_masks(detector: Detector, masks: Sequence[np.ndarray], name: str) -> None:
-    """Adds what a mask excludes to the untrusted rectangles of a detector.
+    """Adds the masked pixels to the untrusted rectangles of a detector.
 
     Args:
         masks: bool arrays (slow, fast), one for each panel; empty: there is no mask.

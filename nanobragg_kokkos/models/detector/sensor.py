@@ -103,7 +103,7 @@ def attenuation(material: str, wavelength: float) -> float | None:
 
 
 def without_sensor(detector: Detector, wavelength: float) -> str:
-    """Returns in words why sensor_layers knows no sensor of this detector."""
+    """Returns the reason, in words, why sensor_layers finds no sensor."""
     panel = detector[0]
     material, thickness = _material(panel), panel.get_thickness()
     if not material and thickness < THINNEST_SENSOR_MM:
@@ -116,7 +116,7 @@ def without_sensor(detector: Detector, wavelength: float) -> str:
 
 
 def with_sensor(detector: Detector, sensor: SensorLayers | None) -> Detector:
-    """Returns the detector with panels that describe the simulated sensor: where in it photons are counted.
+    """Returns the detector with panels that describe the simulated sensor and the depth at which it counts photons.
 
     With a sensor that has depth, the panels get its thickness and attenuation coefficient, and dxtbx's parallax
     correction for these; else, whatever they said of a sensor is taken from them, apart from a material that files
@@ -139,7 +139,7 @@ def with_sensor(detector: Detector, sensor: SensorLayers | None) -> Detector:
 
 
 def phosphor(wavelength: float, layers: int | None = None) -> SensorLayers:
-    """Returns the screen of a Rayonix detector at a wavelength (angstrom), in one layer if nothing else is said.
+    """Returns the screen of a Rayonix detector at a wavelength (angstrom), by default in one layer.
 
     One layer counts at the surface: so does dxtbx for these detectors, and a screen's depth is a fraction of a pixel.
     """
@@ -151,7 +151,7 @@ def phosphor(wavelength: float, layers: int | None = None) -> SensorLayers:
 
 
 def is_foreign(material: str) -> bool:
-    """Returns whether a sensor is of a material that NXmx files name in vain, as dxtbx does not know it."""
+    """Returns whether dxtbx does not know the sensor's material, so that it cannot use the name in NXmx files."""
     return bool(material) and material not in SENSOR_MATERIALS
 
 

@@ -1,4 +1,4 @@
-"""Unit cells that differ from crystal to crystal, as far as their symmetry lets them."""
+"""Unit cells that differ from crystal to crystal within their symmetry."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Mosaic domains that have the symmetry of their crystal.
+"""Gives the mosaic domains the symmetry of their crystal.
 
 A domain of N_a x N_b x N_c cells of a hexagonal crystal is a rhombic prism, which three-fold rotations do not leave as
 it is; nor are its reflections then, though their amplitudes are the same. A crystal has no such preference: it has as
