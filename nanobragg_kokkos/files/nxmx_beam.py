@@ -23,7 +23,7 @@ def write_beam(
     rotation: np.ndarray,
     exposure_s: float | None,
 ) -> None:
-    """Fills the NXbeam `group` with one beam, spectrum and number of photons per image; rotation: see `beam_along_z`."""
+    """Fills the NXbeam `group` with a beam, spectrum and number of photons per image; rotation: see `beam_along_z`."""
     wavelengths = [beam.get_wavelength() for beam in beams]
     shown = wavelengths[0] if len(set(wavelengths)) == 1 else wavelengths
     wavelength = nexus.quantity(group, "incident_wavelength", shown, "angstrom")

@@ -138,7 +138,7 @@ def channel_energies(
         energies_eV: energies of the beam.
         mean_energy: mean energy, eV; the result if one energy suffices.
         n_channels: number of energies, evenly spaced from the lowest to the highest. None: if f' or f'' of an element
-            changes by more than NOTICEABLE_CHANGE, the energies of the beam, at least LEAST_DISTANCE_EV apart; else one.
+            changes by more than NOTICEABLE_CHANGE, energies of the beam, at least LEAST_DISTANCE_EV apart; else one.
 
     Raises:
         Sorry: a table lacks one of the energies.

@@ -61,8 +61,8 @@ def read_amplitudes(
 ) -> ReadAmplitudes:
     """Returns amplitudes of an MTZ file or a CIF of structure factors, compressed (gzip, bzip2, xz) or not.
 
-    Complex structure factors (map coefficients) give their absolute values. Intensities with errors become amplitudes by
-    the method of French & Wilson (1978, Acta Cryst. A34, 517-525) in cctbx; intensities without errors by the square
+    Complex structure factors (map coefficients) give their absolute values. Intensities with errors become amplitudes
+    by the method of French & Wilson (1978, Acta Cryst. A34, 517-525) in cctbx; intensities without errors by the square
     root, or 0 if they are negative. Bijvoet mates stay separate if the file separates them.
 
     Args:
