@@ -49,6 +49,7 @@ def write_experiments(
     beam: Beam | Sequence[Beam],
     crystals: Sequence[Crystal | Sequence[Crystal]],
     *,
+    mosaic_blocks: Sequence[np.ndarray | Sequence[np.ndarray]] | None = None,
     mosaic_spread_deg: float | None = None,
     domain_size_A: float | None = None,
     scan: Scan | None = None,
@@ -64,6 +65,8 @@ def write_experiments(
         detector, beam: as for `nxmx.write_master`; one beam for all images, or one for each. With a scan: one.
         crystals: for stills, a crystal or a sequence of crystals, which may be empty, for each image in the order of
             the master file. With a scan: any number of crystals, which are in all images.
+        mosaic_blocks: rotation matrices (n, 3, 3) of the blocks of each crystal, in the same order. The file has them as
+            mosaic_blocks_deg of each crystal: rotation vectors, degrees, in the file's frame. dxtbx ignores them.
         mosaic_spread_deg, domain_size_A: full width in degrees, and size in angstrom. If either is given, the crystals
             are written as dxtbx's MosaicCrystalSauter2014, which holds both; otherwise unchanged.
         scan, goniometer: models of a rotation; None for stills.
@@ -72,6 +75,7 @@ def write_experiments(
         ValueError: sequences of wrong length.
         Sorry: the file cannot be written.
     """
+    blocks = None if mosaic_blocks is None else _flat(mosaic_blocks)
     # Of which image each crystal is; in a scan, each is in all images.
     if scan is None:
         images = [[one] if isinstance(one, Crystal) else list(one) for one in crystals]
@@ -113,6 +117,12 @@ def write_experiments(
     contents["imageset"] = _imagesets(master, len(images), scan)
     for (image, _), experiment in zip(placed, contents["experiment"]):
         experiment["imageset"] = image
+    if blocks is not None:
+        if len(blocks) != len(placed):
+            raise ValueError(f"mosaic_blocks: expected those of {len(placed)} crystals, got {len(blocks)}.")
+        for experiment, matrices in zip(contents["experiment"], blocks):
+            vectors = Rotation.from_matrix(rotation @ matrices @ rotation.T).as_rotvec(degrees=True)
+            contents["crystal"][experiment["crystal"]]["mosaic_blocks_deg"] = vectors.round(12).tolist()
     with whole_file(path) as temporary, open(temporary, "w") as file:
         json.dump(contents, file, indent=2)
         file.write("\n")
@@ -162,6 +172,26 @@ def _with_group_name(file: iotbx.mtz.object) -> iotbx.mtz.object:
     if fitting:
         file.set_space_group_name(fitting[0])
     return file
+
+
+def _flat(mosaic_blocks: Sequence[np.ndarray | Sequence[np.ndarray]]) -> list[np.ndarray]:
+    """Returns the blocks of all crystals, one array each."""
+    found: list[np.ndarray] = []
+    for some in mosaic_blocks:
+        found += [some] if isinstance(some, np.ndarray) else list(some)
+    return found
+
+
+def read_mosaic_blocks(path: str | os.PathLike) -> list[np.ndarray]:
+    """Returns the rotation matrices (n, 3, 3) of the mosaic blocks of each experiment that write_experiments wrote.
+
+    Raises:
+        OSError, ValueError, KeyError: it cannot be read, or holds none.
+    """
+    with open(path, encoding="utf-8") as file:
+        contents = json.load(file)
+    crystals = [contents["crystal"][experiment["crystal"]] for experiment in contents["experiment"]]
+    return [Rotation.from_rotvec(crystal["mosaic_blocks_deg"], degrees=True).as_matrix() for crystal in crystals]
 
 
 def _turned(model, rotation: np.ndarray):

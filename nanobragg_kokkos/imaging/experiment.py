@@ -65,6 +65,11 @@ class Experiment:
         """Returns the pulse and the crystals of an image, counted from 0."""
         return Exposure(self.pulses.pulse(image, self.seed), self.specimen.crystals(image, self.seed))
 
+    def blocks_at_datum(self) -> list[np.ndarray]:
+        """Returns the mosaic blocks (n, 3, 3) of each crystal of the first image, of a rotation at angle 0."""
+        specimen = self.specimen.specimen if isinstance(self.specimen, RotationSeries) else self.specimen
+        return [crystal.mosaic_blocks for crystal in specimen.crystals(0, self.seed)]
+
     @property
     def amplitudes(self) -> miller.array:
         """The true structure factor amplitudes at the mean energy."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 from dxtbx.model import Crystal as CrystalModel
 
 from nanobragg_kokkos.models.beam.pulses import Pulse
@@ -21,3 +22,8 @@ class Exposure:
     def models(self) -> list[CrystalModel]:
         """The dxtbx models of the crystals, each in its orientation."""
         return [crystal.model for crystal in self.crystals]
+
+    @property
+    def mosaic_blocks(self) -> list[np.ndarray]:
+        """The rotation matrices (n, 3, 3) of the mosaic blocks of each crystal."""
+        return [crystal.mosaic_blocks for crystal in self.crystals]

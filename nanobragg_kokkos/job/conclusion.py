@@ -52,8 +52,10 @@ def conclude(
     workspace.written(files.true_amplitudes)
     if common.scan is None:
         true_beams, true_crystals = beams, [exposure.models for exposure in exposures]
+        blocks = [exposure.mosaic_blocks for exposure in exposures]
     else:
         true_beams, true_crystals = beams[0], exposures[0].models
+        blocks = common.blocks_at_datum()
     write_experiments(
         files.true_models,
         files.master,
@@ -62,6 +64,7 @@ def conclude(
         true_crystals,
         scan=common.scan,
         goniometer=common.goniometer,
+        mosaic_blocks=blocks,
     )
     workspace.written(files.true_models)
     # After a run that had nothing to make, there is the summary of the one that made the images.

@@ -31,7 +31,7 @@ from scipy.optimize import brentq
 
 from nanobragg_kokkos import Crystal, Rotation, Simulation, Sources, StructureFactors
 from nanobragg_kokkos.models.beam.pulses import pulse_of, tophat_spectrum
-from nanobragg_kokkos.models.sample.random_orientations import mosaic_blocks
+from nanobragg_kokkos.models.sample.mosaicity import mosaic_blocks
 
 R_E_MM = 2.8179403262e-12
 FLUENCE, VOLUME_MM3, AMPLITUDE = 1e18, 1e-8, 300.0

@@ -15,7 +15,7 @@ from scitbx import matrix
 from nanobragg_kokkos import Crystal, Rotation, Simulation, Sources, StructureFactors
 from nanobragg_kokkos.imaging.prediction import Imperfection, ScanImage, predict
 from nanobragg_kokkos.models.beam.pulses import Pulse
-from nanobragg_kokkos.models.sample.random_orientations import mosaic_blocks
+from nanobragg_kokkos.models.sample.mosaicity import mosaic_blocks
 
 PIXELS, PIXEL_MM, DISTANCE_MM = 1000, 0.1, 90.0
 VOLUME_MM3, FLUENCE = 1e-7, 1e14

@@ -15,23 +15,20 @@ from cctbx import crystal as cctbx_crystal
 from cctbx import sgtbx
 
 
-def symmetrized_blocks(
-    mosaic_blocks: np.ndarray, symmetry: cctbx_crystal.symmetry, n_cells: tuple[int, int, int]
-) -> np.ndarray:
-    """Returns all mosaic blocks, turned by each rotation of the point group that changes the domain's shape.
+def domain_turns(symmetry: cctbx_crystal.symmetry, n_cells: tuple[int, int, int]) -> np.ndarray:
+    """Returns each rotation (m, 3, 3) of the point group that changes the domain's shape, the identity among them.
+
+    In the crystal's Cartesian frame (axes a, c* x a and c*). Every mosaic block is to be turned by each of them, before
+    its own misorientation.
 
     Args:
-        mosaic_blocks: (n, 3, 3) rotation matrices in the crystal's Cartesian frame (axes a, c* x a and c*).
         symmetry: unit cell and space group.
         n_cells: unit cells along the edges of a domain.
-
-    Returns:
-        (m n, 3, 3) rotation matrices.
     """
     to_cartesian = np.reshape(symmetry.unit_cell().orthogonalization_matrix(), (3, 3))
     to_fractional = np.linalg.inv(to_cartesian)
-    turns = [to_cartesian @ rotation @ to_fractional for rotation in shape_rotations(symmetry.space_group(), n_cells)]
-    return np.concatenate([mosaic_blocks @ turn for turn in turns])
+    rotations = shape_rotations(symmetry.space_group(), n_cells)
+    return np.array([to_cartesian @ rotation @ to_fractional for rotation in rotations])
 
 
 def shape_rotations(space_group: sgtbx.space_group, n_cells: tuple[int, int, int]) -> list[np.ndarray]:

@@ -8,8 +8,8 @@ from cctbx import crystal as cctbx_crystal
 from libtbx.utils import Sorry
 
 from nanobragg_kokkos.models.sample.amorphous import Amorphous, air, water
-from nanobragg_kokkos.models.sample.domain_symmetry import symmetrized_blocks
-from nanobragg_kokkos.models.sample.random_orientations import mosaic_blocks
+from nanobragg_kokkos.models.sample.domain_symmetry import domain_turns
+from nanobragg_kokkos.models.sample.mosaicity import Mosaicity
 from nanobragg_kokkos.models.sample.recorded_crystals import LENGTHS, read_crystals
 from nanobragg_kokkos.models.sample.rotation_series import RotationSeries, longest_edge_A, smooth_steps
 from nanobragg_kokkos.models.sample.specimen import (
@@ -20,7 +20,6 @@ from nanobragg_kokkos.models.sample.specimen import (
     cells_in_domain,
     illuminated_volume_mm3,
 )
-from nanobragg_kokkos.util.random_streams import stream
 
 # Standard deviations of the cell beyond which no crystal is expected.
 FARTHEST = 5.0
@@ -51,16 +50,18 @@ def specimen(params: libtbx.phil.scope_extract, symmetry: cctbx_crystal.symmetry
                 f"crystal.orientation.file={crystal.orientation.file}, as no image has one of them twice"
             )
         orientations = RecordedOrientations(found, crystal.count)
-    spread = _three(crystal.mosaic_spread_deg)
-    blocks = mosaic_blocks(crystal.mosaic_domains, spread, stream(params.seed, "mosaic"))
-    if crystal.symmetrize:
-        blocks = symmetrized_blocks(blocks, symmetry, n_cells)
+    mosaicity = Mosaicity(
+        crystal.mosaic_domains,
+        _three(crystal.mosaic_spread_deg),
+        crystal.mosaic_distribution,
+        domain_turns(symmetry, n_cells) if crystal.symmetrize else None,
+    )
     return Specimen(
         orientations=orientations,
         space_group=symmetry.space_group(),
         n_cells=n_cells,
         shape=crystal.shape,
-        mosaic_blocks=blocks,
+        mosaicity=mosaicity,
         volume_mm3=illuminated_volume_mm3(crystal.length_um, params.beam.size_mm),
         cell_variation=_three(crystal.cell_variation),
     )

@@ -66,12 +66,17 @@ crystal {
             "symmetrize_Flatt). Takes longer by the number of different rotations, 3 for a hexagonal crystal."
   mosaic_domains = 25
     .type = int
-    .help = "Number of mosaic domains, each with an orientation of its own."
+    .help = "Number of mosaic domains, each with an orientation of its own, drawn anew for each crystal."
   mosaic_spread_deg = 0.05
     .type = floats
-    .help = "Standard deviation of domain orientations, degrees. One number, or three for turns about the crystal's"
-            "axes a, c* x a and c*. Three equal numbers are as good as one: each turn is about a random axis, and three"
-            "numbers stretch its components."
+    .help = "Standard deviation of domain orientations, degrees: the root of the mean square of the angles by which"
+            "domains are turned. One number, or three for turns about the crystal's axes a, c* x a and c*. Three equal"
+            "numbers are as good as one; they stretch the components of the turns."
+  mosaic_distribution = *normal peaked
+    .type = choice
+    .help = "Distribution of domain orientations. normal: each component of the rotation vectors has a normal"
+            "distribution, of mosaic_spread_deg divided by the square root of 3. peaked: random axes, and angles with a"
+            "normal distribution of mosaic_spread_deg, which leaves more domains near the middle."
 }
 scan
   .help = "A rotation series of the crystals of the first image in place of stills."
@@ -119,6 +124,7 @@ RULES = {
     "crystal.shape": given("square, round, gauss, gauss_argchk or tophat"),
     "crystal.symmetrize": given("True or False"),
     "crystal.mosaic_domains": whole(1),
+    "crystal.mosaic_distribution": given("normal or peaked"),
     "crystal.mosaic_spread_deg": one_or_three(between(0, 180, " degrees")),
     # dxtbx reads no scans that go back.
     "scan.width_deg": or_none((between(0, 180, "")[0], "None or 0 to 180 degrees")),

@@ -13,6 +13,7 @@ from dxtbx.model import Crystal as CrystalModel
 
 from nanobragg_kokkos.models.sample.cell_variation import varied_cell
 from nanobragg_kokkos.models.sample.crystal import Crystal
+from nanobragg_kokkos.models.sample.mosaicity import Mosaicity
 from nanobragg_kokkos.models.sample.random_orientations import random_rotation
 from nanobragg_kokkos.util.random_streams import stream
 
@@ -33,7 +34,7 @@ class Specimen:
         space_group: space group of all crystals.
         n_cells: unit cells along the edges of a mosaic domain.
         shape: shape of a mosaic domain.
-        mosaic_blocks: rotation matrices, (n, 3, 3), in the crystals' Cartesian frame with the axes a, c* x a and c*.
+        mosaicity: gives each crystal mosaic blocks of its own.
         volume_mm3: volume of each crystal in the beam.
         cell_variation: relative standard deviations of a, b and c, (3,).
     """
@@ -42,13 +43,13 @@ class Specimen:
     space_group: sgtbx.space_group
     n_cells: tuple[int, int, int]
     shape: str
-    mosaic_blocks: np.ndarray
+    mosaicity: Mosaicity
     volume_mm3: float
     cell_variation: tuple[float, float, float] = (0.0, 0.0, 0.0)
 
     def crystals(self, image: int, seed: int) -> tuple[Crystal, ...]:
         """Returns the crystals of an image, counted from 0; they depend on the two arguments only."""
-        generator = stream(seed, "cell", image)
+        generator, mosaic = stream(seed, "cell", image), stream(seed, "mosaic", image)
         crystals = []
         for model in self.orientations.models(image, seed):
             cell, rotation = model.get_unit_cell(), np.reshape(model.get_U(), (3, 3))
@@ -60,7 +61,7 @@ class Specimen:
                     oriented_crystal(symmetry, rotation),
                     self.n_cells,
                     shape=self.shape,
-                    mosaic_blocks=rotation @ self.mosaic_blocks @ rotation.T,
+                    mosaic_blocks=rotation @ self.mosaicity.blocks(mosaic) @ rotation.T,
                     volume_mm3=self.volume_mm3,
                 )
             )

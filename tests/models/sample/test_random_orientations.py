@@ -1,4 +1,4 @@
-"""Orientations of crystals and of their mosaic blocks."""
+"""Orientations of crystals."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from nanobragg_kokkos import protein, specimen
-from nanobragg_kokkos.models.sample.random_orientations import axis_rotation, mosaic_blocks, random_rotation
+from nanobragg_kokkos.models.sample.random_orientations import axis_rotation, random_rotation
 from nanobragg_kokkos.util.random_streams import stream
 
 
@@ -28,18 +28,3 @@ def test_orientations_are_uniform():
     # The density of the angle t of a uniform rotation is (1 - cos t) / pi.
     angles = np.arccos((rotations.trace(axis1=1, axis2=2) - 1) / 2)
     assert angles.mean() == pytest.approx(np.pi / 2 + 2 / np.pi, abs=0.03)
-
-
-def test_mosaic_blocks_spread_as_asked():
-    blocks = mosaic_blocks(5000, 0.05, stream(1, "mosaic"))
-    angles = np.degrees(np.arcsin(np.linalg.norm(blocks - blocks.transpose(0, 2, 1), axis=(1, 2)) / np.sqrt(8)))
-    assert np.sqrt((angles**2).mean()) == pytest.approx(0.05, rel=0.03)
-    # As many in a crystal as there usually are: it is to be where its orientation says.
-    for domains in (2, 3, 10):
-        crystals = np.array([mosaic_blocks(domains, 0.05, stream(seed, "mosaic")) for seed in range(200)])
-        assert crystals.shape[1] == domains
-        turns = crystals - crystals.transpose(0, 1, 3, 2)
-        assert np.abs(np.degrees(turns.mean(axis=1) / 2)).max() < 1e-6
-        assert np.degrees(np.sqrt((turns**2).sum(axis=(2, 3)).mean() / 8)) == pytest.approx(0.05, rel=0.1)
-    for blocks in (mosaic_blocks(1, 0.05, stream(1, "mosaic")), mosaic_blocks(7, 0.0, stream(1, "mosaic"))):
-        assert (blocks == np.eye(3)).all() and len(blocks) == 1

@@ -23,8 +23,9 @@ from nanobragg_kokkos.job.command import main
 from nanobragg_kokkos.models.beam_along_z import frame_rotation
 from nanobragg_kokkos.models.sample import from_parameters as of_sample
 from nanobragg_kokkos.models.sample.cell_variation import varied_cell
-from nanobragg_kokkos.models.sample.domain_symmetry import shape_rotations, symmetrized_blocks
-from nanobragg_kokkos.models.sample.random_orientations import mosaic_blocks, random_rotation
+from nanobragg_kokkos.models.sample.domain_symmetry import domain_turns, shape_rotations
+from nanobragg_kokkos.models.sample.mosaicity import mosaic_blocks
+from nanobragg_kokkos.models.sample.random_orientations import random_rotation
 from nanobragg_kokkos.models.sample.specimen import oriented_crystal
 
 TETRAGONAL = cctbx_crystal.symmetry((79, 79, 38, 90, 90, 90), "P 43 21 2")
@@ -168,7 +169,7 @@ def test_symmetrized_domains_have_the_symmetry_of_the_crystal(group, shape):
     model = oriented_crystal(symmetry, original)
     # Misorientations are those of the crystal, whatever axes one chooses for it.
     misorientations = original @ mosaic_blocks(3, 0.2, np.random.default_rng(1)) @ original.T
-    turns = symmetrized_blocks(np.eye(3)[np.newaxis], symmetry, n_cells)
+    turns = domain_turns(symmetry, n_cells)
 
     def image(model: DxtbxCrystal, turns: np.ndarray) -> np.ndarray:
         rotation = np.reshape(model.get_U(), (3, 3))
