@@ -65,8 +65,8 @@ def write_experiments(
         detector, beam: as for `nxmx.write_master`; one beam for all images, or one for each. With a scan: one.
         crystals: for stills, a crystal or a sequence of crystals, which may be empty, for each image in the order of
             the master file. With a scan: any number of crystals, which are in all images.
-        mosaic_blocks: rotation matrices (n, 3, 3) of the blocks of each crystal, in the same order. The file has them as
-            mosaic_blocks_deg of each crystal: rotation vectors, degrees, in the file's frame. dxtbx ignores them.
+        mosaic_blocks: rotation matrices (n, 3, 3) of the blocks of each crystal, in the same order. The file has them
+            as mosaic_blocks_deg of each crystal: rotation vectors, degrees, in the file's frame. dxtbx ignores them.
         mosaic_spread_deg, domain_size_A: full width in degrees, and size in angstrom. If either is given, the crystals
             are written as dxtbx's MosaicCrystalSauter2014, which holds both; otherwise unchanged.
         scan, goniometer: models of a rotation; None for stills.

@@ -64,6 +64,16 @@ def from_0(unit: str) -> Rule:
     return lambda value: finite(value) and value >= 0, f"0 {unit} or more"
 
 
+def positive(unit: str, least: float, most: float) -> Rule:
+    """Returns the rule: a number from `least`, which is above 0, to `most`."""
+    return lambda value: finite(value) and least <= value <= most, f"more than 0 {unit}, {least:g} to {most:g}"
+
+
+def up_to(unit: str, most: float) -> Rule:
+    """Returns the rule: a number from 0 to `most`."""
+    return lambda value: finite(value) and 0 <= value <= most, f"0 {unit} or more, up to {most:g}"
+
+
 def between(least: float, most: float, unit: str) -> Rule:
     """Returns the rule: a number from `least` to `most`; the unit is appended as it stands."""
     return lambda value: finite(value) and least <= value <= most, f"{least:g} to {most:g}{unit}"

@@ -11,7 +11,7 @@ from dxtbx.model import Beam
 from libtbx.utils import Sorry
 
 from nanobragg_kokkos.models.beam.jitter import JitteringPulses
-from nanobragg_kokkos.models.beam.parameters import MEAN_EV, check_energies
+from nanobragg_kokkos.models.beam.parameters import MEAN_EV, check_energies, check_jitter
 from nanobragg_kokkos.models.beam.pulses import (
     ALONG_X,
     EqualPulses,
@@ -51,6 +51,8 @@ def pulses(params: libtbx.phil.scope_extract, reference: Beam | None = None) -> 
     else:
         spectrum = {"gaussian": gaussian_spectrum, "tophat": tophat_spectrum}[given.shape](*channels)
         made = EqualPulses(pulse_of(spectrum, photons, polarization))
+    if given.shape == "file":
+        check_jitter(params, float(made.energies_eV[0]))
     if given.energy_jitter_eV == 0 and given.pulse_energy_jitter is None:
         return made
     return JitteringPulses(made, photons, given.energy_jitter_eV, given.pulse_energy_jitter)

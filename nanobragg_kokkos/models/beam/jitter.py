@@ -55,6 +55,7 @@ class JitteringPulses:
         photons = pulse.photons
         if self.relative is not None:
             photons = self.photons
-            if self.relative > 0:
+            # Below, its inverse squared is no number any more, and the photons are the mean to all digits.
+            if self.relative > 1e-100:
                 photons *= generator.gamma(self.relative**-2) * self.relative**2
         return pulse_of((energies, pulse.weights), photons, Polarization.of(pulse.beam))

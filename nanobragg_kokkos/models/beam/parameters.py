@@ -2,17 +2,30 @@
 
 from __future__ import annotations
 
+import math
+
 import libtbx.phil
 from libtbx.utils import Sorry
 
 from nanobragg_kokkos.models.beam.jitter import FARTHEST
-from nanobragg_kokkos.models.beam.spectrum_file import LEAST_EV, MOST_EV
-from nanobragg_kokkos.util.value_rules import above_0, between, file_or_none, finite, from_0, given, or_none, whole
+from nanobragg_kokkos.models.beam.sase import SAMPLES_A_SPIKE, spike_width_eV
+from nanobragg_kokkos.models.beam.spectrum_file import LEAST_EV, MOST_ENERGIES, MOST_EV
+from nanobragg_kokkos.util.value_rules import between, file_or_none, finite, from_0, given, or_none, positive, up_to
 
 MEAN_EV = 9500.0
 
 # photons/mm^2; a billion times what any source has, and the numbers computed from it stay finite.
 MOST_FLUENCE = 1e30
+
+# Millimetres and eV: beyond what any beam has, and far from where numbers lose their meaning.
+LEAST_SIZE_MM, MOST_SIZE_MM = 1e-12, 1e3
+LEAST_WIDTH_EV = 1e-6
+
+# Of the random field of a pulse (spectrum.shape=sase), 16 bytes each.
+MOST_SAMPLES = 10**7
+
+# Photons in a pulse, below which an image is dark.
+DARK = 1.0
 
 TEXT = """
 beam
@@ -76,13 +89,16 @@ RULES = {
         (lambda value: finite(value) and LEAST_EV <= value <= MOST_EV, f"{LEAST_EV:.0f} to {MOST_EV:.0f} eV")
     ),
     "beam.total_flux": from_0("photons"),
-    "beam.size_mm": above_0("mm"),
+    "beam.size_mm": positive("mm", LEAST_SIZE_MM, MOST_SIZE_MM),
     "spectrum.shape": given("gaussian, tophat, file or sase"),
-    "spectrum.nchannels": whole(1),
-    "spectrum.channel_width": above_0("eV"),
-    "spectrum.fwhm": above_0("eV"),
+    "spectrum.nchannels": (
+        lambda value: isinstance(value, int) and 1 <= value <= MOST_ENERGIES,
+        f"a whole number, 1 to {MOST_ENERGIES}",
+    ),
+    "spectrum.channel_width": positive("eV", LEAST_WIDTH_EV, MOST_EV),
+    "spectrum.fwhm": positive("eV", LEAST_WIDTH_EV, MOST_EV),
     "spectrum.file": file_or_none(),
-    "spectrum.energy_jitter_eV": from_0("eV"),
+    "spectrum.energy_jitter_eV": up_to("eV", MOST_EV),
     "spectrum.pulse_energy_jitter": or_none(between(0, 1, "")),
     "spectrum.sase.pulse_length_fs": or_none(between(0.1, 1000, " fs")),
     "spectrum.sase.spike_width_eV": or_none(between(1e-3, 100, " eV")),
@@ -126,6 +142,15 @@ def check_energies(params: libtbx.phil.scope_extract, mean: float) -> None:
         Sorry: with the name of the parameter and what was expected.
     """
     given = params.spectrum
+    if given.shape == "sase":
+        spike = given.sase.spike_width_eV or spike_width_eV(given.sase.pulse_length_fs)
+        samples = given.nchannels * math.ceil(SAMPLES_A_SPIKE * given.channel_width / spike)
+        if samples > MOST_SAMPLES:
+            raise Sorry(
+                f"spectrum.nchannels={given.nchannels}: expected at most {MOST_SAMPLES // SAMPLES_A_SPIKE} spikes, but "
+                f"with spectrum.channel_width={given.channel_width:g} and spikes of {spike:g} eV there are "
+                f"{samples // SAMPLES_A_SPIKE}"
+            )
     half = 0.5 * (given.nchannels - 1) * given.channel_width
     lowest = mean - half
     if lowest <= 0:
@@ -133,6 +158,21 @@ def check_energies(params: libtbx.phil.scope_extract, mean: float) -> None:
             f"spectrum.nchannels={given.nchannels}: expected a spectrum above 0 eV, but with "
             f"spectrum.channel_width={given.channel_width:g} it begins at {lowest:g} eV"
         )
+    if mean + half > 2 * MOST_EV:
+        raise Sorry(
+            f"spectrum.nchannels={given.nchannels}: expected a spectrum up to {2 * MOST_EV:g} eV, but with "
+            f"spectrum.channel_width={given.channel_width:g} it ends at {mean + half:g} eV"
+        )
+    check_jitter(params, lowest)
+
+
+def check_jitter(params: libtbx.phil.scope_extract, lowest: float) -> None:
+    """Refuses a jitter that might leave nothing of a spectrum whose lowest energy (eV) this is.
+
+    Raises:
+        Sorry: with the name of the parameter and what was expected.
+    """
+    given = params.spectrum
     if lowest <= 2 * FARTHEST * given.energy_jitter_eV:
         raise Sorry(
             f"spectrum.energy_jitter_eV={given.energy_jitter_eV:g}: expected less than "
@@ -143,6 +183,8 @@ def check_energies(params: libtbx.phil.scope_extract, mean: float) -> None:
 def warnings(params: libtbx.phil.scope_extract) -> list[str]:
     """Returns a line for each way in which the energies fail to follow a spectrum of spectrum.fwhm."""
     given = params.spectrum
+    if params.beam.total_flux < DARK:
+        return [f"Warning: beam.total_flux={params.beam.total_flux:g}: the images are dark, for want of photons"]
     if given.shape == "file" or given.nchannels == 1:
         return []
     covered = given.nchannels * given.channel_width

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 
 import h5py
@@ -17,6 +18,16 @@ ANGSTROM = {"angstrom": 1.0, "angstroms": 1.0, "a": 1.0, "nm": 10.0, "m": 1e10}
 
 # Outside, there are no tables of what sensors absorb.
 LEAST_EV, MOST_EV = 1e3, 1e5
+
+# Of a spectrum; each takes its share of the time of an image. And of all spectra of a file, 16 bytes each.
+MOST_ENERGIES = 10**5
+MOST_NUMBERS = 2**28
+
+# Of a text: about 1e8 numbers.
+MOST_BYTES = 2**30
+
+# Relative weights beyond are scaled, so that their sums stay finite.
+LEAST_WEIGHT, MOST_WEIGHT = 1e-100, 1e100
 
 
 def read_spectra(path: str) -> list[Spectrum]:
@@ -45,6 +56,9 @@ def read_spectra(path: str) -> list[Spectrum]:
         fault = _fault(*spectrum)
         if fault:
             raise Sorry(f"{name}: {kind} {k + 1}: {fault}")
+        most = spectrum[1].max()
+        if not LEAST_WEIGHT <= most <= MOST_WEIGHT:
+            spectra[k] = spectrum = (spectrum[0], spectrum[1] / most)
         # One array where they are equal: there may be a hundred thousand spectra.
         if k > 0 and np.array_equal(spectrum[0], spectra[k - 1][0]):
             spectra[k] = (spectra[k - 1][0], spectrum[1])
@@ -52,6 +66,8 @@ def read_spectra(path: str) -> list[Spectrum]:
 
 
 def _of_text(path: str) -> list[Spectrum]:
+    if os.path.getsize(path) > MOST_BYTES:
+        raise ValueError(f"it has more than {MOST_BYTES} bytes")
     with open(path, encoding="utf-8") as file:
         rows = [line.replace(",", " ") for line in file if line.split("#")[0].strip()]
     if not rows:
@@ -95,6 +111,10 @@ def _tables(beam: h5py.Group) -> Iterable[np.ndarray]:
                 units = _text(beam[name].attrs.get("units", "angstrom"))
                 if units.lower() not in ANGSTROM:
                     raise ValueError(f"wavelengths are in {units}, not in angstrom, nm or m")
+                for dataset in (beam[name], beam[weights]):
+                    # A file may claim any size, and hold nothing of it.
+                    if not isinstance(dataset, h5py.Dataset) or not 0 < dataset.size <= MOST_NUMBERS:
+                        raise ValueError(f"{dataset.name} is no array of 1 to {MOST_NUMBERS} numbers")
                 return np.atleast_1d(beam[name][()]) * ANGSTROM[units.lower()], np.atleast_1d(beam[weights][()])
         name = _text(beam[name].attrs.get("variant", ""))
     return ()
@@ -131,6 +151,8 @@ def _ascending(energies: np.ndarray, weights: np.ndarray) -> Spectrum:
 
 def _fault(energies: np.ndarray, weights: np.ndarray) -> str | None:
     """Returns the fault of a spectrum in words; None: it is valid."""
+    if not 0 < len(energies) <= MOST_ENERGIES:
+        return f"expected 1 to {MOST_ENERGIES} energies, not {len(energies)}"
     if not (np.isfinite(energies).all() and np.isfinite(weights).all()):
         return "expected finite numbers"
     if not (np.diff(energies) > 0).all():

@@ -61,21 +61,35 @@ def detector(
     found = sensors.with_sensor(found, sensor)
     highest = float(saturation(params, found))
     for panel in found:
-        panel.set_trusted_range((-1.0, highest))
+        lowest = panel.get_trusted_range()[0]
+        if lowest >= highest:
+            raise Sorry(
+                f"detector_response.saturation={highest:g}: expected more than {lowest:g}, the highest count that is "
+                f"too low for the trusted range of detector.reference={given.reference}"
+            )
+        panel.set_trusted_range((lowest, highest))
     return found, sensor
 
 
 def messages(
     params: libtbx.phil.scope_extract, reference: geometry.Reference | None, sensor: SensorLayers | None, energy: float
 ) -> list[str]:
-    """Returns a line about the sensor of detector.reference, where it is not simulated or not what files say.
+    """Returns lines about detector.reference: counts that are too low, and a sensor that is not as files say.
 
     Args:
         sensor: that is simulated.
         energy: mean energy of the beam, eV.
     """
-    if reference is None or not params.attenuation:
+    if reference is None:
         return []
+    lines = []
+    lowest = max(panel.get_trusted_range()[0] for panel in reference.detector)
+    if lowest > 0:
+        lines.append(f"Counts up to {lowest:g} are not trusted, as the trusted_range of detector.reference says")
+    return lines + (_sensor_messages(reference, sensor, energy) if params.attenuation else [])
+
+
+def _sensor_messages(reference: geometry.Reference, sensor: SensorLayers | None, energy: float) -> list[str]:
     material = reference.detector[0].get_material()
     named = (
         f"; NXmx files say Si of the same parallax in its place, as DIALS knows no {material}, and the true models say "

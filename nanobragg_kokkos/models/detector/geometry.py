@@ -20,6 +20,9 @@ from nanobragg_kokkos.util.reading import reading
 # 8 GiB of expected photons; more than any detector has.
 MOST_PIXELS = 2**30
 
+# From the sample, along any axis; farther than any detector, and nothing overflows.
+MOST_MM = 1e6
+
 
 @dataclass(frozen=True, eq=False)
 class Reference:
@@ -37,9 +40,9 @@ def from_file(path: str) -> Detector:
 def read_reference(path: str) -> Reference:
     """Returns the first detector in a dxtbx model file (.expt, .json) or in an image, with its beam.
 
-    If the beam does not come from +z, both are turned about the sample, the beam's polarization with it. The lower end
-    of its trusted range is made to include a count of 0, which is nothing unusual here. What the file's mask excludes
-    is added to the untrusted rectangles.
+    If the beam does not come from +z, both are turned about the sample, the beam's polarization with it. A lower end
+    of the trusted range that is 0 or less is made to include a count of 0, which is nothing unusual here. What the
+    file's mask excludes is added to the untrusted rectangles.
 
     Raises:
         Sorry: the file is not there, cannot be read, or holds no detector with a beam, or one that cannot be.
@@ -63,7 +66,9 @@ def read_reference(path: str) -> Reference:
     add_masks(detector, masks_of(first.imageset, found.masks[complete[0]], name), name)
     for panel in detector:
         low, high = panel.get_trusted_range()
-        panel.set_trusted_range((-1.0, high if high > max(low, 0.0) else float(np.iinfo(np.int32).max - 1)))
+        # dxtbx takes the lower end as excluded, and detectors with (0, …) count 0 often.
+        low = low if 0 < low < high else -1.0
+        panel.set_trusted_range((low, high if high > max(low, 0.0) else float(np.iinfo(np.int32).max - 1)))
     return Reference(detector, beam)
 
 
@@ -83,6 +88,14 @@ def _fault(detector: Detector, beam: Beam) -> str | None:
             return f"{name}: expected a finite attenuation coefficient (mu), not {panel.get_mu()}"
         if not np.isfinite(panel.get_origin()).all():
             return f"{name}: expected three finite numbers for its origin, not {panel.get_origin()}"
+        if np.abs(panel.get_origin()).max() > MOST_MM:
+            return f"{name}: expected an origin within {MOST_MM:g} mm of the sample, not {panel.get_origin()}"
+        for fast0, slow0, fast1, slow1 in panel.get_mask():
+            if not (0 <= fast0 <= fast1 <= size[0] and 0 <= slow0 <= slow1 <= size[1]):
+                return (
+                    f"{name}: expected untrusted rectangles (mask) within its {size[0]} x {size[1]} pixels, the first "
+                    f"pixel first, not {(fast0, slow0, fast1, slow1)}"
+                )
         axes = np.array((panel.get_fast_axis(), panel.get_slow_axis()))
         if not np.abs(axes @ axes.T - np.eye(2)).max() < 1e-6:
             return f"{name}: expected perpendicular axes of length 1 (fast_axis, slow_axis), not {axes.tolist()}"

@@ -15,6 +15,7 @@ RIGHT, DOWN = (1.0, 0.0, 0.0), (0.0, -1.0, 0.0)
 def by_name(name: str, distance_mm: float | None = None) -> Detector:
     """Returns a detector of specifications.py, upright and perpendicular to the beam, which hits its middle.
 
+    Where the middle is that of a pixel, the beam hits that pixel's corner instead.
     If a panel has pixels between modules, these are untrusted rectangles. A count of 0 is trusted.
 
     Args:
@@ -44,7 +45,9 @@ def by_name(name: str, distance_mm: float | None = None) -> Detector:
 def _add_grid(root: DetectorNode, grid: Grid, specification: Specification, z: float) -> None:
     fast, slow = (n * pixels + (n - 1) * gap for n, pixels, gap in zip(grid.modules, grid.module, grid.gap))
     size = (fast, slow)
-    corner = [-0.5 * pixels * specification.pixel_mm for pixels in size]
+    # Programs look up directions to the middles of pixels: none is to be the beam's, which has no scattering vector.
+    shift = 0.5 if all(pixels % 2 for pixels in size) else 0.0
+    corner = [-(0.5 * pixels + shift) * specification.pixel_mm for pixels in size]
     panel = _panel(root, "Panel", size, specification)
     panel.set_local_frame(RIGHT, DOWN, (corner[0], -corner[1], z))
     for k in range(1, grid.modules[0]):

@@ -15,10 +15,23 @@ from libtbx.utils import Sorry
 from nanobragg_kokkos.models.detector.counts import HIGHEST_SATURATION
 from nanobragg_kokkos.models.detector.response_presets import PRESETS, Preset
 from nanobragg_kokkos.models.detector.specifications import SPECIFICATIONS
-from nanobragg_kokkos.util.value_rules import above_0, between, finite, given, left_open, or_none, or_preset, whole
+from nanobragg_kokkos.util.value_rules import (
+    between,
+    file_or_none,
+    finite,
+    given,
+    left_open,
+    or_none,
+    or_preset,
+    positive,
+    whole,
+)
 
 # Pixels; farther than any detector's light goes.
 MOST_RADIUS = 500
+
+# Millimetres, from the sample or the beam; farther than any detector, and the numbers computed from it stay sound.
+MOST_MM = 1e6
 
 # Far above what fits a count; nothing overflows below.
 MOST_ADU = 1e9
@@ -106,19 +119,20 @@ detector_response
 
 
 def _is_pair(value: Any) -> bool:
-    return isinstance(value, (list, tuple)) and len(value) == 2 and all(finite(x) for x in value)
+    return isinstance(value, (list, tuple)) and len(value) == 2 and all(finite(x) and abs(x) <= MOST_MM for x in value)
 
 
-_PAIR = or_none((_is_pair, "None or two numbers, fast and slow, in mm"))
+_PAIR = or_none((_is_pair, f"None or two numbers, fast and slow, in mm, each at most {MOST_MM:g}"))
 
 RULES = {
     "detector.name": given(", ".join(SPECIFICATIONS)),
-    "detector.distance_mm": or_none(above_0("mm")),
-    "detector.offset_mm": (finite, "a number of mm"),
+    "detector.reference": file_or_none(),
+    "detector.distance_mm": or_none(positive("mm", 1e-3, MOST_MM)),
+    "detector.offset_mm": between(-MOST_MM, MOST_MM, " mm"),
     "detector.beam_center_mm": _PAIR,
     "detector.beam_center_shift_mm": _PAIR,
     "detector.layers": or_none(whole(1)),
-    "psf.fwhm_mm": or_preset(above_0("mm")),
+    "psf.fwhm_mm": or_preset(positive("mm", 1e-6, MOST_MM)),
     "psf.radius_pixels": or_preset(
         (lambda value: isinstance(value, int) and 1 <= value <= MOST_RADIUS, f"1 to {MOST_RADIUS} pixels")
     ),
@@ -126,7 +140,7 @@ RULES = {
     "detector_response.calibration_noise": or_preset(between(0, 1, "")),
     "detector_response.calibration_seed": or_preset(whole(0)),
     "detector_response.quantum_gain": or_preset(
-        (lambda value: finite(value) and 0 < value <= MOST_ADU, f"more than 0, at most {MOST_ADU:g} ADU a photon")
+        (lambda value: finite(value) and 1e-9 <= value <= MOST_ADU, f"more than 0, 1e-09 to {MOST_ADU:g} ADU a photon")
     ),
     "detector_response.readout_noise": or_preset(between(0, MOST_ADU, " ADU")),
     "detector_response.adc_offset": or_preset(between(0, MOST_ADU, " ADU")),

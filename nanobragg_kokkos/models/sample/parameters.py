@@ -10,19 +10,22 @@ from libtbx.utils import Sorry
 
 from nanobragg_kokkos.models.amplitudes import parameters as amplitude_parameters
 from nanobragg_kokkos.util.value_rules import (
-    above_0,
     between,
     file_or_none,
     finite,
-    from_0,
     given,
     one_or_three,
     or_none,
+    positive,
+    up_to,
     whole,
 )
 
 # Beyond, a crystal would not be one any more.
 MOST_VARIATION = 0.1
+
+# Degrees; no scan is finer, and files tell two angles apart.
+LEAST_WIDTH_DEG = 1e-6
 
 # Unit cells; a domain that is asked to be smaller along an edge is worth a word.
 LEAST_DOMAIN = 0.5
@@ -109,11 +112,11 @@ background
 )
 
 RULES = {
-    "crystal.length_um": above_0("micrometres"),
+    "crystal.length_um": positive("micrometres", 1e-4, 1e6),
     "crystal.count": whole(1),
     "crystal.cell_variation": one_or_three(between(0, MOST_VARIATION, "")),
     "crystal.orientation.file": file_or_none(),
-    "crystal.Deff_A": above_0("angstrom"),
+    "crystal.Deff_A": positive("angstrom", 1, 1e8),
     "crystal.n_cells": (
         lambda values: (
             values is None
@@ -127,7 +130,12 @@ RULES = {
     "crystal.mosaic_distribution": given("normal or peaked"),
     "crystal.mosaic_spread_deg": one_or_three(between(0, 180, " degrees")),
     # dxtbx reads no scans that go back.
-    "scan.width_deg": or_none((between(0, 180, "")[0], "None or 0 to 180 degrees")),
+    "scan.width_deg": or_none(
+        (
+            lambda value: value == 0 or between(LEAST_WIDTH_DEG, 180, "")[0](value),
+            f"None or 0 to 180 degrees, {LEAST_WIDTH_DEG:g} or more if not 0",
+        )
+    ),
     "scan.start_deg": between(-360, 360, " degrees"),
     "scan.axis": (
         lambda values: (
@@ -142,8 +150,8 @@ RULES = {
         lambda value: value is libtbx.Auto or (isinstance(value, int) and 1 <= value <= 10**6),
         "Auto or a whole number, 1 to 1000000",
     ),
-    "background.water_mm": from_0("mm"),
-    "background.air_mm": from_0("mm"),
+    "background.water_mm": up_to("mm", 1e3),
+    "background.air_mm": up_to("mm", 1e6),
 }
 
 

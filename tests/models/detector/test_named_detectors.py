@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import pickle
 
+import h5py
 import numpy as np
 import pytest
 from cctbx import factor_ev_angstrom
@@ -12,7 +13,7 @@ from dxtbx import flumpy
 from dxtbx.format import FormatPilatusHelpers as helpers
 from dxtbx.model import Experiment, ExperimentList
 from dxtbx.model.experiment_list import ExperimentListFactory
-from helpers.small_models import random_amplitudes, small_beam, small_detector
+from helpers.small_models import random_amplitudes, saved, small_beam, small_detector
 from hypothesis import given
 from hypothesis import strategies as st
 from libtbx.utils import Sorry
@@ -77,8 +78,12 @@ def test_panels_pixels_and_size(name):
         assert panel.get_distance() == pytest.approx(SPECIFICATIONS[name].distance_mm)
     outline = np.concatenate([corners(panel)[:, :2] for panel in detector])
     assert np.ptp(outline, axis=0) == pytest.approx(size_mm, abs=UNEVEN_MM.get(name, 1e-9))
-    # The beam goes through the middle.
-    assert outline.max(axis=0) + outline.min(axis=0) == pytest.approx((0, 0), abs=1e-9)
+    # The beam goes through the middle, or the corner of the pixel that is there, never through the middle of a pixel.
+    beside = pixel_mm if name.startswith("pilatus") else 0
+    assert outline.max(axis=0) + outline.min(axis=0) == pytest.approx((-beside, beside), abs=1e-9)
+    for panel in detector:
+        fast, slow = panel.millimeter_to_pixel(panel.get_ray_intersection((0, 0, -1)))
+        assert np.hypot(fast % 1 - 0.5, slow % 1 - 0.5) > 0.1
 
 
 @pytest.mark.parametrize("name", ["jungfrau_16m", "jungfrau_4m", "cspad"])
@@ -357,3 +362,33 @@ def test_damaged_mask_is_refused(with_mask, contents, message):
 def test_unknown_name_is_refused_with_those_that_there_are():
     with pytest.raises(ValueError, match="name='rayonix': expected one of rayonix_mx340, .*cspad"):
         by_name("rayonix")
+
+
+@pytest.mark.parametrize(
+    "given, expected", [((10, 1000), (10, 1000)), ((0, 1000), (-1, 1000)), ((-1, 1000), (-1, 1000))]
+)
+def test_lower_end_of_the_trusted_range_is_kept(tmp_path, given, expected):
+    detector = small_detector()
+    detector[0].set_trusted_range(given)
+    path = saved(tmp_path / "low.expt", detector, small_beam())
+    found, _ = described(f"detector.reference={path}")
+    assert found[0].get_trusted_range() == expected
+    reference = from_parameters.reference(parameters.parse([f"detector.reference={path}"]).extract())
+    told = from_parameters.messages(parameters.parse([]).extract(), reference, None, 9500)
+    assert any("Counts up to 10 are not trusted" in line for line in told) == (given[0] == 10)
+    write_image(tmp_path / "b.h5", [np.zeros((96, 96), np.int32)])
+    write_master(tmp_path / "b_master.h5", [tmp_path / "b.h5"], found, small_beam())
+    with h5py.File(tmp_path / "b_master.h5") as file:
+        assert file["entry/instrument/detector/underload_value"][()] == expected[0] + 1
+    again = ExperimentListFactory.from_filenames([str(tmp_path / "b_master.h5")])[0].detector
+    assert again[0].get_trusted_range() == expected
+
+
+def test_reversed_rectangles_and_far_panels_are_refused(tmp_path):
+    detector = small_detector(20)
+    detector[0].add_mask(10, 10, 5, 5)
+    with pytest.raises(Sorry, match=r"untrusted rectangles \(mask\) within its 20 x 20 pixels, the first pixel first"):
+        described(f"detector.reference={saved(tmp_path / 'mask.expt', detector, small_beam())}")
+    detector = small_detector(20, distance_mm=1e12)
+    with pytest.raises(Sorry, match="an origin within 1e\\+06 mm of the sample"):
+        described(f"detector.reference={saved(tmp_path / 'far.expt', detector, small_beam())}")
