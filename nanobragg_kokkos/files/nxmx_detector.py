@@ -242,8 +242,8 @@ def write_mask(group: h5py.Group, detector: Detector, masks: Sequence[np.ndarray
                 "the detector's trusted range must exclude."
             )
         return
-    sensitive, good = np.concatenate(sensitive), np.concatenate(good)
-    mask = (np.where(sensitive, 0, MASK_GAP) | np.where(good | ~sensitive, 0, MASK_USER)).astype(np.uint32)
+    sensors, unmasked = np.concatenate(sensitive), np.concatenate(good)
+    mask = (np.where(sensors, 0, MASK_GAP) | np.where(unmasked | ~sensors, 0, MASK_USER)).astype(np.uint32)
     nexus.field(group, "pixel_mask_applied", True)
     group.create_dataset("pixel_mask", data=mask, track_times=False, **nexus.compression())
 

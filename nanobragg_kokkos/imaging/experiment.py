@@ -68,7 +68,7 @@ class Experiment:
     def blocks_at_datum(self) -> list[np.ndarray]:
         """Returns the mosaic blocks (n, 3, 3) of each crystal of the first image, of a rotation at angle 0."""
         specimen = self.specimen.specimen if isinstance(self.specimen, RotationSeries) else self.specimen
-        return [crystal.mosaic_blocks for crystal in specimen.crystals(0, self.seed)]
+        return [np.asarray(crystal.mosaic_blocks) for crystal in specimen.crystals(0, self.seed)]
 
     @property
     def amplitudes(self) -> miller.array:

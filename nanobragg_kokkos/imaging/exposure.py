@@ -26,4 +26,4 @@ class Exposure:
     @property
     def mosaic_blocks(self) -> list[np.ndarray]:
         """The rotation matrices (n, 3, 3) of the mosaic blocks of each crystal."""
-        return [crystal.mosaic_blocks for crystal in self.crystals]
+        return [np.asarray(crystal.mosaic_blocks) for crystal in self.crystals]

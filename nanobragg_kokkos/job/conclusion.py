@@ -52,7 +52,7 @@ def conclude(
     workspace.written(files.true_amplitudes)
     if common.scan is None:
         true_beams, true_crystals = beams, [exposure.models for exposure in exposures]
-        blocks = [exposure.mosaic_blocks for exposure in exposures]
+        blocks: list[Any] = [exposure.mosaic_blocks for exposure in exposures]
     else:
         true_beams, true_crystals = beams[0], exposures[0].models
         blocks = common.blocks_at_datum()
