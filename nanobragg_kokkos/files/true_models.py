@@ -64,7 +64,8 @@ def write_experiments(
         master_path: path of the master file.
         detector, beam: as for `nxmx.write_master`; one beam for all images, or one for each. With a scan: one.
         crystals: for stills, a crystal or a sequence of crystals, which may be empty, for each image in the order of
-            the master file. With a scan: any number of crystals, which are in all images.
+            the master file; if all are empty, there is an experiment without a crystal for each image. With a scan:
+            any number of crystals, which are in all images.
         mosaic_blocks: rotation matrices (n, 3, 3) of the blocks of each crystal, in the same order. The file has them
             as mosaic_blocks_deg of each crystal: rotation vectors, degrees, in the file's frame. dxtbx ignores them.
         mosaic_spread_deg, domain_size_A: full width in degrees, and size in angstrom. If either is given, the crystals
@@ -80,6 +81,8 @@ def write_experiments(
     if scan is None:
         images = [[one] if isinstance(one, Crystal) else list(one) for one in crystals]
         placed = [(image, crystal) for image, some in enumerate(images) for crystal in some]
+        # Without any crystal in any image, there is the geometry of each image to tell.
+        placed = placed or [(image, None) for image in range(len(images))]
     else:
         images = [list(crystals)]
         placed = [(0, crystal) for crystal in crystals]
@@ -101,7 +104,8 @@ def write_experiments(
 
     experiments = ExperimentList()
     for k, (image, crystal) in enumerate(placed):
-        crystal = _turned(_with_mosaicity(crystal, mosaic_spread_deg, domain_size_A), rotation)
+        if crystal is not None:
+            crystal = _turned(_with_mosaicity(crystal, mosaic_spread_deg, domain_size_A), rotation)
         experiments.append(
             Experiment(
                 beam=turned_beams[id(beams[image])],
@@ -118,8 +122,9 @@ def write_experiments(
     for (image, _), experiment in zip(placed, contents["experiment"]):
         experiment["imageset"] = image
     if blocks is not None:
-        if len(blocks) != len(placed):
-            raise ValueError(f"mosaic_blocks: expected those of {len(placed)} crystals, got {len(blocks)}.")
+        n_crystals = sum(crystal is not None for _, crystal in placed)
+        if len(blocks) != n_crystals:
+            raise ValueError(f"mosaic_blocks: expected those of {n_crystals} crystals, got {len(blocks)}.")
         for experiment, matrices in zip(contents["experiment"], blocks):
             vectors = Rotation.from_matrix(rotation @ matrices @ rotation.T).as_rotvec(degrees=True)
             contents["crystal"][experiment["crystal"]]["mosaic_blocks_deg"] = vectors.round(12).tolist()
@@ -214,9 +219,9 @@ def _with_mosaicity(crystal: Crystal, mosaic_spread_deg: float | None, domain_si
     return crystal
 
 
-def _identifier(index: int, crystal: Crystal) -> str:
+def _identifier(index: int, crystal: Crystal | None) -> str:
     """Returns an identifier that differs between experiments, also of different jobs, and is always the same."""
-    vectors = " ".join(f"{x:.9g}" for x in crystal.get_A())
+    vectors = " ".join(f"{x:.9g}" for x in crystal.get_A()) if crystal else "no crystal"
     return str(uuid.uuid5(uuid.NAMESPACE_OID, f"nanobragg_kokkos {index} {vectors}"))
 
 

@@ -19,7 +19,7 @@ from nanobragg_kokkos.models.detector.response import DetectorResponse
 from nanobragg_kokkos.models.detector.sensor import SensorLayers
 from nanobragg_kokkos.models.sample.amorphous import Amorphous
 from nanobragg_kokkos.models.sample.rotation_series import RotationSeries
-from nanobragg_kokkos.models.sample.specimen import Specimen
+from nanobragg_kokkos.models.sample.specimen import NoCrystals, Specimen
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,7 +53,7 @@ class Experiment:
     oversample: int
     pulses: Pulses
     beam_size_mm: float
-    specimen: Specimen | RotationSeries
+    specimen: Specimen | RotationSeries | NoCrystals
     scattering: CrystalScattering
     backgrounds: tuple[Amorphous, ...]
     seed: int

@@ -10,11 +10,14 @@ from libtbx.utils import Sorry
 
 from nanobragg_kokkos.files.nxmx_detector import as_stored
 from nanobragg_kokkos.imaging.experiment import Experiment
+from nanobragg_kokkos.models.amplitudes.crystal_scattering import no_scattering
 from nanobragg_kokkos.models.amplitudes.from_parameters import crystal_scattering
 from nanobragg_kokkos.models.beam import from_parameters as of_beam
 from nanobragg_kokkos.models.detector import from_parameters as of_detector
 from nanobragg_kokkos.models.detector.parameters import data_type
 from nanobragg_kokkos.models.sample import from_parameters as of_sample
+from nanobragg_kokkos.models.sample.rotation_series import RotationSeries
+from nanobragg_kokkos.models.sample.specimen import NoCrystals, Specimen
 
 
 def experiment(params: libtbx.phil.scope_extract) -> Experiment:
@@ -37,9 +40,14 @@ def experiment(params: libtbx.phil.scope_extract) -> Experiment:
             f"trusted (detector_response.saturation), {saturation}"
         )
     d_min = highest_resolution(detector, all_pulses.energies_eV) / of_sample.longest_axes(params)
-    scattering = crystal_scattering(params, d_min, all_pulses.energies_eV, mean_energy)
-    specimen = of_sample.specimen(params, scattering.symmetry)
-    series = of_sample.rotation_series(params, specimen, d_min)
+    specimen: Specimen | NoCrystals = NoCrystals()
+    series: RotationSeries | None = None
+    if params.crystal.count == 0:
+        scattering = no_scattering(mean_energy)
+    else:
+        scattering = crystal_scattering(params, d_min, all_pulses.energies_eV, mean_energy)
+        specimen = of_sample.specimen(params, scattering.symmetry)
+        series = of_sample.rotation_series(params, specimen, d_min)
     return Experiment(
         detector=detector,
         sensor=sensor,

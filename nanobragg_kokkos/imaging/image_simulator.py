@@ -27,15 +27,19 @@ class ImageSimulator:
         self.experiment = experiment
         self.engine = engine
         self.tolerance = tolerance
-        self._structure_factors = amplitudes or _own_amplitudes(experiment)
-        self._pulse = experiment.exposure(0).pulse
+        first = experiment.exposure(0)
+        self._structure_factors = amplitudes or (_own_amplitudes(experiment) if first.crystals else None)
+        self._pulse = first.pulse
         self._simulation = experiment.simulation(self._pulse)
         self._readout = experiment.readout(self._simulation)
 
     def engine_line(self) -> str:
         """Returns a line that says which engine computes the spots of the first image, and why."""
         engine, reason = self.engine, "as asked for"
-        crystal = self.experiment.exposure(0).crystals[0]
+        crystals = self.experiment.exposure(0).crystals
+        if not crystals:
+            return "Spots: none, as there is no crystal"
+        crystal = crystals[0]
         if engine == "auto":
             choice = self._simulation.choose_engine(crystal, self._structure_factors, self.tolerance)
             engine, reason = choice.engine, choice.reason

@@ -5,12 +5,15 @@ from __future__ import annotations
 import libtbx.phil
 from libtbx.utils import Sorry
 
-from nanobragg_kokkos.util.value_rules import finite, given, or_none, whole
+from nanobragg_kokkos.util.value_rules import finite, given, or_none
+
+# The time of an image grows with its square.
+MOST_OVERSAMPLE = 100
 
 TEXT = """
 oversample = 1
   .type = int
-  .help = "Sub-pixels along each side of a pixel."
+  .help = "Sub-pixels along each side of a pixel, 1 to 100."
 engine = *auto pixel reflection
   .type = choice
   .help = "Engine that computes the Bragg spots. pixel: pixel by pixel, for every crystal.shape. reflection: reflection"
@@ -32,7 +35,10 @@ attenuation = True
 """
 
 RULES = {
-    "oversample": whole(1),
+    "oversample": (
+        lambda value: isinstance(value, int) and 1 <= value <= MOST_OVERSAMPLE,
+        f"a whole number, 1 to {MOST_OVERSAMPLE}",
+    ),
     "engine": given("auto, pixel or reflection"),
     "tolerance": or_none((lambda value: finite(value) and 1e-15 <= value <= 0.1, "None or 1e-15 to 0.1")),
     "noise": given("True or False"),

@@ -48,8 +48,9 @@ def conclude(
     pulses = [exposure.pulse for exposure in exposures]
     beams = [pulse.beam for pulse in pulses]
     mean_wavelength = factor_ev_angstrom / common.scattering.mean_energy
-    write_amplitudes(files.true_amplitudes, common.amplitudes, mean_wavelength)
-    workspace.written(files.true_amplitudes)
+    if common.amplitudes is not None:
+        write_amplitudes(files.true_amplitudes, common.amplitudes, mean_wavelength)
+        workspace.written(files.true_amplitudes)
     if common.scan is None:
         true_beams, true_crystals = beams, [exposure.models for exposure in exposures]
         blocks: list[Any] = [exposure.mosaic_blocks for exposure in exposures]

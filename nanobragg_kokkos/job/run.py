@@ -65,14 +65,15 @@ def run(comm: Any, working: libtbx.phil.scope, dry: bool = False) -> str:
             return f"All images already exist; nothing to do\n{conclusion.contents(files, params)}"
         common, amplitudes = _prepare(comm, params)
         if comm.rank == 0:
-            print(_announcement(params, common, comm.size), amplitudes, sep="\n", flush=True)
+            print(_announcement(params, common, comm.size), *filter(None, [amplitudes]), sep="\n", flush=True)
+        box = None if amplitudes is None else amplitudes.box
         sums = ranks.on_all(comm, lambda: _empty_sums(params, common))
         job = ranks.on_first(comm, lambda: _own(workspace).job.identifier)
         if dry:
             todo, _ = plan.plan(comm, files, params.n_images, params.output.images, sums, sound, job)
-            return estimate(comm, params, common, amplitudes.box, files, todo, sums)
+            return estimate(comm, params, common, box, files, todo, sums)
 
-        simulator = ranks.on_all(comm, lambda: ImageSimulator(common, params.engine, params.tolerance, amplitudes.box))
+        simulator = ranks.on_all(comm, lambda: ImageSimulator(common, params.engine, params.tolerance, box))
         if ranks.on_first(comm, lambda: _own(workspace).claim()):
             sound = _sound_files(comm, files, workspace)
         todo, taken_over = plan.plan(comm, files, params.n_images, params.output.images, sums, sound, job)
@@ -242,8 +243,12 @@ def _sound_files(comm: Any, files: FileNames, workspace: Workspace | None) -> se
     return sound
 
 
-def _prepare(comm: Any, params: libtbx.phil.scope_extract) -> tuple[Experiment, shared_amplitudes.NodeAmplitudes]:
+def _prepare(
+    comm: Any, params: libtbx.phil.scope_extract
+) -> tuple[Experiment, shared_amplitudes.NodeAmplitudes | None]:
     """Returns the experiment, with amplitudes only on the first rank, and the amplitudes that a node shares.
+
+    Without any crystal, there are no amplitudes.
 
     Raises:
         Failed: on all ranks.
@@ -252,11 +257,14 @@ def _prepare(comm: Any, params: libtbx.phil.scope_extract) -> tuple[Experiment, 
 
     def prepare() -> Experiment:
         measured, model = params.crystal.structure_factors.file, params.crystal.pdb.file or "rubredoxin (PDB 1BRF)"
-        print(f"Reading {measured}" if measured else f"Calculating structure factors of {model}", flush=True)
+        if params.crystal.count > 0:
+            print(f"Reading {measured}" if measured else f"Calculating structure factors of {model}", flush=True)
         whole.append(experiment(params))
         return whole[0].without_amplitudes()
 
     common = ranks.on_first(comm, prepare)
+    if params.crystal.count == 0:
+        return common, None
     amplitudes = shared_amplitudes.amplitudes(comm, whole[0].scattering.channels if whole else None)
     return (whole or [common])[0], amplitudes
 
@@ -271,19 +279,25 @@ def _empty_sums(params: libtbx.phil.scope_extract, common: Experiment) -> Reduct
 
 def _announcement(params: libtbx.phil.scope_extract, common: Experiment, n_ranks: int) -> str:
     """Returns the text to print before the first image."""
-    symmetry = common.amplitudes.crystal_symmetry()
-    cell = " ".join(f"{x:g}" for x in symmetry.unit_cell().parameters())
     pixels = sum(fast * slow for fast, slow in (panel.get_image_size() for panel in common.detector))
     lines = [
         f"{counted(params.n_images, 'image')} of {pixels} pixels in {counted(len(common.detector), 'panel')}, "
         f"by {counted(n_ranks, 'process', 'processes')}",
-        f"Crystal: {symmetry.space_group_info()}, {cell}; {common.amplitudes.size()} amplitudes "
-        f"to {common.amplitudes.d_min():.2f} angstrom",
-        *common.messages,
-        *common.scattering.messages,
-        *sample_parameters.warnings(params, symmetry),
-        *beam_parameters.warnings(params),
     ]
-    lines += detector_warnings.warnings(common.detector, common.exposure(0).pulse.energies_eV, common.amplitudes)
+    if common.amplitudes is None:
+        lines += ["No crystal: the background alone", *common.messages, *beam_parameters.warnings(params)]
+    else:
+        symmetry = common.amplitudes.crystal_symmetry()
+        cell = " ".join(f"{x:g}" for x in symmetry.unit_cell().parameters())
+        lines += [
+            f"Crystal: {symmetry.space_group_info()}, {cell}; {common.amplitudes.size()} amplitudes "
+            f"to {common.amplitudes.d_min():.2f} angstrom",
+            *common.messages,
+            *common.scattering.messages,
+            *sample_parameters.warnings(params, symmetry),
+            *beam_parameters.warnings(params),
+        ]
+        energies_eV = common.exposure(0).pulse.energies_eV
+        lines += detector_warnings.warnings(common.detector, energies_eV, common.amplitudes)
     lines.append(described(params, common.response, common.saturation))
     return "\n".join(lines)

@@ -176,7 +176,7 @@ class Run:
             raise Sorry(f"{self.master}: expected its true models, but there is no {path.name} in this directory")
         with reading(str(path), "a dxtbx model file"):
             found = read_models(path).experiments
-        if not len(found):
+        if all(experiment.crystal is None for experiment in found):
             raise Sorry(f"{path}: expected at least one crystal")
         return found
 

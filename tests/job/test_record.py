@@ -5,16 +5,20 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
+import time
+import tracemalloc
 from pathlib import Path
 
 import h5py
 import numpy as np
 import pytest
 from dxtbx.model import Experiment, ExperimentList
-from helpers.jobs import COMMAND, contents
+from dxtbx.model.experiment_list import ExperimentListFactory
+from helpers.jobs import COMMAND, contents, pixels
 from helpers.small_models import small_beam, small_detector
 from libtbx import easy_pickle
 from scitbx.array_family import flex
@@ -22,6 +26,8 @@ from scitbx.array_family import flex
 from nanobragg_kokkos.imaging.image_simulator import ImageSimulator
 from nanobragg_kokkos.job import inputs, parameters, record
 from nanobragg_kokkos.job.command import main
+from nanobragg_kokkos.job.file_names import FileNames
+from nanobragg_kokkos.job.plan import Plan
 from nanobragg_kokkos.job.record import Job, Record
 from nanobragg_kokkos.util.phil import as_text
 from nanobragg_kokkos.util.whole_files import CannotWrite, Checksum, whole_file
@@ -376,3 +382,69 @@ def test_files_are_on_the_disk_before_they_have_their_names(tmp_path, monkeypatc
     assert calls == [(tmp_path / "a").stat().st_ino, "renamed", tmp_path.stat().st_ino]
     with pytest.raises(CannotWrite, match="it is a device"), whole_file("/dev/null") as temporary:
         pass
+
+
+def test_background_alone_is_simulated_without_a_crystal(simulate, tmp_path):
+    code, said, complained = simulate("crystal.count=0", "output.reduce=sum", "background.water_mm=1")
+    assert code == 0, complained
+    assert "No crystal: the background alone" in said and "mtz" not in said
+    out = tmp_path / "out"
+    assert not (out / "shot_truth.mtz").exists()
+    found = ExperimentListFactory.from_json_file(str(out / "shot_truth.expt"), check_format=False)
+    assert len(found) == 2 and all(experiment.crystal is None for experiment in found)
+    bright = ("n_images=1", "noise=False", "crystal.length_um=20", "crystal.Deff_A=100", "mosaic_spread_deg=2")
+    assert simulate(*bright, directory="with")[0] == 0
+    assert simulate(*bright, "crystal.count=0", directory="alone")[0] == 0
+    with_spots, alone = (pixels(tmp_path / name / "shot_00001.h5") for name in ("with", "alone"))
+    assert (with_spots >= alone).all() and alone.max() > 0 and (with_spots > alone).any()
+    assert simulate("crystal.count=0", "output.reduce=sum", "background.water_mm=1")[1].startswith("All images already")
+
+
+@pytest.mark.parametrize(
+    "arguments, expected",
+    [
+        (["crystal.count=1000000"], "0 to 10000"),
+        (["oversample=1000000"], "1 to 100"),
+        (["n_images=2147483647", "scan.width_deg=0.1"], "at most 10000000 with scan.width_deg"),
+        (["crystal.count=0", "scan.width_deg=0.1"], "exclude each other"),
+    ],
+)
+def test_work_without_end_is_refused(arguments, expected, simulate, tmp_path):
+    assert refused(simulate(*arguments), expected)
+    assert not (tmp_path / "out").exists()
+
+
+def test_plan_takes_no_memory_for_images_to_come(tmp_path):
+    n_images = 2**31 - 1
+    tracemalloc.start()
+    try:
+        plan = Plan(FileNames(tmp_path, "shot", 3), n_images, True, {0, 2, 5}, None)
+        assert len(plan) == -(-n_images // 3) - 3
+        assert [plan[k].number for k in (0, 1, 2, 3, 4, len(plan) - 1)] == [1, 3, 4, 6, 7, -(-n_images // 3) - 1]
+        assert plan.n_simulated == plan.n_needed == n_images - 9
+        assert plan.first_simulated() == 3
+        assert tracemalloc.get_traced_memory()[1] < 100_000
+    finally:
+        tracemalloc.stop()
+    # Images that are written, but not in the sums, are read.
+    plan = Plan(FileNames(tmp_path, "shot", 2), 7, True, {0, 1}, {0, 1, 2, 4})
+    tasks = [plan[k] for k in range(len(plan))]
+    assert [(task.number, list(task.needed), list(task.simulated)) for task in tasks] == [
+        (1, [3], []), (2, [4, 5], [4, 5]), (3, [6], [6]),
+    ]  # fmt: skip
+    assert (plan.n_needed, plan.n_simulated) == (4, 3)
+
+
+def test_dry_run_is_not_misled_by_what_else_the_computer_does(simulate, monkeypatch):
+    start, images = ImageSimulator.start, []
+
+    def call(self, image):
+        images.append(image)
+        if len(images) in (2, 4):
+            time.sleep(3)
+        return start(self, image)
+
+    monkeypatch.setattr(ImageSimulator, "start", call)
+    code, said, _ = simulate("--dry-run")
+    (took,) = re.findall(r"([0-9.e+]+) ms to simulate it", said)
+    assert code == 0 and float(took) < 2000

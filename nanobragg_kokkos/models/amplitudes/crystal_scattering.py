@@ -38,6 +38,11 @@ class CrystalScattering:
         return replace(self, amplitudes=None, channels=None)
 
 
+def no_scattering(mean_energy: float) -> CrystalScattering:
+    """Returns the structure factors where there is no crystal: none, with one channel at the mean energy (eV)."""
+    return CrystalScattering(crystal.symmetry(), None, mean_energy, None, np.array([mean_energy]))
+
+
 def calculated_channels(
     structure: xray.structure,
     d_min: float,

@@ -30,6 +30,12 @@ LEAST_WIDTH_DEG = 1e-6
 # Unit cells; a domain that is asked to be smaller along an edge is worth a word.
 LEAST_DOMAIN = 0.5
 
+# In an image: their models take memory, and an image of that many takes minutes.
+MOST_CRYSTALS = 10_000
+
+# Of a rotation series: dxtbx's model of a scan takes memory for each.
+MOST_IMAGES = 10**7
+
 TEXT = (
     """
 crystal {
@@ -41,7 +47,8 @@ crystal {
     .help = "Edge of the crystal, a cube, in micrometres. Spots grow with the volume that the beam illuminates."
   count = 1
     .type = int
-    .help = "Number of crystals in each image. All have the edge length_um; each has an orientation of its own."
+    .help = "Number of crystals in each image, 0 to 10000; 0: the background alone. All have the edge length_um; each"
+            "has an orientation of its own."
   cell_variation = 0
     .type = floats
     .help = "Relative standard deviation of the axes' lengths from crystal to crystal, 0 to 0.1: one number, or three"
@@ -113,7 +120,10 @@ background
 
 RULES = {
     "crystal.length_um": positive("micrometres", 1e-4, 1e6),
-    "crystal.count": whole(1),
+    "crystal.count": (
+        lambda value: isinstance(value, int) and 0 <= value <= MOST_CRYSTALS,
+        f"a whole number, 0 to {MOST_CRYSTALS}",
+    ),
     "crystal.cell_variation": one_or_three(between(0, MOST_VARIATION, "")),
     "crystal.orientation.file": file_or_none(),
     "crystal.Deff_A": positive("angstrom", 1, 1e8),
@@ -168,6 +178,10 @@ def validate(params: libtbx.phil.scope_extract) -> None:
             f"which with crystal.length_um={crystal.length_um:g} is {1e4 * crystal.length_um:g} angstrom"
         )
     scan = params.scan
+    if scan.width_deg and crystal.count == 0:
+        raise Sorry("crystal.count=0 and scan.width_deg exclude each other, as there is no crystal to rotate")
+    if scan.width_deg and params.n_images > MOST_IMAGES:
+        raise Sorry(f"n_images={params.n_images}: expected at most {MOST_IMAGES} with scan.width_deg")
     if not scan.width_deg and scan.steps is not libtbx.Auto:
         raise Sorry(f"scan.steps={scan.steps} requires scan.width_deg")
     if not scan.width_deg and scan.start_deg != 0:

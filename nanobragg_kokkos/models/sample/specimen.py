@@ -68,6 +68,15 @@ class Specimen:
         return tuple(crystals)
 
 
+@dataclass(frozen=True)
+class NoCrystals:
+    """A specimen without any crystal."""
+
+    def crystals(self, image: int, seed: int) -> tuple[Crystal, ...]:
+        """Returns no crystal."""
+        return ()
+
+
 @dataclass(frozen=True, eq=False)
 class RandomOrientations:
     """Uniformly distributed orientations.
