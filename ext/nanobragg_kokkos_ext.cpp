@@ -15,6 +15,8 @@ BOOST_PYTHON_MODULE(nanobragg_kokkos_ext) {
   wrap_host_array();
   wrap_image();
   wrap_spots();
+  wrap_tangents();
+  wrap_jacobian();
   wrap_point_spread();
   wrap_blur();
   wrap_counts();

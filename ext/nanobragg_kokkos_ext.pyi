@@ -133,6 +133,40 @@ class Backend(TypedDict):
     kokkos: str
     compiler: str
 
+class Tangents:
+    def __init__(
+        self,
+        detector: Detector,
+        sources: Sources,
+        n_blocks: int,
+        common: flex.double,
+        blocks: flex.double,
+        weights: flex.double,
+        panels: flex.double,
+    ) -> None: ...
+    def __len__(self) -> int: ...
+
+class Jacobian:
+    def __init__(self, workspace: Workspace, n_parameters: int, n_pixels: int) -> None: ...
+    def clear(self, workspace: Workspace) -> None: ...
+    def add_spots(
+        self,
+        workspace: Workspace,
+        detector: Detector,
+        sources: Sources,
+        crystal: Crystal,
+        structure_factors: StructureFactors,
+        interpolation: str,
+        tangents: Tangents,
+        engine: str,
+        tolerance: float | None,
+    ) -> None: ...
+    def add_background(
+        self, workspace: Workspace, detector: Detector, sources: Sources, amorphous: Amorphous, tangents: Tangents
+    ) -> None: ...
+    def image(self, workspace: Workspace) -> HostArray: ...
+    def derivatives(self, workspace: Workspace) -> HostArray: ...
+
 def add_spots(
     workspace: Workspace,
     image: Image,

@@ -9,12 +9,14 @@ void wrap_crystal();
 void wrap_detector();
 void wrap_host_array();
 void wrap_image();
+void wrap_jacobian();
 void wrap_point_spread();
 void wrap_readout();
 void wrap_runtime();
 void wrap_sources();
 void wrap_spots();
 void wrap_structure_factors();
+void wrap_tangents();
 void wrap_workload();
 void wrap_workspace();
 

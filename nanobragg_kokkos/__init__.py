@@ -23,20 +23,23 @@ import atexit
 from nanobragg_kokkos.extension import ext
 from nanobragg_kokkos.files import nxmx
 from nanobragg_kokkos.files import true_models as truth
+from nanobragg_kokkos.imaging.image_derivatives import ImageDerivatives
 from nanobragg_kokkos.imaging.readout import Counts, Readout
 from nanobragg_kokkos.imaging.simulation import Simulation
 from nanobragg_kokkos.models import detector as detectors
 from nanobragg_kokkos.models.amplitudes import protein, reflection_files
 from nanobragg_kokkos.models.amplitudes.structure_factors import StructureFactors
-from nanobragg_kokkos.models.beam import sase, spectrum_file
+from nanobragg_kokkos.models.beam import beam_tangents, sase, spectrum_file
 from nanobragg_kokkos.models.beam.sources import Sources
-from nanobragg_kokkos.models.detector import named_detectors
+from nanobragg_kokkos.models.detector import named_detectors, panel_tangents
 from nanobragg_kokkos.models.detector.point_spread import PointSpread
 from nanobragg_kokkos.models.detector.response import DetectorResponse
 from nanobragg_kokkos.models.detector.sensor import SensorLayers
 from nanobragg_kokkos.models.sample import specimen
 from nanobragg_kokkos.models.sample.amorphous import Amorphous, air, water
 from nanobragg_kokkos.models.sample.crystal import Crystal, Rotation
+from nanobragg_kokkos.models.sample.crystal_tangents import CrystalTangents
+from nanobragg_kokkos.models.tangent import Tangent
 
 __version__ = "0.1.0"
 
@@ -44,7 +47,9 @@ __all__ = [
     "Amorphous",
     "Counts",
     "Crystal",
+    "CrystalTangents",
     "DetectorResponse",
+    "ImageDerivatives",
     "PointSpread",
     "Readout",
     "Rotation",
@@ -52,11 +57,14 @@ __all__ = [
     "Simulation",
     "Sources",
     "StructureFactors",
+    "Tangent",
     "air",
     "backend",
+    "beam_tangents",
     "detectors",
     "named_detectors",
     "nxmx",
+    "panel_tangents",
     "protein",
     "reflection_files",
     "sase",

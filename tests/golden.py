@@ -131,17 +131,13 @@ def spread_photons(case: dict, method: str) -> tuple[np.ndarray, ...]:
     return simulation.image
 
 
-def images_of(case: dict, arrays: dict, engine: str = "auto", blur: str = "auto") -> tuple[np.ndarray, ...]:
-    """Expected photons of a case, one array a panel."""
-    if case["operations"] == ["psf"]:
-        return spread_photons(case, blur)
-    properties = dict(case["properties"])
-    detector = detector_of(case)
+def simulation_of(case: dict, properties: dict) -> Simulation:
     beam_size_mm = properties.get("beamsize_mm")
     fluence = properties.get("fluence", 0.0) * 1e-6  # photons/m² → photons/mm²
     if "fluence" not in properties:
         fluence = properties["flux"] * properties["exposure_s"] / beam_size_mm**2
-    simulation = Simulation(
+    detector = detector_of(case)
+    return Simulation(
         detector,
         sources_of(case, properties),
         fluence=fluence,
@@ -152,19 +148,29 @@ def images_of(case: dict, arrays: dict, engine: str = "auto", blur: str = "auto"
         point_pixel=bool(properties.get("point_pixel", False)),
         polarized=not properties.get("nopolar", False),
     )
+
+
+def amorphous_of(case: dict, properties: dict) -> Amorphous:
+    stol, amplitude = zip(*case["Fbg_vs_stol"])
+    return Amorphous(
+        stol,
+        amplitude,
+        thickness_mm=properties["amorphous_sample_thick_mm"],
+        density_gcm3=properties["amorphous_density_gcm3"],
+        molecular_weight_Da=properties["amorphous_molecular_weight_Da"],
+    )
+
+
+def images_of(case: dict, arrays: dict, engine: str = "auto", blur: str = "auto") -> tuple[np.ndarray, ...]:
+    """Expected photons of a case, one array a panel."""
+    if case["operations"] == ["psf"]:
+        return spread_photons(case, blur)
+    properties = dict(case["properties"])
+    simulation = simulation_of(case, properties)
     if "spots" in case["operations"]:
         simulation.add_spots(crystal_of(case, properties), structure_factors_of(case, arrays, properties), engine)
     if "background" in case["operations"]:
-        stol, amplitude = zip(*case["Fbg_vs_stol"])
-        simulation.add_background(
-            Amorphous(
-                stol,
-                amplitude,
-                thickness_mm=properties["amorphous_sample_thick_mm"],
-                density_gcm3=properties["amorphous_density_gcm3"],
-                molecular_weight_Da=properties["amorphous_molecular_weight_Da"],
-            )
-        )
+        simulation.add_background(amorphous_of(case, properties))
     return simulation.image
 
 

@@ -30,7 +30,7 @@ MAY_IMPORT = {
 }
 
 # The rooms of the core from the lowest to the highest; those in one set do not include each other.
-FLOORS = [{"runtime"}, {"math"}, {"models"}, {"spots", "background", "response"}]
+FLOORS = [{"runtime"}, {"math"}, {"models"}, {"spots", "background", "response"}, {"gradients"}]
 
 
 def imported(path: Path) -> Iterator[str]:

@@ -55,6 +55,14 @@ struct alignas(64) IntensityPiece {
     b = Kokkos::fma(b, v, coefficient[1]);
     return Kokkos::fma(b, v, coefficient[0]);
   }
+
+  // By q.
+  KOKKOS_INLINE_FUNCTION double derivative(double q) const {
+    const double v = q - middle;
+    double b = 0;
+    for (int i = 6; i > 0; --i) b = Kokkos::fma(b, v, i * coefficient[i]);
+    return b;
+  }
 };
 
 struct IntensityCurves {

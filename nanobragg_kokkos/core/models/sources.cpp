@@ -53,15 +53,16 @@ Sources::Sources(const std::vector<Source>& sources, const Polarization& polariz
   if (has_field && !has_direction(polarization.electric_vector))
     throw std::invalid_argument("the electric vector must be finite and not zero");
 
-  std::map<std::tuple<double, double, double>, std::vector<Source>> by_direction;
-  for (const Source& s : sources) by_direction[{s.direction.x, s.direction.y, s.direction.z}].push_back(s);
+  std::map<std::tuple<double, double, double>, std::vector<std::size_t>> by_direction;
+  for (std::size_t i = 0; i < sources.size(); ++i)
+    by_direction[{sources[i].direction.x, sources[i].direction.y, sources[i].direction.z}].push_back(i);
 
   std::vector<Direction> directions;
   std::vector<double> wavenumber, weight;
   std::vector<int> channel;
   for (auto& [key, group] : by_direction) {
     Direction d;
-    d.incident = unit(group.front().direction);
+    d.incident = unit(sources[group.front()].direction);
     if (has_field) {
       const Vec3 magnetic = cross(unit(polarization.electric_vector), d.incident);
       if (!(norm(magnetic) > 1e-6)) throw std::invalid_argument("the electric vector must not lie along the beam");
@@ -70,8 +71,10 @@ Sources::Sources(const std::vector<Source>& sources, const Polarization& polariz
     }
     d.sources.begin = int(weight.size());
     std::stable_sort(group.begin(), group.end(),
-                     [](const Source& a, const Source& b) { return a.wavelength > b.wavelength; });
-    for (const Source& s : group) {
+                     [&](std::size_t a, std::size_t b) { return sources[a].wavelength > sources[b].wavelength; });
+    for (std::size_t i : group) {
+      const Source& s = sources[i];
+      given_.push_back(i);
       wavenumber.push_back(1 / s.wavelength);
       weight.push_back(s.weight / total);
       channel.push_back(s.channel);

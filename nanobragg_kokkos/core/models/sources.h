@@ -36,6 +36,8 @@ class Sources {
   std::size_t n_directions() const { return n_directions_; }
   double largest_wavenumber() const { return largest_wavenumber_; }  // 1/m
   int n_channels() const { return n_channels_; }                     // the largest channel, plus one
+  // The place at which source i of the table on the device was given.
+  std::size_t given(std::size_t i) const { return given_.at(i); }
 
   struct OnDevice;
   const OnDevice& on_device() const { return *on_device_; }
@@ -45,6 +47,7 @@ class Sources {
   std::size_t size_, n_directions_ = 0;
   double largest_wavenumber_ = 0;
   int n_channels_ = 0;
+  std::vector<std::size_t> given_;
   std::shared_ptr<OnDevice> on_device_;
 };
 

@@ -5,6 +5,7 @@
 
 #include <cstdint>
 
+#include <nanobragg_kokkos/core/math/vector.h>
 #include <nanobragg_kokkos/core/models/structure_factors.h>
 #include <nanobragg_kokkos/core/runtime/device_buffers.h>
 
@@ -61,6 +62,26 @@ struct AmplitudeTable : IndexBox {
     return sum;
   }
 
+  // The same, and its derivatives by h, k and l.
+  KOKKOS_INLINE_FUNCTION double tricubic_derivatives(double h, double k, double l, int channel, Vec3& by_index) const {
+    double weight_h[4], weight_k[4], weight_l[4], slope_h[4], slope_k[4], slope_l[4];
+    const int h0 = lagrange_weights(h, weight_h), k0 = lagrange_weights(k, weight_k),
+              l0 = lagrange_weights(l, weight_l);
+    lagrange_slopes(h, slope_h), lagrange_slopes(k, slope_k), lagrange_slopes(l, slope_l);
+    double sum = 0;
+    by_index = {};
+    for (int a = 0; a < 4; ++a)
+      for (int b = 0; b < 4; ++b)
+        for (int c = 0; c < 4; ++c) {
+          const double f = (*this)(h0 + a, k0 + b, l0 + c, channel);
+          sum += weight_h[a] * weight_k[b] * weight_l[c] * f;
+          by_index.x += slope_h[a] * weight_k[b] * weight_l[c] * f;
+          by_index.y += weight_h[a] * slope_k[b] * weight_l[c] * f;
+          by_index.z += weight_h[a] * weight_k[b] * slope_l[c] * f;
+        }
+    return sum;
+  }
+
  private:
   // Weights of the four integers around x; returns the first of them.
   KOKKOS_INLINE_FUNCTION static int lagrange_weights(double x, double weight[4]) {
@@ -70,6 +91,15 @@ struct AmplitudeTable : IndexBox {
     weight[2] = -(t + 1) * t * (t - 2) / 2;
     weight[3] = (t + 1) * t * (t - 1) / 6;
     return int(base) - 1;
+  }
+
+  // The derivatives of the weights by x.
+  KOKKOS_INLINE_FUNCTION static void lagrange_slopes(double x, double slope[4]) {
+    const double t = x - Kokkos::floor(x);
+    slope[0] = -((3 * t - 6) * t + 2) / 6;
+    slope[1] = ((3 * t - 4) * t - 1) / 2;
+    slope[2] = -((3 * t - 2) * t - 2) / 2;
+    slope[3] = (3 * t * t - 1) / 6;
   }
 };
 

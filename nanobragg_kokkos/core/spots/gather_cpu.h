@@ -92,28 +92,16 @@ struct GatherCpu<Light, Sink>::AddTile {
   // Of up to vector_lanes pixels.
   void add_tasks(const Task* tasks, int n, const Patch& patch, const Tile& tile, int ray_number, bool check,
                  Value (&sums)[pixels_of_tile]) const {
-    const Direction& direction = light.term.sources.directions(patch.direction);
-    const Mat3& block = light.term.blocks(patch.block);
-    const bool in_order = direction.channels_in_order;
-    double h[vector_lanes], k[vector_lanes], l[vector_lanes], factor[vector_lanes];
-    int fast[vector_lanes], slow[vector_lanes];
+    PixelLanes lanes;
+    lanes.n = n;
     for (int j = 0; j < vector_lanes; ++j) {
-      const int pixel = tasks[j < n ? j : 0].pixel;
-      fast[j] = tile.fast + pixel % tile_side, slow[j] = tile.slow + pixel / tile_side;
+      const Task& task = tasks[j < n ? j : 0];
+      lanes.fast[j] = tile.fast + task.pixel % tile_side, lanes.slow[j] = tile.slow + task.pixel / tile_side;
+      lanes.range[j] = task.range;
     }
-    for (int j = 0; j < vector_lanes; ++j) {
-      const Ray ray = light.rays.ray_of_pixel(tile.panel, fast[j], slow[j], ray_number);
-      const Vec3 index = block * (ray.direction - direction.incident);
-      h[j] = index.x, k[j] = index.y, l[j] = index.z;
-      factor[j] = ray.weight * light.term.sources.polarization(direction, ray.direction);
-    }
-    for (int j = 0; j < n; ++j) {
-      const Vec3 index{h[j], k[j], l[j]};
-      const Range range = tasks[j].range;
-      const Value sum = check ? light.over_sources(index, patch, range, true)
-                              : light.over_sources_in_lanes(index, patch, range, in_order);
-      sums[tasks[j].pixel] += sum * factor[j];
-    }
+    Value values[vector_lanes];
+    light.light_of_lanes(lanes, patch, tile.panel, ray_number, check, values);
+    for (int j = 0; j < n; ++j) sums[tasks[j].pixel] += values[j];
   }
 };
 

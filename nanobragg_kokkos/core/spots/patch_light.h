@@ -35,6 +35,13 @@ class GaussianOfRay {
   [[maybe_unused]] const double* powers_;  // on GPUs
 };
 
+// Up to vector_lanes pixels of a panel, and the sources that each may need.
+struct PixelLanes {
+  int n;
+  int fast[vector_lanes], slow[vector_lanes];  // those from n on repeat the first
+  Range range[vector_lanes];
+};
+
 template <Shape shape, Interpolation interpolation>
 struct PatchLight {
   static constexpr bool gaussian = shape == Shape::gauss || shape == Shape::gauss_argchk;
@@ -128,6 +135,26 @@ struct PatchLight {
     const double sum =
         over_sources(term.blocks(patch.block) * (ray.direction - direction.incident), patch, range, check);
     return sum == 0 ? 0 : sum * ray.weight * term.sources.polarization(direction, ray.direction);
+  }
+
+  // The same for several pixels, in vector code.
+  void light_of_lanes(const PixelLanes& lanes, const Patch& patch, const DevicePanel& panel, int ray_number, bool check,
+                      double (&values)[vector_lanes]) const {
+    const Direction& direction = term.sources.directions(patch.direction);
+    const Mat3& block = term.blocks(patch.block);
+    const bool in_order = direction.channels_in_order;
+    double h[vector_lanes], k[vector_lanes], l[vector_lanes], factor[vector_lanes];
+    for (int j = 0; j < vector_lanes; ++j) {
+      const Ray ray = rays.ray_of_pixel(panel, lanes.fast[j], lanes.slow[j], ray_number);
+      const Vec3 index = block * (ray.direction - direction.incident);
+      h[j] = index.x, k[j] = index.y, l[j] = index.z;
+      factor[j] = ray.weight * term.sources.polarization(direction, ray.direction);
+    }
+    for (int j = 0; j < lanes.n; ++j) {
+      const Vec3 index{h[j], k[j], l[j]};
+      values[j] = factor[j] * (check ? over_sources(index, patch, lanes.range[j], true)
+                                     : over_sources_in_lanes(index, patch, lanes.range[j], in_order));
+    }
   }
 
   // The sources that a ray of a pixel may need.
