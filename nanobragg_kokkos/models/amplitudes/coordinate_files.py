@@ -15,7 +15,7 @@ from cctbx import adptbx, crystal, sgtbx, uctbx, xray
 from cctbx.array_family import flex
 from iotbx.pdb import cryst1_interpretation, mmcif
 
-from nanobragg_kokkos.models.amplitudes import cif_text, rigid_motion
+from nanobragg_kokkos.models.amplitudes import cif_text, rigid_motion, special_positions
 
 ATOMS = ("ATOM  ", "HETATM")
 
@@ -41,6 +41,7 @@ class CoordinateFile:
             are not in the file.
         placement: (rotation, translation) from the axes of the file to cctbx's standard ones, if they differ.
         warnings: lines of text for the user.
+        of_sites: whether occupancies on special positions are always those of the sites.
     """
 
     symmetry: crystal.symmetry
@@ -48,6 +49,7 @@ class CoordinateFile:
     operators: tuple[tuple[np.ndarray, np.ndarray], ...] = ()
     placement: tuple[np.ndarray, np.ndarray] | None = None
     warnings: tuple[str, ...] = ()
+    of_sites: bool = False
 
 
 def parse(contents: bytes, name: str, space_group: sgtbx.space_group_info | None = None) -> CoordinateFile:
@@ -60,11 +62,11 @@ def parse(contents: bytes, name: str, space_group: sgtbx.space_group_info | None
     Raises:
         ValueError: they are none of these formats, or hold no atoms; cctbx raises many other types.
     """
-    text = contents.decode("utf-8", "replace")
+    text = contents.decode("utf-8-sig", "replace")
     if not cif_text.is_cif(text):
         return _pdb(text, name)
     cif_text.check(text)
-    blocks = list(iotbx.cif.reader(input_string=text).model().values())
+    blocks = [_with_underscores(block) for block in iotbx.cif.reader(input_string=text).model().values()]
     for key, parser in (("_atom_site.Cartn_x", _mmcif), ("_atom_site_fract_x", _core_cif)):
         found = [block for block in blocks if key in block]
         if found:
@@ -74,6 +76,20 @@ def parse(contents: bytes, name: str, space_group: sgtbx.space_group_info | None
                 read = CoordinateFile(**{**vars(read), "warnings": (line, *read.warnings)})
             return read
     raise ValueError("it has no atoms")
+
+
+def _with_underscores(block: iotbx.cif.model.block) -> iotbx.cif.model.block:
+    """Returns a block with the names of the core dictionary as they were before its version 3, which has points."""
+    if "_atom_site.fract_x" not in block or "_atom_site.Cartn_x" in block:
+        return block
+    found = iotbx.cif.model.block()
+    for key in block:
+        if not isinstance(block[key], flex.std_string):
+            found[key.replace(".", "_")] = block[key]
+    for loop in block.loops.values():
+        columns = {key.replace(".", "_"): values for key, values in loop.items()}
+        found.add_loop(iotbx.cif.model.loop(data=columns))
+    return found
 
 
 def _pdb(text: str, name: str) -> CoordinateFile:
@@ -88,7 +104,8 @@ def _pdb(text: str, name: str) -> CoordinateFile:
         record = line[:6].strip()
         if record == "MODEL":
             number = line[6:].strip() or str(len(models) + 1)
-            into = models.setdefault(number, [])
+            # Some files number all models alike.
+            into = models.setdefault(number if number not in models else f"{number}, number {len(models) + 1}", [])
         elif record == "ENDMDL":
             into = common
         else:
@@ -97,8 +114,12 @@ def _pdb(text: str, name: str) -> CoordinateFile:
     texts = {number: "\n".join([*common, *atoms]) for number, atoms in models.items()} or {"1": "\n".join(common)}
     records = iotbx.pdb.pdb_input(source_info=name, lines=next(iter(texts.values())))
     symmetry = _pdb_symmetry(records, common)
-    operators = _generating(records.process_MTRIX_records())
+    operators = _generating(records)
     placement, told = _placement(records.scale_matrix(), symmetry.unit_cell(), name)
+    told = (
+        *told,
+        *_origins(symmetry.space_group_info(), next((x for x in common if x.startswith("CRYST1")), ""), name),
+    )
     builders = {
         number: lambda symmetry, text=text: _structure(iotbx.pdb.pdb_input(source_info=name, lines=text), symmetry)
         for number, text in texts.items()
@@ -141,6 +162,15 @@ def _pdb_symmetry(records: iotbx.pdb.pdb_input_mixin, lines: list[str]) -> cryst
     return _as_given(uctbx.unit_cell(tuple(record.ucparams)), group)
 
 
+def _origins(group: sgtbx.space_group_info | None, cryst1: str, name: str) -> tuple[str, ...]:
+    """Returns a line if the symbol of a space group leaves open which of two origins of International Tables it has."""
+    given = cryst1[55:66].strip()
+    if group is None or not str(group).endswith(":2") or (given[-1:] in ("2", "S", "Z") and not given[-2:].isdecimal()):
+        return ()
+    first = str(group)[:-1] + "1"
+    return (f"{name}: of the two origins of {given}, the second is taken; crystal.space_group='{first}' is the first",)
+
+
 def _as_given(cell: uctbx.unit_cell | None, group: sgtbx.space_group_info | None) -> crystal.symmetry:
     return crystal.symmetry(
         unit_cell=cell, space_group_info=group, assert_is_compatible_unit_cell=False, force_compatible_unit_cell=False
@@ -148,11 +178,17 @@ def _as_given(cell: uctbx.unit_cell | None, group: sgtbx.space_group_info | None
 
 
 def _structure(records: iotbx.pdb.pdb_input_mixin, symmetry: crystal.symmetry) -> xray.structure:
-    return records.xray_structure_simple(crystal_symmetry=symmetry, use_scale_matrix_if_available=False)
+    found = records.xray_structure_simple(crystal_symmetry=symmetry, use_scale_matrix_if_available=False)
+    return special_positions.placed(symmetry, found.scatterers())
 
 
-def _generating(found) -> tuple[tuple[np.ndarray, np.ndarray], ...]:
+def _generating(records: iotbx.pdb.pdb_input_mixin) -> tuple[tuple[np.ndarray, np.ndarray], ...]:
     """Returns the operators among MTRIX records whose copies are not in the file."""
+    try:
+        found = records.process_MTRIX_records()
+    except Exception as error:
+        # cctbx looks at no record before it does arithmetic with it.
+        raise ValueError("its MTRIX records are not complete") from error
     every = zip(found.serial_number, found.r, found.t, found.coordinates_present)
     return tuple(
         _operator(number, np.reshape(rotation, (3, 3)), np.reshape(translation, 3))
@@ -298,14 +334,23 @@ def _core_cif(block: iotbx.cif.model.block, name: str, space_group: sgtbx.space_
     atoms, n_displacements = _filled(atoms, displacements, "0")
     block = _with_loop(block, atoms)
     n_displacements = n_displacements if "_atom_site_aniso_label" not in block else 0
-    if space_group and iotbx.cif.builders.crystal_symmetry_builder(block).crystal_symmetry.space_group() is None:
+    told = ()
+    if iotbx.cif.builders.crystal_symmetry_builder(block).crystal_symmetry.space_group() is None:
+        number = block.get("_space_group_IT_number", block.get("_symmetry_Int_Tables_number"))
+        if space_group is None and isinstance(number, str) and number.isdecimal():
+            space_group = sgtbx.space_group_info(number=int(number))
+            told = (f"{name} has the number of its space group alone: the standard setting, {space_group}, is taken",)
+        if space_group is None:
+            raise ValueError("it has no space group: give crystal.space_group")
         block["_space_group_name_Hall"] = space_group.type().hall_symbol()
     # An occupancy is that of the site, on special positions, too.
     structure = iotbx.cif.builders.crystal_structure_builder(block).structure
     symmetry = _as_given(cell_of_block(block) or structure.unit_cell(), structure.space_group_info())
     left_out = f"Warning: {name}: {size - sum(real)} atoms without a place, or dummies, are left out"
-    warnings = (*((left_out,) if not all(real) else ()), *_missing(name, 0, n_displacements))
-    return CoordinateFile(symmetry, {"1": lambda symmetry: _in_symmetry(structure, symmetry)}, warnings=warnings)
+    warnings = (*told, *((left_out,) if not all(real) else ()), *_missing(name, 0, n_displacements))
+    return CoordinateFile(
+        symmetry, {"1": lambda symmetry: _in_symmetry(structure, symmetry)}, warnings=warnings, of_sites=True
+    )
 
 
 def _single_row(block: iotbx.cif.model.block, prefix: str) -> iotbx.cif.model.loop:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import libtbx.phil
 import numpy as np
-from cctbx import uctbx
+from cctbx import crystal, uctbx
 from libtbx.utils import Sorry
 
 from nanobragg_kokkos.models.amplitudes import anomalous, protein, reflection_files
@@ -14,6 +14,9 @@ from nanobragg_kokkos.models.amplitudes.crystal_scattering import CrystalScatter
 
 # Of a whole sphere, in space group P 1; the Fourier transform that gives them takes some 100 bytes each.
 MOST_REFLECTIONS = 1e8
+
+# Crystals with indices up to here may have no reflection at all, for all are absent that a centred lattice forbids.
+FEW = 5
 
 # How much farther a detector may reach than measured data before it is worth a word.
 RESOLUTION_TOLERANCE = 0.01
@@ -49,6 +52,7 @@ def _calculated(
     structure = protein.read_coordinates(path, given.unit_cell, given.space_group, messages.append, given.pdb.model)
     if given.b_iso is not None:
         structure = protein.with_mean_b(structure, given.b_iso)
+    d_min = _with_reflections(structure.crystal_symmetry(), d_min, messages)
     n_reflections = 4 / 3 * np.pi * structure.unit_cell().volume() / d_min**3
     if n_reflections > MOST_REFLECTIONS:
         raise Sorry(
@@ -74,6 +78,16 @@ def _calculated(
             "with f' and f'' of each"
         )
     return CrystalScattering(structure.crystal_symmetry(), amplitudes, mean_energy, channels, energies, tuple(messages))
+
+
+def _with_reflections(symmetry: crystal.symmetry, d_min: float, messages: list[str]) -> float:
+    """Returns a resolution (angstrom) to which a crystal has reflections: small cells may have none on a detector."""
+    reached = d_min
+    while max(symmetry.unit_cell().max_miller_indices(d_min)) < FEW and not protein.reflections(symmetry, d_min).size():
+        d_min *= 0.8
+    if d_min != reached:
+        messages.append(f"Warning: the crystal has no reflection to {reached:.2f} angstrom, as far as the detector")
+    return d_min
 
 
 def _factors_at(

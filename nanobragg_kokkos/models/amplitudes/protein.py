@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -9,7 +10,13 @@ from cctbx import adptbx, crystal, factor_ev_angstrom, miller, sgtbx, uctbx, xra
 from cctbx.array_family import flex
 from libtbx.utils import Sorry
 
-from nanobragg_kokkos.models.amplitudes import coordinate_files, given_symmetry, rigid_motion, transform
+from nanobragg_kokkos.models.amplitudes import (
+    coordinate_files,
+    given_symmetry,
+    rigid_motion,
+    special_positions,
+    transform,
+)
 from nanobragg_kokkos.models.amplitudes.anomalous import AnomalousScattering
 from nanobragg_kokkos.models.amplitudes.coordinate_files import CoordinateFile
 from nanobragg_kokkos.util.compressed_files import read_contents
@@ -37,6 +44,9 @@ ANGSTROM3_AN_ATOM = 5.0
 
 # angstrom^2; rounding may make mean square displacements negative by this much.
 LEAST_U = 1e-6
+
+# Occupancies in files have two digits after the point.
+OCCUPANCY_ROUNDING = 0.01
 
 # Least number of points of the grid of the solvent's mask per highest resolution.
 MASK_POINTS_PER_D_MIN = 3
@@ -89,19 +99,29 @@ def read_coordinates(
         warn(line)
     names = _chosen_models(name, file, model, warn)
     with reading(name, EXPECTED):
-        structure = _models(file, names, symmetry)
+        models = [_model(file, one, symmetry) for one in names]
+        structure = functools.reduce(xray.structure.concatenate, [model for model, _ in models])
+        n_copies = max(n for _, n in models)
         unknown = structure.deep_copy_scatterers().scattering_type_registry(table="wk1995").unassigned_types()
         if unknown.size():
             raise ValueError(f"no form factors are known for {', '.join(unknown)}")
-        if file.operators:
-            structure, n_applied = rigid_motion.expanded(structure, file.operators)
-            if n_applied:
-                warn(f"{name}: {n_applied} copies by non-crystallographic symmetry (MTRIX, _struct_ncs_oper) are added")
-        if file.placement:
-            structure = rigid_motion.moved(structure, *file.placement)
+    if n_copies:
+        warn(f"{name}: {n_copies} copies by non-crystallographic symmetry (MTRIX, _struct_ncs_oper) are added")
+    n_of_sites = special_positions.n_of_sites(structure)
+    if n_of_sites and not file.of_sites:
+        warn(
+            f"{name}: {n_of_sites} atoms on special positions have occupancies below 1 that are too high for the share "
+            "of one copy: they count as those of the sites"
+        )
+    for scatterer in structure.scatterers():
+        scatterer.occupancy /= len(names)
     _require_room(name, structure, unit_cell)
     structure = _with_positive_displacements(name, structure, warn)
-    if structure.scatterers().extract_occupancies().all_eq(0):
+    occupancies = structure.scatterers().extract_occupancies()
+    unusual = ((occupancies < 0) | (occupancies > 1 + OCCUPANCY_ROUNDING)).count(True)
+    if unusual:
+        warn(f"Warning: {name}: {unusual} atoms have an occupancy below 0 or above 1")
+    if occupancies.all_eq(0):
         warn(f"Warning: {name}: all atoms have an occupancy of 0: they scatter nothing")
     return structure
 
@@ -252,17 +272,14 @@ def _chosen_models(name: str, file: CoordinateFile, model: str | None, warn: Cal
     return [model.strip()]
 
 
-def _models(file: CoordinateFile, names: list[str], symmetry: crystal.symmetry) -> xray.structure:
-    """Returns the atoms of some models, each with its share of the occupancy."""
-    first, *others = (file.models[name](symmetry) for name in names)
-    if not others:
-        return first
-    scatterers = first.scatterers().deep_copy()
-    for other in others:
-        scatterers.extend(other.scatterers())
-    for scatterer in scatterers:
-        scatterer.occupancy /= len(names)
-    return rigid_motion.with_scatterers(first, scatterers)
+def _model(file: CoordinateFile, name: str, symmetry: crystal.symmetry) -> tuple[xray.structure, int]:
+    """Returns the atoms of a model with their copies by non-crystallographic symmetry, and the number of copies."""
+    structure, n_copies = file.models[name](symmetry), 0
+    if file.operators:
+        structure, n_copies = rigid_motion.expanded(structure, file.operators)
+    if file.placement:
+        structure = rigid_motion.moved(structure, *file.placement)
+    return structure, n_copies
 
 
 def _with_positive_displacements(name: str, structure: xray.structure, warn: Callable[[str], None]) -> xray.structure:

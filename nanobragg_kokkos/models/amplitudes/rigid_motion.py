@@ -6,9 +6,10 @@ from collections.abc import Sequence
 
 import numpy as np
 from cctbx import adptbx, xray
-from cctbx.array_family import flex
 from dxtbx import flumpy
 from scipy.spatial import cKDTree
+
+from nanobragg_kokkos.models.amplitudes import special_positions
 
 # Matrices in files have six digits after the point, or fewer.
 ORTHOGONALITY_TOLERANCE = 5e-3
@@ -34,19 +35,7 @@ def moved(structure: xray.structure, rotation: np.ndarray, translation: np.ndarr
             u = rotation @ np.array([[u11, u12, u13], [u12, u22, u23], [u13, u23, u33]]) @ rotation.T
             rotated = (u[0, 0], u[1, 1], u[2, 2], u[0, 1], u[0, 2], u[1, 2])
             scatterer.u_star = adptbx.u_cart_as_u_star(cell, tuple(map(float, rotated)))
-    return with_scatterers(structure, scatterers)
-
-
-def with_scatterers(structure: xray.structure, scatterers: flex.xray_scatterer) -> xray.structure:
-    """Returns a structure with other scatterers and all else alike; special positions are found anew."""
-    return xray.structure(
-        special_position_settings=structure,
-        scatterers=scatterers,
-        # cctbx has no public name for it; it says how occupancies of atoms on special positions are meant.
-        non_unit_occupancy_implies_min_distance_sym_equiv_zero=(
-            structure._non_unit_occupancy_implies_min_distance_sym_equiv_zero
-        ),
-    )
+    return special_positions.placed(structure, scatterers)
 
 
 def expanded(
@@ -67,4 +56,4 @@ def expanded(
             continue
         found.extend(copy.scatterers())
         n_applied += 1
-    return with_scatterers(structure, found), n_applied
+    return special_positions.placed(structure, found), n_applied

@@ -18,7 +18,7 @@ REFUSED = {
     "crystal.k_sol=1e300": "expected 0 to 10 electrons/angstrom^3",
     "crystal.b_sol=1e300": "expected 0 to 10000 angstrom^2",
     "crystal.b_iso=1e300": "expected 0 to 10000 angstrom^2",
-    "crystal.anomalous_tables=Fe=/dev/zero": "it is not a regular file",
+    "crystal.anomalous_tables=Fe=/dev/zero": "there is no such file",
 }
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from cctbx import uctbx, xray
+from cctbx.eltbx.xray_scattering import wk1995
 from dxtbx import flumpy
 from libtbx.utils import Sorry
 
@@ -139,6 +140,52 @@ def test_special_positions_count_as_often_as_they_are_there():
         read("fcc.pdb", unit_cell=uctbx.unit_cell((2, 2, 2, 90, 90, 90)))
 
 
+def pdb(path: Path, cell: tuple[float, ...], group: str, *lines: str) -> Path:
+    """A file with lines of atoms: element, x, y, z (angstrom), occupancy; or other records as they are."""
+    a, b, c, alpha, beta, gamma = cell
+    text = [f"CRYST1{a:9.3f}{b:9.3f}{c:9.3f}{alpha:7.2f}{beta:7.2f}{gamma:7.2f} {group}"]
+    for number, line in enumerate(lines, start=1):
+        words = line.split()
+        if len(words) == 5:
+            element, x, y, z, occupancy = words[0], *map(float, words[1:])
+            place = f"{x:8.3f}{y:8.3f}{z:8.3f}{occupancy:6.2f}{0.5:6.2f}"
+            line = f"HETATM{number:5d} {element:<4} ION A{number:4d}    {place}          {element:>2}"
+        text.append(line)
+    path.write_text("\n".join(text) + "\n")
+    return path
+
+
+# Cell edge (cubic), space group, atoms, amplitudes by hand in terms of form factors (Kittel, Introduction to Solid
+# State Physics, chapter 2): at (1 1 1), (2 0 0) and (2 2 0).
+SALT = (5.64, "F m -3 m", ("NA 0 0 0 1", "CL 2.82 2.82 2.82 1"), {"Na": (4, 4, 4), "Cl": (-4, 4, 4)})
+FLUORITE = (5.463, "F m -3 m", ("CA 0 0 0 1", "F 1.36575 1.36575 1.36575 1"), {"Ca": (4, 4, 4), "F": (0, -8, 8)})
+SILICON = (5.431, "F d -3 m S", ("SI 0 0 0 1",), {"Si": (4 - 4j, 0, 8)})
+ALLOY = (3.8, "F m -3 m", ("CU 0 0 0 0.75", "AU 0 0 0 0.25"), {"Cu": (3, 3, 3), "Au": (1, 1, 1)})
+SHARES = (3.615, "F m -3 m", ("CU 0 0 0 0.02",), {"Cu": (3.84, 3.84, 3.84)})
+
+
+@pytest.mark.parametrize("edge, group, atoms, weights", [SALT, FLUORITE, SILICON, ALLOY, SHARES])
+def test_minerals_have_the_amplitudes_of_textbooks(edge, group, atoms, weights, tmp_path):
+    structure = protein.read_coordinates(str(pdb(tmp_path / "x.pdb", (edge, edge, edge, 90, 90, 90), group, *atoms)))
+    reflections = protein.reflections(structure.crystal_symmetry(), edge / 3)
+    calculated = protein.structure_factors(structure, reflections, {}, k_sol=0, algorithm="direct").expand_to_p1()
+    found = dict(zip(calculated.indices(), np.abs(calculated.data())))
+    for place, index in enumerate([(1, 1, 1), (2, 0, 0), (2, 2, 0)]):
+        stol_sq = sum(i * i for i in index) / edge**2 / 4
+        damping = np.exp(-0.5 * stol_sq)
+        forms = {element: wk1995(element).fetch().at_stol_sq(stol_sq) for element in weights}
+        expected = abs(sum(forms[element] * weight[place] for element, weight in weights.items())) * damping
+        assert found.get(index, 0) == pytest.approx(expected, abs=0.01)
+
+
+def test_the_mean_of_models_on_special_positions_is_that_of_one(tmp_path):
+    cell, model = (3.615, 3.615, 3.615, 90, 90, 90), ("CU 0 0 0 1", "ENDMDL")
+    path = pdb(tmp_path / "x.pdb", cell, "F m -3 m", "MODEL        1", *model, "MODEL        1", *model)
+    mean, one = (protein.read_coordinates(str(path), model=model) for model in ("mean", None))
+    assert [atom.multiplicity() for atom in mean.scatterers()] == [4, 4] and one.scatterers().size() == 1
+    assert factors(mean, 1.0) == pytest.approx(factors(one, 1.0), abs=1e-9)
+
+
 @pytest.mark.parametrize("pack", [gzip.compress, bz2.compress])
 def test_compression_is_told_by_the_contents(pack, tmp_path):
     path = tmp_path / "packed"
@@ -190,3 +237,47 @@ def test_small_molecule_cif_is_read(tmp_path):
     assert [s.multiplicity() for s in structure.scatterers()] == [2, 4, 4]
     assert str(structure.space_group_info()) == "P 1 21/n 1" and structure.unit_cell().parameters()[4] == 101.5
     assert "1 atoms without a place, or dummies, are left out" in lines[0]
+
+
+@pytest.mark.parametrize(
+    "change",
+    {
+        "new names": (("_symmetry_equiv_pos_as_xyz", "_space_group_symop_operation_xyz"),),
+        "symbol alone": ((CORE_CIF[CORE_CIF.index("loop_") : CORE_CIF.index("loop_\n_atom_site_label")], ""),),
+        "points": (("_cell_", "_cell."), ("_atom_site_", "_atom_site."), ("_symmetry_", "_symmetry.")),
+        "lines of Windows": (("\n", "\r\n"),),
+        "byte order mark": (("data_urea", "\ufeffdata_urea"),),
+    }.values(),
+)
+def test_small_molecule_cif_is_read_in_every_dress(change, tmp_path):
+    text = CORE_CIF
+    for old, new in change:
+        text = text.replace(old, new)
+    paths = [tmp_path / "plain.cif", tmp_path / "other.cif"]
+    paths[0].write_text(CORE_CIF)
+    paths[1].write_bytes(text.encode())
+    plain, other = (protein.read_coordinates(str(path)) for path in paths)
+    assert factors(other, 1.5) == pytest.approx(factors(plain, 1.5), abs=1e-9)
+    assert other.crystal_symmetry().is_similar_symmetry(plain.crystal_symmetry())
+
+
+def test_the_number_of_a_space_group_means_its_standard_setting(tmp_path):
+    path = tmp_path / "number.cif"
+    operations = CORE_CIF[CORE_CIF.index("_symmetry_space") : CORE_CIF.index("loop_\n_atom_site_label")]
+    lines: list[str] = []
+    path.write_text(CORE_CIF.replace(operations, "_space_group_IT_number 14\n"))
+    structure = protein.read_coordinates(str(path), warn=lines.append)
+    assert str(structure.space_group_info()) == "P 1 21/c 1" and "the standard setting" in lines[0]
+    path.write_text(CORE_CIF.replace(operations, ""))
+    with pytest.raises(Sorry, match="it has no space group: give crystal.space_group"):
+        protein.read_coordinates(str(path))
+
+
+def test_an_open_origin_is_told(tmp_path):
+    lines: list[str] = []
+    path = pdb(tmp_path / "x.pdb", (5.431, 5.431, 5.431, 90, 90, 90), "F d -3 m", "SI 0 0 0 1")
+    protein.read_coordinates(str(path), warn=lines.append)
+    assert lines == [
+        f"crystal.pdb.file={path}: of the two origins of F d -3 m, the second is taken; "
+        "crystal.space_group='F d -3 m :1' is the first"
+    ]

@@ -213,7 +213,7 @@ def test_what_does_not_go_with_measured_amplitudes_is_refused(argument, message,
 def test_wrong_parameters_are_refused(capsys):
     for argument, message in (
         ("structure_factors.label=F", "crystal.structure_factors.label=F requires crystal.structure_factors.file"),
-        ("b_iso=-1", "crystal.b_iso=-1.0: expected 0 angstrom^2 or more"),
+        ("b_iso=-1", "crystal.b_iso=-1.0: expected 0 to 10000 angstrom^2"),
         ("anomalous_channels=0", "crystal.anomalous_channels=0: expected a whole number, 1 or more"),
     ):
         assert main([argument]) == 1
