@@ -40,7 +40,7 @@ RULES = {
         f"a whole number, 1 to {MOST_OVERSAMPLE}",
     ),
     "engine": given("auto, pixel or reflection"),
-    "tolerance": or_none((lambda value: finite(value) and 1e-15 <= value <= 0.1, "None or 1e-15 to 0.1")),
+    "tolerance": or_none((lambda value: finite(value) and 1e-15 <= value <= 0.1, "1e-15 to 0.1")),
     "noise": given("True or False"),
     "attenuation": given("True or False"),
 }

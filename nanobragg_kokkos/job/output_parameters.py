@@ -59,10 +59,10 @@ def _is_prefix(value: object) -> bool:
 RULES = {
     "output.directory": (_is_utf_8, "the name of a directory in UTF-8"),
     "output.prefix": (_is_prefix, "the beginning of a file name, in printable characters (UTF-8)"),
-    "output.reduce": (lambda value: isinstance(value, list), "None or one or several of " + ", ".join(QUANTITIES)),
+    "output.reduce": (lambda value: isinstance(value, list), "one or several of " + ", ".join(QUANTITIES)),
     "output.true_amplitudes": (
         lambda value: value is None or _is_utf_8(value),
-        "None or the name of a file in UTF-8",
+        "the name of a file in UTF-8",
     ),
     "output.overwrite": value_rules.given("True or False"),
     "output.images": value_rules.given("True or False"),

@@ -88,12 +88,12 @@ def or_none(rule: Rule) -> Rule:
 def or_preset(rule: Rule) -> Rule:
     """Returns the rule: None or Auto, which leave the value to a preset, or a value that obeys another rule."""
     makes_sense, expected = rule
-    return lambda value: left_open(value) or makes_sense(value), f"None or {expected}"
+    return lambda value: left_open(value) or makes_sense(value), expected
 
 
 def file_or_none() -> Rule:
     """Returns the rule: None or a name; the code that reads the file checks whether it exists."""
-    return lambda value: value is not libtbx.Auto, "None or the name of a file"
+    return lambda value: value is not libtbx.Auto, "the name of a file"
 
 
 def not_auto(expected: str) -> Rule:

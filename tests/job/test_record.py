@@ -328,8 +328,8 @@ def test_parameters_are_read_as_they_were_written(value, tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     "argument, expected",
     [
-        ("output.reduce=Auto", "None or one or several of sum, mean"),
-        ("output.true_amplitudes=Auto", "None or the name of a file"),
+        ("output.reduce=Auto", "one or several of sum, mean"),
+        ("output.true_amplitudes=Auto", "the name of a file"),
         ("output.prefix=shot\udcff", "printable characters"),
         ("output.prefix='a\tb'", "printable characters"),
         ("output.directory=", "a value after ="),

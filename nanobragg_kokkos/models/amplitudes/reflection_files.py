@@ -216,7 +216,7 @@ def _symmetry(
         raise Sorry(f"{name}: expected a space group in this file; else give crystal.space_group")
     if unit_cell and in_file and not unit_cell.is_similar_to(in_file, LENGTH_TOLERANCE, ANGLE_TOLERANCE_DEG):
         raise Sorry(
-            f"crystal.unit_cell={given_symmetry.numbers(unit_cell)}: expected None or a cell within "
+            f"crystal.unit_cell={given_symmetry.numbers(unit_cell)}: expected a cell within "
             f"{100 * LENGTH_TOLERANCE:g} % and {ANGLE_TOLERANCE_DEG:g} degrees of that of {name}, "
             f"{given_symmetry.numbers(in_file)}"
         )
@@ -224,7 +224,7 @@ def _symmetry(
         of_file, asked_for = (info.group().build_derived_point_group() for info in (group_in_file, space_group))
         if of_file != asked_for:
             raise Sorry(
-                f"crystal.space_group={space_group}: expected None or a group with the point group of that of {name}, "
+                f"crystal.space_group={space_group}: expected a group with the point group of that of {name}, "
                 f"{group_in_file}"
             )
     return given_symmetry.chosen(name, given, unit_cell, space_group)

@@ -95,7 +95,7 @@ def _recorded(
     highest = max(energies[-1] for energies, _ in spectra)
     if mean is not None and not lowest <= mean <= highest:
         raise Sorry(
-            f"beam.mean_energy={mean:g}: expected None or an energy that spectrum.file={path} covers, "
+            f"beam.mean_energy={mean:g}: expected an energy that spectrum.file={path} covers, "
             f"{lowest:g} to {highest:g} eV"
         )
     if len(spectra) == 1:

@@ -122,7 +122,7 @@ def _is_pair(value: Any) -> bool:
     return isinstance(value, (list, tuple)) and len(value) == 2 and all(finite(x) and abs(x) <= MOST_MM for x in value)
 
 
-_PAIR = or_none((_is_pair, f"None or two numbers, fast and slow, in mm, each at most {MOST_MM:g}"))
+_PAIR = or_none((_is_pair, f"two numbers, fast and slow, in mm, each at most {MOST_MM:g}"))
 
 RULES = {
     "detector.name": given(", ".join(SPECIFICATIONS)),

@@ -132,7 +132,7 @@ RULES = {
             values is None
             or (isinstance(values, list) and len(values) == 3 and all(1 <= value <= 10**6 for value in values))
         ),
-        "None or three whole numbers, 1 to 1000000",
+        "three whole numbers, 1 to 1000000",
     ),
     "crystal.shape": given("square, round, gauss, gauss_argchk or tophat"),
     "crystal.symmetrize": given("True or False"),
@@ -143,7 +143,7 @@ RULES = {
     "scan.width_deg": or_none(
         (
             lambda value: value == 0 or between(LEAST_WIDTH_DEG, 180, "")[0](value),
-            f"None or 0 to 180 degrees, {LEAST_WIDTH_DEG:g} or more if not 0",
+            f"0 to 180 degrees, {LEAST_WIDTH_DEG:g} or more if not 0",
         )
     ),
     "scan.start_deg": between(-360, 360, " degrees"),

@@ -7,13 +7,13 @@ import pytest
 from nanobragg_kokkos.job.command import main
 
 REFUSED = {
-    "crystal.pdb.file=Auto": "expected None or the name of a file",
+    "crystal.pdb.file=Auto": "expected the name of a file",
     "crystal.pdb.model=Auto": "expected None, mean or the number of a model",
-    "crystal.structure_factors.file=Auto": "expected None or the name of a file",
-    "crystal.structure_factors.label=Auto": "expected None or the label of a column",
-    "crystal.anomalous_tables=Auto": "expected None or ELEMENT=FILE, one or several",
-    "crystal.unit_cell=Auto": "expected None or a unit cell: six numbers",
-    "crystal.space_group=Auto": "expected None or the symbol or number of a space group",
+    "crystal.structure_factors.file=Auto": "expected the name of a file",
+    "crystal.structure_factors.label=Auto": "expected the label of a column",
+    "crystal.anomalous_tables=Auto": "expected ELEMENT=FILE, one or several",
+    "crystal.unit_cell=Auto": "expected a unit cell: six numbers",
+    "crystal.space_group=Auto": "expected the symbol or number of a space group",
     "crystal.anomalous=Auto": "expected sasaki, henke or None",
     "crystal.k_sol=1e300": "expected 0 to 10 electrons/angstrom^3",
     "crystal.b_sol=1e300": "expected 0 to 10000 angstrom^2",

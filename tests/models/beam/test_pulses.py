@@ -192,7 +192,7 @@ def test_mean_energy_is_that_of_the_file(columns):
     assert experiment.scattering.mean_energy == pytest.approx(of_beam.pulses(params).mean_eV)
     angle = np.arctan2(np.hypot(1920, 1920) * 0.088, 900)
     assert experiment.amplitudes.d_min() == pytest.approx(factor_ev_angstrom / 7125 / 2 / np.sin(angle / 2), rel=0.01)
-    with pytest.raises(Sorry, match="beam.mean_energy=9000: expected None or an energy that .* covers, 7100 to 7125"):
+    with pytest.raises(Sorry, match="beam.mean_energy=9000: expected an energy that .* covers, 7100 to 7125"):
         pulses("spectrum.shape=file", f"spectrum.file={columns}", "mean_energy=9000")
 
 

@@ -255,8 +255,8 @@ REFUSED = {
     "name=cspad distance_mm=0": "detector.distance_mm=0.0: expected more than 0 mm",
     "name=cspad offset_mm=-100": "detector.offset_mm=-100: expected one that leaves the detector downstream",
     "name=cspad beam_center_mm=1,2": "detector.beam_center_mm=1,2 requires a detector of one panel, but this one has 64",
-    "beam_center_mm=1": "detector.beam_center_mm=1.0: expected None or two numbers, fast and slow, in mm",
-    "beam_center_mm=1,nan": "expected None or two numbers, fast and slow, in mm",
+    "beam_center_mm=1": "detector.beam_center_mm=1.0: expected two numbers, fast and slow, in mm",
+    "beam_center_mm=1,nan": "expected two numbers, fast and slow, in mm",
     "beam_center_shift_mm=left,right": "detector.beam_center_shift_mm=left,right: expected numbers",
     "beam_center_mm=1,2 beam_center_shift_mm=3,4": "detector.beam_center_mm and detector.beam_center_shift_mm exclude each other",
 }
