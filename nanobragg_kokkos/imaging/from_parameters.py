@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import libtbx.phil
 import numpy as np
 from cctbx import factor_ev_angstrom
@@ -20,8 +22,11 @@ from nanobragg_kokkos.models.sample.rotation_series import RotationSeries
 from nanobragg_kokkos.models.sample.specimen import NoCrystals, Specimen
 
 
-def experiment(params: libtbx.phil.scope_extract) -> Experiment:
+def experiment(params: libtbx.phil.scope_extract, progress: Callable[[str], None] = lambda line: None) -> Experiment:
     """Returns the experiment that parameters describe, once parameters.validate has passed them.
+
+    Args:
+        progress: is called with lines while amplitudes are calculated.
 
     Raises:
         Sorry: a file is missing or damaged, or does not fit with the rest.
@@ -45,7 +50,7 @@ def experiment(params: libtbx.phil.scope_extract) -> Experiment:
     if params.crystal.count == 0:
         scattering = no_scattering(mean_energy)
     else:
-        scattering = crystal_scattering(params, d_min, all_pulses.energies_eV, mean_energy)
+        scattering = crystal_scattering(params, d_min, all_pulses.energies_eV, mean_energy, progress)
         specimen = of_sample.specimen(params, scattering.symmetry)
         series = of_sample.rotation_series(params, specimen, d_min)
     return Experiment(

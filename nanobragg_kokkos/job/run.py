@@ -39,7 +39,7 @@ from nanobragg_kokkos.mpi import ranks, shared_amplitudes
 from nanobragg_kokkos.mpi.work_sharing import Event, FirstRank, OtherRank, share_work
 from nanobragg_kokkos.util.failures import Failed, attempt
 from nanobragg_kokkos.util.failures import described as message
-from nanobragg_kokkos.util.progress import counted, progress
+from nanobragg_kokkos.util.progress import counted, now_and_then, progress
 from nanobragg_kokkos.util.whole_files import CannotWrite, Checksum
 
 
@@ -259,7 +259,7 @@ def _prepare(
         measured, model = params.crystal.structure_factors.file, params.crystal.pdb.file or "rubredoxin (PDB 1BRF)"
         if params.crystal.count > 0:
             print(f"Reading {measured}" if measured else f"Calculating structure factors of {model}", flush=True)
-        whole.append(experiment(params))
+        whole.append(experiment(params, now_and_then()))
         return whole[0].without_amplitudes()
 
     common = ranks.on_first(comm, prepare)

@@ -53,6 +53,20 @@ def progress(total: int, show: bool, name: str = "image") -> Iterator[Callable[[
         yield _lines(total, name)
 
 
+def now_and_then() -> Callable[[str], None]:
+    """Returns a function that prints a line if some seconds have passed since it was made or last printed one."""
+    last = time.monotonic()
+
+    def say(line: str) -> None:
+        nonlocal last
+        now = time.monotonic()
+        if now - last >= SECONDS_BETWEEN_LINES:
+            last = now
+            print(line, flush=True)
+
+    return say
+
+
 def _lines(total: int, name: str) -> Callable[[int], None]:
     start = time.monotonic()
     last = start - SECONDS_BETWEEN_LINES

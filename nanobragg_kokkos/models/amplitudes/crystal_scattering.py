@@ -53,6 +53,7 @@ def calculated_channels(
     algorithm: str = "auto",
     warn: Callable[[str], None] = lambda line: None,
     seed: int = 0,
+    progress: Callable[[str], None] = lambda line: None,
 ) -> AmplitudeChannels:
     """Returns the amplitudes of a structure at some energies (eV, ascending).
 
@@ -60,23 +61,22 @@ def calculated_channels(
 
     Args:
         d_min: resolution, angstrom.
-        k_sol, b_sol, algorithm, warn, seed: as for protein.structure_factors.
+        k_sol, b_sol, algorithm, warn, seed, progress: as for protein.structure_factors.
     """
     reflections = protein.reflections(structure.crystal_symmetry(), d_min)
     elements = protein.elements(structure)
-    how = (algorithm, warn, seed)
+    how = (algorithm, warn, seed, progress)
     factors = {element: anomalous_scattering.factors(element, energies_eV) for element in elements}
     if len(energies_eV) == 1:
         fixed = {element: complex(values[0]) for element, values in factors.items()}
         whole = protein.structure_factors(structure, reflections, fixed, k_sol, b_sol, *how)
         return AmplitudeChannels(energies_eV, whole)
     scatter = [element for element in elements if factors[element].any()]
-    return AmplitudeChannels(
-        energies_eV,
-        protein.structure_factors(structure, reflections, {}, k_sol, b_sol, *how),
-        tuple(
-            flumpy.to_numpy(protein.partial_structure_factors(structure, reflections, element, *how).data())
-            for element in scatter
-        ),
-        np.stack([factors[element] for element in scatter], axis=1) if scatter else None,
-    )
+    constant = protein.structure_factors(structure, reflections, {}, k_sol, b_sol, *how)
+    partial = []
+    for number, element in enumerate(scatter, start=1):
+        progress(f"Structure factors: anomalous part of {element}, element {number} of {len(scatter)}")
+        found = protein.partial_structure_factors(structure, reflections, element, *how)
+        partial.append(flumpy.to_numpy(found.data()))
+    by_energy = np.stack([factors[element] for element in scatter], axis=1) if scatter else None
+    return AmplitudeChannels(energies_eV, constant, tuple(partial), by_energy)

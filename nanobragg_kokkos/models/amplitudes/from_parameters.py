@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import libtbx.phil
 import numpy as np
 from cctbx import crystal, uctbx
@@ -26,7 +28,11 @@ LEAST_COMPLETENESS = 0.5
 
 
 def crystal_scattering(
-    params: libtbx.phil.scope_extract, d_min: float, energies_eV: np.ndarray, mean_energy: float
+    params: libtbx.phil.scope_extract,
+    d_min: float,
+    energies_eV: np.ndarray,
+    mean_energy: float,
+    progress: Callable[[str], None] = lambda line: None,
 ) -> CrystalScattering:
     """Returns the structure factors that the parameters crystal describe.
 
@@ -40,11 +46,15 @@ def crystal_scattering(
     """
     if params.crystal.structure_factors.file is not None:
         return _measured(params, d_min, mean_energy)
-    return _calculated(params, min(d_min, protein.LEAST_RESOLUTION), energies_eV, mean_energy)
+    return _calculated(params, min(d_min, protein.LEAST_RESOLUTION), energies_eV, mean_energy, progress)
 
 
 def _calculated(
-    params: libtbx.phil.scope_extract, d_min: float, energies_eV: np.ndarray, mean_energy: float
+    params: libtbx.phil.scope_extract,
+    d_min: float,
+    energies_eV: np.ndarray,
+    mean_energy: float,
+    progress: Callable[[str], None],
 ) -> CrystalScattering:
     given = params.crystal
     messages: list[str] = []
@@ -65,7 +75,15 @@ def _calculated(
     _require_room(structure.unit_cell(), d_min, len(energies))
     told: list[str] = []
     channels = calculated_channels(
-        structure, d_min, energies, table, given.k_sol, given.b_sol, warn=told.append, seed=params.seed
+        structure,
+        d_min,
+        energies,
+        table,
+        given.k_sol,
+        given.b_sol,
+        warn=told.append,
+        seed=params.seed,
+        progress=progress,
     )
     # Each element that scatters anomalously has its transform, and most have the same to say.
     messages += dict.fromkeys(told)

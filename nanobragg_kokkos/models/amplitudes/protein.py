@@ -165,6 +165,7 @@ def structure_factors(
     algorithm: str = "auto",
     warn: Callable[[str], None] = lambda line: None,
     seed: int = 0,
+    progress: Callable[[str], None] = lambda line: None,
 ) -> miller.array:
     """Returns structure factors (electrons, complex) of a crystal with its solvent.
 
@@ -176,7 +177,7 @@ def structure_factors(
         anomalous: f' + i f'' of elements; other elements have no anomalous scattering.
         k_sol: density of the solvent, electrons / angstrom^3.
         b_sol: B factor of the solvent, angstrom^2.
-        algorithm, warn, seed: as for transform.structure_factors.
+        algorithm, warn, seed, progress: as for transform.structure_factors.
     """
     structure = structure.deep_copy_scatterers()
     structure.scattering_type_registry(table="wk1995")
@@ -184,9 +185,10 @@ def structure_factors(
         factor = anomalous.get(scatterer.element_symbol(), 0)
         scatterer.fp, scatterer.fdp = factor.real, factor.imag
         scatterer.flags.set_use_fp_fdp(factor != 0)
-    calculated = transform.structure_factors(structure, reflections, algorithm, warn, seed)
+    calculated = transform.structure_factors(structure, reflections, algorithm, warn, seed, progress)
     if k_sol == 0:
         return calculated
+    progress("Structure factors: bulk solvent")
     import mmtbx.f_model
     import mmtbx.masks
 
@@ -212,6 +214,7 @@ def partial_structure_factors(
     algorithm: str = "auto",
     warn: Callable[[str], None] = lambda line: None,
     seed: int = 0,
+    progress: Callable[[str], None] = lambda line: None,
 ) -> miller.array:
     """Returns structure factors (complex) of the atoms of one element as if each were one electron at a point.
 
@@ -223,7 +226,7 @@ def partial_structure_factors(
         scatterer.scattering_type = "const"  # cctbx's name of a scatterer like one electron at a point
         scatterer.flags.set_use_fp_fdp(False)
     structure.scattering_type_registry(table="wk1995")
-    return transform.structure_factors(structure, reflections, algorithm, warn, seed)
+    return transform.structure_factors(structure, reflections, algorithm, warn, seed, progress)
 
 
 def amplitudes(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from cctbx import maptbx, miller, xray
+from cctbx.array_family import flex
 
 from nanobragg_kokkos.models.amplitudes import direct_summation
 
@@ -16,6 +17,9 @@ MOST_TERMS = 3e9
 FFT_TOLERANCE = 0.003
 CHEAP_TERMS = 1e8
 
+# Between two lines on the progress.
+BLOCK_TERMS = 2e7
+
 
 def structure_factors(
     structure: xray.structure,
@@ -23,6 +27,7 @@ def structure_factors(
     algorithm: str = "auto",
     warn: Callable[[str], None] = lambda line: None,
     seed: int = 0,
+    progress: Callable[[str], None] = lambda line: None,
 ) -> miller.array:
     """Returns structure factors (complex) of the atoms, with the form factors that the structure has registered.
 
@@ -36,6 +41,7 @@ def structure_factors(
         algorithm: "auto", or "direct" for direct summation.
         warn: called with a line of text if the structure factors differ from direct summation or come from it.
         seed: seed of the choice of reflections to check.
+        progress: is called with a line now and then.
     """
     n_terms = structure.scatterers().size() * structure.space_group().order_z() * reflections.size()
     found = None
@@ -51,7 +57,7 @@ def structure_factors(
             elif difference > FFT_TOLERANCE and n_terms <= CHEAP_TERMS:
                 found = None
     if found is None:
-        found = xray.structure_factors.from_scatterers_direct(structure, reflections).f_calc()
+        found = _by_summation(structure, reflections, progress)
     difference = direct_summation.difference(structure, found, seed)
     if not difference <= direct_summation.TOLERANCE:
         warn(
@@ -59,6 +65,19 @@ def structure_factors(
             "were chosen at random"
         )
     return found
+
+
+def _by_summation(structure: xray.structure, reflections: miller.set, progress: Callable[[str], None]) -> miller.array:
+    """Returns structure factors by direct summation, in blocks that take some seconds each."""
+    size = reflections.size()
+    step = max(1, int(BLOCK_TERMS / (structure.scatterers().size() * structure.space_group().order_z())))
+    values = flex.complex_double()
+    for start in range(0, size, step):
+        if start:
+            progress(f"Structure factors: {100 * start / size:.0f} % of {size} reflections are summed")
+        block = reflections.select(flex.size_t_range(start, min(start + step, size)))
+        values.extend(xray.structure_factors.from_scatterers_direct(structure, block).f_calc().data())
+    return miller.array(reflections, values)
 
 
 def _by_fft(structure: xray.structure, reflections: miller.set, anyway: bool) -> miller.array | None:

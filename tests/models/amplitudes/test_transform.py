@@ -114,3 +114,16 @@ def test_the_solvent_ends_without_a_step():
         assert np.abs(found[shell]).mean() == pytest.approx(np.abs(expected[shell]).mean(), rel=0.35)
         assert np.corrcoef(np.abs(found[shell]), np.abs(expected[shell]))[0, 1] > 0.8
     assert flex.double(np.abs(found[d < 3])).all_ne(0)
+
+
+def test_a_long_summation_tells_how_far_it_is(monkeypatch):
+    structure, d_min = structure_of("LaB6")
+    reflections = protein.reflections(structure.crystal_symmetry(), d_min)
+    at_once = protein.structure_factors(structure, reflections, {}, k_sol=0, algorithm="direct")
+    lines: list[str] = []
+    terms = structure.scatterers().size() * structure.space_group().order_z()
+    monkeypatch.setattr(transform, "BLOCK_TERMS", terms * 10)
+    found = protein.structure_factors(structure, reflections, {}, k_sol=0, algorithm="direct", progress=lines.append)
+    assert len(lines) == -(-reflections.size() // 10) - 1
+    assert lines[0].endswith(f" % of {reflections.size()} reflections are summed")
+    assert found.indices().all_eq(at_once.indices()) and found.data().all_eq(at_once.data())
