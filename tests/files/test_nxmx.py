@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from cctbx.eltbx import attenuation_coefficient
 from dxtbx.format import nexus
+from dxtbx.format.FormatNXmx import FormatNXmx
 from dxtbx.model import (
     Beam,
     Detector,
@@ -302,6 +303,21 @@ def test_a_spectrum_and_a_wavelength_for_each_image(tmp_path):
         assert weights[lit] == pytest.approx(np.array(spectrum.get_weights()))
     with h5py.File(master) as file:
         assert file["entry/instrument/beam/total_flux_integrated"][()] == pytest.approx((1e9, 2e9))
+
+
+@pytest.mark.skipif(
+    "get_spectrum" not in vars(FormatNXmx), reason="this dxtbx does not read spectra of NXmx files by itself"
+)
+def test_dxtbx_gives_the_spectrum_of_each_image(tmp_path):
+    spectra = [
+        Spectrum(flex.double((9400, 9401, 9402)), flex.double((1, 3, 2))),
+        Spectrum(flex.double((9500, 9501, 9502)), flex.double((4, 5, 6))),
+    ]
+    experiments = read(write(tmp_path, one_panel(), images(one_panel(), 2), spectrum=spectra))
+    for experiment, expected in zip(experiments, spectra, strict=True):
+        found = experiment.imageset.get_spectrum(0)
+        assert np.array(found.get_energies_eV()) == pytest.approx(np.array(expected.get_energies_eV()))
+        assert np.array(found.get_weights()) == pytest.approx(np.array(expected.get_weights()))
 
 
 def test_polarization(tmp_path):
