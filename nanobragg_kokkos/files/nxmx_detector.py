@@ -24,6 +24,7 @@ from scipy.spatial.transform import Rotation
 
 from nanobragg_kokkos.files import nexus
 from nanobragg_kokkos.models.detector.sensor import SENSOR_MATERIALS, is_foreign
+from nanobragg_kokkos.models.detector.trusted_range import lower_end, lowest_valid
 
 # Bits of an NXmx pixel mask: a pixel without a sensor ("gap"), and one that a mask leaves out ("user defined").
 MASK_GAP, MASK_USER = 1, 256
@@ -71,7 +72,7 @@ def as_stored(detector: Detector, wavelength: float) -> Detector:
         if not isinstance(panel.get_px_mm_strategy(), SimplePxMmStrategy) and thickness_mm > NO_THICKNESS_MM:
             panel.set_px_mm_strategy(ParallaxCorrectedPxMmStrategy(mu, thickness_mm))
         if saturation is not None:
-            panel.set_trusted_range((underload - 1.0, float(saturation)))
+            panel.set_trusted_range((lower_end(underload), float(saturation)))
     return detector
 
 
@@ -179,8 +180,7 @@ def _count_limits(detector: Detector) -> tuple[int, int | None]:
     low, high = np.clip((ranges[:, 0].max(), ranges[:, 1].min()), limits.min, limits.max)
     if low >= high:
         raise Sorry("detector: NXmx has one trusted range for all panels, but theirs exclude each other.")
-    # dxtbx's range is open, NXmx names the lowest value that is valid.
-    return math.floor(low) + 1, math.floor(high)
+    return lowest_valid(low), math.floor(high)
 
 
 def _sensor(detector: Detector, wavelength: float) -> tuple[str, float]:

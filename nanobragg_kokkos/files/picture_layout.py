@@ -162,7 +162,7 @@ def _block_maximum(panel: np.ndarray, mask: np.ndarray | None, block: int) -> np
     """Returns the maximum of the valid pixels of each block; NaN where it has none."""
     good = np.isfinite(panel) & (panel >= 0)
     good = good if mask is None else good & mask
-    values = _in_blocks(np.where(good, panel, -1).astype(np.float32), block, -1).max(axis=(1, 3))
+    values = _in_blocks(np.where(good, panel.astype(np.float32), np.float32(-1)), block, -1).max(axis=(1, 3))
     return np.where(values < 0, np.nan, values)
 
 

@@ -32,6 +32,7 @@ from scitbx.array_family import flex
 from nanobragg_kokkos import nxmx
 from nanobragg_kokkos.files.nxmx import write_image, write_master
 from nanobragg_kokkos.models.beam_along_z import frame_rotation, rotated_detector
+from nanobragg_kokkos.models.detector.trusted_range import lower_end
 
 BEAM = Beam((0, 0, 1), 1.3)
 
@@ -55,7 +56,7 @@ def many_panels(n=4, seed=0, groups=0, sizes=((12, 9),)):
         panel.set_local_frame(axes[0], axes[1], random.uniform(-200, 200, 3))
         panel.set_image_size(sizes[i % len(sizes)])
         panel.set_pixel_size(tuple(random.uniform(0.05, 0.2, 2)))
-        panel.set_trusted_range((-1, 1000))
+        panel.set_trusted_range((lower_end(0), 1000))
     return detector
 
 
@@ -113,7 +114,7 @@ def test_stills_come_back(tmp_path, monkeypatch):
             assert np.array_equal(found.as_numpy_array(), expected)
         assert_same_geometry(experiment.detector, detector)
         assert experiment.beam.get_wavelength() == 1.3
-        assert all(panel.get_trusted_range() == (-1, 1000) for panel in experiment.detector)
+        assert all(panel.get_trusted_range() == (lower_end(0), 1000) for panel in experiment.detector)
 
 
 @settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -227,11 +228,11 @@ def test_masks_of_unequal_panels(tmp_path, dtype, value, including):
 @pytest.mark.parametrize("dtype, saturation", [(np.int32, 1048574), (np.int32, 2**31 - 2), (np.uint16, 65533)])
 def test_overloads_are_untrusted(tmp_path, dtype, saturation):
     detector = one_panel((4, 2))
-    detector[0].set_trusted_range((-1, saturation))
+    detector[0].set_trusted_range((lower_end(0), saturation))
     # Whether the upper end itself is trusted depends on the version of dxtbx.
     picture = np.array([[0, 1, 1000, saturation - 1], [saturation + 1, 5, 6, saturation - 2]]).astype(dtype)
     (experiment,) = read(write(tmp_path, detector, [[picture]]))
-    assert experiment.detector[0].get_trusted_range() == (-1, saturation)
+    assert experiment.detector[0].get_trusted_range() == (lower_end(0), saturation)
     (found,) = experiment.imageset.get_raw_data(0)
     assert np.array_equal(found.as_numpy_array(), picture)
     (mask,) = experiment.imageset.get_mask(0)

@@ -33,6 +33,7 @@ from nanobragg_kokkos.files.nxmx import image_file
 from nanobragg_kokkos.imaging import from_parameters
 from nanobragg_kokkos.job import parameters
 from nanobragg_kokkos.job.command import main
+from nanobragg_kokkos.models.detector.trusted_range import lower_end
 from nanobragg_kokkos.models.sample.random_orientations import axis_rotation, random_rotation
 
 SPOTS = ("crystal.mosaic_domains=3", "spectrum.nchannels=3")
@@ -191,7 +192,7 @@ def test_truth_and_master_describe_one_detector(simulate, tmp_path):
     stored, true = stored_and_true_panels(simulate("n_images=1", f"detector.reference={tmp_path / 'gain.expt'}"))
     for what in ("gain", "pedestal", "trusted_range", "material", "thickness", "mu"):
         assert getattr(stored, f"get_{what}")() == pytest.approx(getattr(true, f"get_{what}")()), what
-    assert (true.get_gain(), true.get_pedestal(), true.get_trusted_range()) == (1, 0, (-1, 5000))
+    assert (true.get_gain(), true.get_pedestal(), true.get_trusted_range()) == (1, 0, (lower_end(0), 5000))
 
 
 def test_spots_have_the_parallax_that_the_truth_predicts(simulate, tmp_path):
@@ -254,7 +255,11 @@ def test_overloads_are_untrusted_and_told(simulate, capsys):
     experiments = ExperimentListFactory.from_filenames([str(out / "shot_master.h5")])
     truth = ExperimentListFactory.from_json_file(str(out / "shot_truth.expt"), check_format=False)
     for k, experiment in enumerate(experiments):
-        assert experiment.detector[0].get_trusted_range() == truth[k].detector[0].get_trusted_range() == (-1, 200)
+        assert (
+            experiment.detector[0].get_trusted_range()
+            == truth[k].detector[0].get_trusted_range()
+            == (lower_end(0), 200)
+        )
         (mask,) = experiment.imageset.get_mask(0)
         # Whether the upper end itself is trusted depends on the version of dxtbx.
         assert (mask.as_numpy_array() == (images[k] <= 200))[images[k] != 200].all()
@@ -281,7 +286,7 @@ def test_preset_is_what_dxtbx_reads(preset, simulate, capsys):
     image = pixels(out / "shot_00001.h5")[0]
     assert image.dtype == dtype and np.median(image) == offset
     (experiment,) = ExperimentListFactory.from_filenames([str(out / "shot_master.h5")])
-    assert experiment.detector[0].get_trusted_range() == (-1, saturation)
+    assert experiment.detector[0].get_trusted_range() == (lower_end(0), saturation)
     (found,) = experiment.imageset.get_raw_data(0)
     assert np.array_equal(found.as_numpy_array(), image)
     (mask,) = experiment.imageset.get_mask(0)

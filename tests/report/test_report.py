@@ -20,6 +20,7 @@ from nanobragg_kokkos.files.true_models import write_experiments
 from nanobragg_kokkos.imaging.image_simulator import ImageSimulator
 from nanobragg_kokkos.imaging.prediction import predict
 from nanobragg_kokkos.job.command import main as simulate
+from nanobragg_kokkos.models.detector.trusted_range import lower_end
 from nanobragg_kokkos.report import warnings
 from nanobragg_kokkos.report.command import main
 from nanobragg_kokkos.report.run import Run
@@ -34,7 +35,7 @@ def run(tmp_path_factory) -> Path:
     """Three images with overloads, on a small detector."""
     directory = tmp_path_factory.mktemp("run")
     detector = small_detector(pixels=200, pixel_mm=0.5)
-    detector[0].set_trusted_range((-1, 3000))
+    detector[0].set_trusted_range((lower_end(0), 3000))
     ExperimentList([Experiment(detector=detector, beam=small_beam())]).as_file(str(directory / "small.expt"))
     arguments = (
         "n_images=3",
@@ -181,7 +182,7 @@ def test_spots_are_brighter_than_what_is_around(run):
 def test_run_of_which_little_is_known(tmp_path):
     """A rotation of two crystals, of which no parameters, amplitudes or photons are known."""
     detector, beam = small_detector(), small_beam()
-    detector[0].set_trusted_range((-1, 1000))
+    detector[0].set_trusted_range((lower_end(0), 1000))
     scan, goniometer = Scan((1, 3), (10.0, 0.5)), Goniometer((1, 0, 0))
     crystals = [small_crystal(seed).model for seed in (1, 2)]
     random = np.random.default_rng(1)

@@ -15,6 +15,7 @@ from nanobragg_kokkos.files.picture import OVERLOAD_COLOUR, SPOT_COLOUR, Marks, 
 from nanobragg_kokkos.files.picture_layout import lay_out, region_to_resolution
 from nanobragg_kokkos.files.reader import ImageReader
 from nanobragg_kokkos.job.command import main as simulate
+from nanobragg_kokkos.models.detector.trusted_range import lower_end
 from nanobragg_kokkos.report.view import _one_panel, main
 
 
@@ -27,7 +28,7 @@ def run(tmp_path_factory) -> Path:
     for panel, y in ((top, 91.5), (bottom, -1.5)):
         panel.set_image_size((150, 90))
         panel.set_local_frame((1, 0, 0), (0, -1, 0), (-75, y, -80))
-        panel.set_trusted_range((-1, 5000))
+        panel.set_trusted_range((lower_end(0), 5000))
     detector[1].set_name("lower")
     ExperimentList([Experiment(detector=detector, beam=small_beam())]).as_file(str(directory / "two.expt"))
     few = ("n_images=2", "crystal.mosaic_domains=3", "spectrum.nchannels=5", "oversample=1")

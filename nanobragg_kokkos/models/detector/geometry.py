@@ -14,6 +14,7 @@ from libtbx.utils import Sorry
 from nanobragg_kokkos.models.beam.stored_polarization import with_stored_polarization
 from nanobragg_kokkos.models.beam_along_z import frame_rotation, rotated_beam, rotated_detector
 from nanobragg_kokkos.models.detector.masks import add_masks, masks_of
+from nanobragg_kokkos.models.detector.trusted_range import lower_end
 from nanobragg_kokkos.util.model_files import MODEL_ENDS, read_models
 from nanobragg_kokkos.util.reading import reading
 
@@ -66,8 +67,8 @@ def read_reference(path: str) -> Reference:
     add_masks(detector, masks_of(first.imageset, found.masks[complete[0]], name), name)
     for panel in detector:
         low, high = panel.get_trusted_range()
-        # dxtbx takes the lower end as excluded, and detectors with (0, …) count 0 often.
-        low = low if 0 < low < high else -1.0
+        # dxtbx 3.12 takes the lower end as excluded, and detectors with (0, …) count 0 often.
+        low = low if 0 < low < high else lower_end(0)
         panel.set_trusted_range((low, high if high > max(low, 0.0) else float(np.iinfo(np.int32).max - 1)))
     return Reference(detector, beam)
 

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dxtbx.model import Detector, DetectorNode, Panel
 
 from nanobragg_kokkos.models.detector.specifications import SPECIFICATIONS, Grid, Quadrants, Specification, Tiles
+from nanobragg_kokkos.models.detector.trusted_range import lower_end
 
 RIGHT, DOWN = (1.0, 0.0, 0.0), (0.0, -1.0, 0.0)
 
@@ -102,7 +103,7 @@ def _panel(node: DetectorNode, name: str, size: tuple[int, int], specification: 
     panel.set_image_size(size)
     panel.set_pixel_size((specification.pixel_mm, specification.pixel_mm))
     # dxtbx takes the lower end of the range as excluded: -1 lets a count of 0 be trusted.
-    panel.set_trusted_range((-1.0, float(specification.most_counts)))
+    panel.set_trusted_range((lower_end(0), float(specification.most_counts)))
     if specification.material:
         panel.set_material(specification.material)
         panel.set_thickness(specification.thickness_mm)

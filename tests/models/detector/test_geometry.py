@@ -7,6 +7,7 @@ from helpers.small_models import saved, small_beam, small_detector
 from scitbx import matrix
 
 from nanobragg_kokkos import detectors, named_detectors
+from nanobragg_kokkos.models.detector.trusted_range import lower_end
 
 
 def test_rayonix_is_centred_on_the_beam():
@@ -32,7 +33,7 @@ def test_counts_of_zero_are_trusted_on_a_detector_from_a_file(tmp_path):
     detector = small_detector()
     detector[0].set_trusted_range((0, 1000))
     found = detectors.from_file(saved(tmp_path / "small.expt", detector, small_beam()))
-    assert found[0].get_trusted_range() == (-1, 1000)
+    assert found[0].get_trusted_range() == (lower_end(0), 1000)
 
 
 def test_offset_is_added_along_the_beam():
