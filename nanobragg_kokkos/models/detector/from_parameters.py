@@ -18,6 +18,7 @@ from nanobragg_kokkos.models.detector.point_spread import PointSpread
 from nanobragg_kokkos.models.detector.response import DetectorResponse
 from nanobragg_kokkos.models.detector.sensor import SensorLayers
 from nanobragg_kokkos.models.detector.specifications import SPECIFICATIONS
+from nanobragg_kokkos.models.detector.trusted_range import lowest_valid
 from nanobragg_kokkos.util.value_rules import left_open
 
 # Pixels. Where the tail of the Rayonix's fibres has fallen to 2/10000 of the middle; 6 % of all photons go beyond.
@@ -85,7 +86,8 @@ def messages(
     lines = []
     lowest = max(panel.get_trusted_range()[0] for panel in reference.detector)
     if lowest > 0:
-        lines.append(f"Counts up to {lowest:g} are not trusted, as the trusted_range of detector.reference says")
+        untrusted = lowest_valid(lowest) - 1
+        lines.append(f"Counts up to {untrusted} are not trusted, as the trusted_range of detector.reference says")
     return lines + (_sensor_messages(reference, sensor, energy) if params.attenuation else [])
 
 

@@ -29,6 +29,7 @@ from nanobragg_kokkos.models.detector import parameters as detector_parameters
 from nanobragg_kokkos.models.detector import warnings as detector_warnings
 from nanobragg_kokkos.models.detector.named_detectors import by_name
 from nanobragg_kokkos.models.detector.specifications import SPECIFICATIONS
+from nanobragg_kokkos.models.detector.trusted_range import lower_end, lowest_valid
 
 # Panels, pixels of one (fast, slow), their side, width and height of the rectangle around all, sensor (all in mm).
 EXPECTED = {
@@ -365,7 +366,8 @@ def test_unknown_name_is_refused_with_those_that_there_are():
 
 
 @pytest.mark.parametrize(
-    "given, expected", [((10, 1000), (10, 1000)), ((0, 1000), (-1, 1000)), ((-1, 1000), (-1, 1000))]
+    "given, expected",
+    [((10, 1000), (10, 1000)), ((0, 1000), (lower_end(0), 1000)), ((-1, 1000), (lower_end(0), 1000))],
 )
 def test_lower_end_of_the_trusted_range_is_kept(tmp_path, given, expected):
     detector = small_detector()
@@ -375,11 +377,11 @@ def test_lower_end_of_the_trusted_range_is_kept(tmp_path, given, expected):
     assert found[0].get_trusted_range() == expected
     reference = from_parameters.reference(parameters.parse([f"detector.reference={path}"]).extract())
     told = from_parameters.messages(parameters.parse([]).extract(), reference, None, 9500)
-    assert any("Counts up to 10 are not trusted" in line for line in told) == (given[0] == 10)
+    assert any(f"Counts up to {lowest_valid(10) - 1} are not trusted" in line for line in told) == (given[0] == 10)
     write_image(tmp_path / "b.h5", [np.zeros((96, 96), np.int32)])
     write_master(tmp_path / "b_master.h5", [tmp_path / "b.h5"], found, small_beam())
     with h5py.File(tmp_path / "b_master.h5") as file:
-        assert file["entry/instrument/detector/underload_value"][()] == expected[0] + 1
+        assert file["entry/instrument/detector/underload_value"][()] == lowest_valid(expected[0])
     again = ExperimentListFactory.from_filenames([str(tmp_path / "b_master.h5")])[0].detector
     assert again[0].get_trusted_range() == expected
 
