@@ -37,7 +37,7 @@ class ImageSimulator:
         """Returns a line that says which engine computes the spots of the first image, and why."""
         engine, reason = self.engine, "as asked for"
         crystals = self.experiment.exposure(0).crystals
-        if not crystals:
+        if not crystals or self._structure_factors is None:
             return "Spots: none, as there is no crystal"
         crystal = crystals[0]
         if engine == "auto":
@@ -58,8 +58,9 @@ class ImageSimulator:
             self._pulse = exposure.pulse
         image.clear()
         image.add_background(*self.experiment.backgrounds)
-        for crystal in exposure.crystals:
-            image.add_spots(crystal, self._structure_factors, self.engine, self.tolerance)
+        if self._structure_factors is not None:
+            for crystal in exposure.crystals:
+                image.add_spots(crystal, self._structure_factors, self.engine, self.tolerance)
         return self._readout.start(self.experiment.seed, index)
 
 

@@ -69,9 +69,11 @@ def conclude(
     )
     workspace.written(files.true_models)
     # After a run that had nothing to make, there is the summary of the one that made the images.
-    if measured["images"] or measured["failed_images"] or workspace.record.summary is None:
+    last = workspace.record.summary
+    if last is None or measured["images"] or measured["failed_images"]:
+        last = measured
         workspace.record.summarize(measured)
-    summary.save(files.summary, workspace.record.summary)
+    summary.save(files.summary, last)
     workspace.written(files.summary)
     if sums is not None:
         sums.save(files.reduced, common.detector)

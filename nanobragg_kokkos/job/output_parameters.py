@@ -53,7 +53,7 @@ def _is_utf_8(value: object) -> bool:
 
 
 def _is_prefix(value: object) -> bool:
-    return _is_utf_8(value) and os.fsencode(value).decode().isprintable()
+    return _is_utf_8(value) and os.fsencode(str(value)).decode().isprintable()
 
 
 RULES = {

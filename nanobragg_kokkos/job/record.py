@@ -98,6 +98,7 @@ class Record:
     """
 
     job: Job | None
+    summary: dict[str, Any] | None
     concluded: dict[str, Any] | None
 
     def __init__(self, path: Path) -> None:
@@ -218,7 +219,7 @@ class Record:
         self.n_data = self.n_ranks = 0
         self.names: set[str] = set()
         self.files: dict[str, Checksum] = {}
-        self.summary: dict[str, Any] | None = None
+        self.summary = None
         self.concluded = None
 
     def _begins(self, entry: dict[str, Any]) -> bool:

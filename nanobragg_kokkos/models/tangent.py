@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 
@@ -48,12 +49,11 @@ class Tangent:
         return Tangent(**{f.name: _sum(getattr(self, f.name), getattr(other, f.name)) for f in fields(self)})
 
     def __mul__(self, factor: float) -> Tangent:
-        return Tangent(
-            **{
-                f.name: None if getattr(self, f.name) is None else factor * np.asarray(getattr(self, f.name))
-                for f in fields(self)
-            }
-        )
+        scaled: dict[str, Any] = {
+            f.name: None if getattr(self, f.name) is None else factor * np.asarray(getattr(self, f.name))
+            for f in fields(self)
+        }
+        return Tangent(**scaled)
 
     __rmul__ = __mul__
 

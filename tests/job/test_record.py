@@ -220,7 +220,7 @@ def test_lock_is_one_file_for_ever(tmp_path, monkeypatch):
 
 def test_of_two_jobs_started_together_one_is_refused(detector_file, tmp_path):
     """Both find nothing, wait for each other, and go on at the same time."""
-    before = """
+    before = f"""
 import os, sys, time
 from pathlib import Path
 from nanobragg_kokkos.job import directory, record
@@ -233,9 +233,9 @@ def wait(self):
     return claim(self)
 directory.Workspace.claim = wait
 import runpy
-sys.argv[0] = {command!r}
+sys.argv[0] = {str(COMMAND)!r}
 runpy.run_path(sys.argv[0], run_name="__main__")
-""".format(command=str(COMMAND))
+"""
     (tmp_path / "meeting").mkdir()
     (tmp_path / "trial.phil").touch()
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "OMP_NUM_THREADS": "1"}

@@ -27,9 +27,10 @@ class CrystalTangents:
     def __init__(self, crystal: Crystal, blocks_turn: bool = False) -> None:
         self._crystal = crystal
         self._blocks_turn = blocks_turn
+        self._blocks = np.asarray(crystal.mosaic_blocks)
         self._cell = np.linalg.inv(np.reshape(crystal.model.get_A(), (3, 3)))  # rows a, b, c
         self._spindle = _spindle_rotations(crystal.rotation or Rotation())
-        self._turns = np.einsum("bij,sjk->sbik", crystal.mosaic_blocks, self._spindle).reshape(-1, 3, 3)
+        self._turns = np.einsum("bij,sjk->sbik", self._blocks, self._spindle).reshape(-1, 3, 3)
 
     def rotation(self, axis: Sequence[float]) -> Tangent:
         """Returns the tangent of a right-handed rotation (radians) of the crystal before that of the exposure.
@@ -41,7 +42,7 @@ class CrystalTangents:
         """
         generator = cross_matrix(axis)
         if self._blocks_turn:
-            inner = np.einsum("bij,aj->bai", self._crystal.mosaic_blocks, self._cell)
+            inner = np.einsum("bij,aj->bai", self._blocks, self._cell)
             moved = np.einsum("sij,jk,bak->sbai", self._spindle, generator, inner)
             return Tangent(blocks=moved.reshape(-1, 3, 3))
         return Tangent(blocks=self._turned(self._cell @ generator.T))
@@ -112,7 +113,7 @@ class CrystalTangents:
         return np.einsum("nij,aj->nai", self._turns, rows)
 
 
-def cross_matrix(v: Sequence[float]) -> np.ndarray:
+def cross_matrix(v: Sequence[float] | np.ndarray) -> np.ndarray:
     """Returns the matrix (3, 3) that a vector is multiplied with for its cross product with others."""
     x, y, z = v
     return np.array([[0.0, -z, y], [z, 0.0, -x], [-y, x, 0.0]])
