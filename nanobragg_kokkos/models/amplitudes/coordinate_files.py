@@ -334,7 +334,7 @@ def _core_cif(block: iotbx.cif.model.block, name: str, space_group: sgtbx.space_
     atoms, n_displacements = _filled(atoms, displacements, "0")
     block = _with_loop(block, atoms)
     n_displacements = n_displacements if "_atom_site_aniso_label" not in block else 0
-    told = ()
+    told: tuple[str, ...] = ()
     if iotbx.cif.builders.crystal_symmetry_builder(block).crystal_symmetry.space_group() is None:
         number = block.get("_space_group_IT_number", block.get("_symmetry_Int_Tables_number"))
         if space_group is None and isinstance(number, str) and number.isdecimal():
