@@ -62,7 +62,7 @@ def _calculated(
     structure = protein.read_coordinates(path, given.unit_cell, given.space_group, messages.append, given.pdb.model)
     if given.b_iso is not None:
         structure = protein.with_mean_b(structure, given.b_iso)
-    d_min = _with_reflections(structure.crystal_symmetry(), d_min, messages)
+    d_min = _with_reflections(structure.crystal_symmetry(), d_min)
     n_reflections = 4 / 3 * np.pi * structure.unit_cell().volume() / d_min**3
     if n_reflections > MOST_REFLECTIONS:
         raise Sorry(
@@ -98,13 +98,10 @@ def _calculated(
     return CrystalScattering(structure.crystal_symmetry(), amplitudes, mean_energy, channels, energies, tuple(messages))
 
 
-def _with_reflections(symmetry: crystal.symmetry, d_min: float, messages: list[str]) -> float:
+def _with_reflections(symmetry: crystal.symmetry, d_min: float) -> float:
     """Returns a resolution (angstrom) to which a crystal has reflections: small cells may have none on a detector."""
-    reached = d_min
     while max(symmetry.unit_cell().max_miller_indices(d_min)) < FEW and not protein.reflections(symmetry, d_min).size():
         d_min *= 0.8
-    if d_min != reached:
-        messages.append(f"Warning: the crystal has no reflection to {reached:.2f} angstrom, as far as the detector")
     return d_min
 
 
@@ -135,10 +132,6 @@ def _measured(params: libtbx.phil.scope_extract, d_min: float, mean_energy: floa
         messages.append(
             f"Warning: crystal.structure_factors.file has {amplitudes.size()} of the reflections to {ends:.2f} "
             f"angstrom, {100 * completeness:.2g} %: the others scatter nothing"
-        )
-    if amplitudes.resolution_filter(d_min=d_min).size() == 0:
-        messages.append(
-            f"Warning: crystal.structure_factors.file has no reflection to {d_min:.2f} angstrom, as far as the detector"
         )
     if ends > d_min * (1 + RESOLUTION_TOLERANCE):
         messages.append(

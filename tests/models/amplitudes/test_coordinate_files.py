@@ -14,6 +14,7 @@ from dxtbx import flumpy
 from libtbx.utils import Sorry
 
 from nanobragg_kokkos import protein
+from nanobragg_kokkos.job.command import main
 from nanobragg_kokkos.models.amplitudes import direct_summation
 
 DATA = Path(__file__).parent / "data"
@@ -281,3 +282,10 @@ def test_an_open_origin_is_told(tmp_path):
         f"crystal.pdb.file={path}: of the two origins of F d -3 m, the second is taken; "
         "crystal.space_group='F d -3 m :1' is the first"
     ]
+
+
+def test_a_crystal_whose_reflections_miss_the_detector_gives_an_image(tmp_path, capsys):
+    path = pdb(tmp_path / "x.pdb", (2.866, 2.866, 2.866, 90, 90, 90), "I m -3 m", "FE 0 0 0 1")
+    few = ("n_images=1", "mosaic_domains=1", "nchannels=1", "detector.name=jungfrau_4m", "detector.distance_mm=2000")
+    assert main([f"crystal.pdb.file={path}", f"output.directory={tmp_path / 'out'}", *few]) == 0
+    assert "Detector: no reflection reaches it" in capsys.readouterr().out
