@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import libtbx.phil
+import numpy as np
 from cctbx import factor_ev_angstrom
 
 from nanobragg_kokkos.files import nxmx
@@ -20,6 +21,22 @@ from nanobragg_kokkos.job.file_names import FileNames
 from nanobragg_kokkos.job.reduction import Reduction
 from nanobragg_kokkos.models.detector.from_parameters import described
 from nanobragg_kokkos.util.progress import counted
+
+# Bytes a pixel that the picture takes, and the results of sums; measured with 15 million pixels.
+PICTURE_BYTES = 16
+RESULTS_BYTES = 33
+
+
+def require_memory(common: Experiment, sums: Reduction | None) -> None:
+    """Finds out whether there will be memory for the end of the job, before all images are made.
+
+    Raises:
+        MemoryError: there will not.
+    """
+    pixels = sum(fast * slow for fast, slow in (panel.get_image_size() for panel in common.detector))
+    results = sums is not None and {"mean", "variance", "radial"} & set(sums.quantities)
+    # Never touched, it takes address space alone, of which limits of memory are made.
+    np.empty(pixels * (RESULTS_BYTES if results else PICTURE_BYTES), np.uint8)
 
 
 def conclude(

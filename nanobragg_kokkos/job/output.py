@@ -62,6 +62,7 @@ class Output:
         job: identifies the job in that file.
         taken_over: files whose sums are in the reduction already.
         log: called with lines of text.
+        after_first: called once the first image has been taken.
 
     Attributes:
         times: seconds by step.
@@ -79,6 +80,7 @@ class Output:
         job: str = "",
         taken_over: Sequence[Path] = (),
         log: Callable[[str], None] = lambda line: None,
+        after_first: Callable[[], None] = lambda: None,
     ) -> None:
         self.files = files
         self.overload = overload
@@ -88,6 +90,7 @@ class Output:
         self.job = job
         self.taken_over = taken_over
         self.log = log
+        self.after_first = after_first
         self.times = Times()
         self.overloads: list[int] = []
         self.made = 0
@@ -167,6 +170,8 @@ class Output:
             self.report(Event(images=1))
             self._reported += 1
             self.made += 1
+            if self.made == 1:
+                self.after_first()
 
     def _write_image(self, task: Task, image: int, panels: Sequence[np.ndarray]) -> None:
         if self._skipped == task.number:

@@ -180,6 +180,7 @@ def _share(
             job,
             taken_over,
             partial(log_to, files.log(comm.rank)) if params.output.log else lambda line: None,
+            partial(conclusion.require_memory, common, sums) if comm.rank == 0 else lambda: None,
         )
         begun = time.monotonic()
         _, failure = attempt(lambda: _work(work, todo, simulator, output))

@@ -24,7 +24,7 @@ from libtbx import easy_pickle
 from scitbx.array_family import flex
 
 from nanobragg_kokkos.imaging.image_simulator import ImageSimulator
-from nanobragg_kokkos.job import inputs, parameters, record
+from nanobragg_kokkos.job import conclusion, inputs, parameters, record
 from nanobragg_kokkos.job.command import main
 from nanobragg_kokkos.job.file_names import FileNames
 from nanobragg_kokkos.job.plan import Plan
@@ -448,3 +448,13 @@ def test_dry_run_is_not_misled_by_what_else_the_computer_does(simulate, monkeypa
     code, said, _ = simulate("--dry-run")
     (took,) = re.findall(r"([0-9.e+]+) ms to simulate it", said)
     assert code == 0 and float(took) < 2000
+
+
+def test_lack_of_memory_for_the_end_is_told_after_one_image(simulate, tmp_path, monkeypatch):
+    def full(*arguments):
+        raise MemoryError
+
+    monkeypatch.setattr(conclusion, "require_memory", full)
+    code, _, complained = simulate("n_images=50")
+    assert code == 1 and complained.startswith("Sorry: Out of memory")
+    assert len(list((tmp_path / "out").glob("shot_0*.h5"))) < 10
