@@ -12,6 +12,8 @@
 #ifndef NANOBRAGG_KOKKOS_CORE_SPOTS_GATHER_H
 #define NANOBRAGG_KOKKOS_CORE_SPOTS_GATHER_H
 
+#include <Kokkos_Profiling_ScopedRegion.hpp>
+
 #include <type_traits>
 
 #include <nanobragg_kokkos/core/spots/gather_cpu.h>
@@ -25,6 +27,7 @@ using Gather = std::conditional_t<host_is_device, GatherCpu<Light, Sink>, Gather
 // Queues a pass over complete lists.
 template <class Pass>
 void gather(const ExecutionSpace& space, const PatchLists& lists, Pass& pass) {
+  const Kokkos::Profiling::ScopedRegion region("nanobragg::spots::gather");
   pass.make_room(space, lists.found);
   pass.queue(space, lists);
 }

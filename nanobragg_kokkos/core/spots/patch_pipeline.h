@@ -9,6 +9,8 @@
 #ifndef NANOBRAGG_KOKKOS_CORE_SPOTS_PATCH_PIPELINE_H
 #define NANOBRAGG_KOKKOS_CORE_SPOTS_PATCH_PIPELINE_H
 
+#include <Kokkos_Profiling_ScopedRegion.hpp>
+
 #include <cmath>
 #include <limits>
 
@@ -137,6 +139,7 @@ class PatchPipeline {
 template <class Light, class Pass>
 void find_patch_lists(const ExecutionSpace& space, const Scene& scene, const Light& light, double tolerance,
                       PatchLists& lists, Pass& first_pass) {
+  const Kokkos::Profiling::ScopedRegion region("nanobragg::spots::find_patch_lists");
   bool again;
   do {
     lists.clear(space, scene.detector.on_device().table.n_tiles);
