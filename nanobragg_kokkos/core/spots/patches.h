@@ -76,7 +76,7 @@ struct Interval {
   KOKKOS_INLINE_FUNCTION bool empty() const { return !(low <= high); }
 };
 
-KOKKOS_INLINE_FUNCTION void reciprocal(const Mat3& cell, Vec3 (&axes)[3]) {
+KOKKOS_FORCEINLINE_FUNCTION void reciprocal(const Mat3& cell, Vec3 (&axes)[3]) {
   const double volume = dot(cell.row[0], cross(cell.row[1], cell.row[2]));
   for (int i = 0; i < 3; ++i) axes[i] = (1 / volume) * cross(cell.row[(i + 1) % 3], cell.row[(i + 2) % 3]);
 }
@@ -147,7 +147,7 @@ struct PatchSearch {
     int block, direction_number, h, k;
     const Direction& direction;
     Vec3 start, step;  // the reciprocal-lattice points of the row are start + l × step
-    KOKKOS_INLINE_FUNCTION Row(const PatchSearch& search, std::int64_t row)
+    KOKKOS_FORCEINLINE_FUNCTION Row(const PatchSearch& search, std::int64_t row)
         : block(int(row / search.rows_of_block())),
           direction_number(
               int(row / (std::int64_t(search.size[0]) * search.size[1]) % std::int64_t(search.directions.extent(0)))),
@@ -161,7 +161,7 @@ struct PatchSearch {
   };
 
   // Where a l^2 + 2 b l + c <= 0, for a > 0.
-  KOKKOS_INLINE_FUNCTION static Interval below_zero(double a, double b, double c) {
+  KOKKOS_FORCEINLINE_FUNCTION static Interval below_zero(double a, double b, double c) {
     const double root2 = b * b - a * c;
     if (root2 < 0) return {1, 0};
     const double root = Kokkos::sqrt(root2);
@@ -173,7 +173,7 @@ struct PatchSearch {
     return reach.reach2(interpolated ? 1.25 * 1.25 * 1.25 * strongest : strongest);
   }
 
-  KOKKOS_INLINE_FUNCTION double in_reciprocal_space(double r2) const {
+  KOKKOS_FORCEINLINE_FUNCTION double in_reciprocal_space(double r2) const {
     return 1.000001 * Kokkos::min(Kokkos::sqrt(r2) * per_reduced_distance, to_corner);
   }
 
