@@ -79,9 +79,9 @@ crystal {
     .help = "Number of mosaic domains, each with an orientation of its own, drawn anew for each crystal."
   mosaic_spread_deg = 0.05
     .type = floats
-    .help = "Standard deviation of domain orientations, degrees: the root of the mean square of the angles by which"
-            "domains are turned. One number, or three for turns about the crystal's axes a, c* x a and c*. Three equal"
-            "numbers are as good as one; they stretch the components of the turns."
+    .help = "Standard deviation of domain orientations, degrees. It is the root mean square of the domains' rotation"
+            "angles. One number, or three for rotations about the crystal's axes a, c* x a and c*, which scale the"
+            "components of the rotations. Three equal numbers give the same result as one."
   mosaic_distribution = *normal peaked
     .type = choice
     .help = "Distribution of domain orientations. normal: each component of the rotation vectors has a normal"
