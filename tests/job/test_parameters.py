@@ -256,7 +256,7 @@ def test_directory_that_cannot_be_written_is_refused(directory, capsys, tmp_path
 def test_later_arguments_win_and_parts_of_names_do(tmp_path):
     path = tmp_path / "some.phil"
     path.write_text("n_images = 3\nbeam.mean_energy = 8000\n")
-    params = parameters.parse([str(path), "mean_energy=9000", "crystal.pdb=a b.pdb"]).extract()
+    params = parameters.parse([str(path), "mean_energy=9000", "pdb.file=a b.pdb"]).extract()
     assert (params.n_images, params.beam.mean_energy, params.crystal.pdb.file) == (3, 9000, "a b.pdb")
     with pytest.raises(Sorry):
         parameters.parse(["crystal.pdb.fil e=x"])
