@@ -110,3 +110,8 @@ def test_dark_beams_are_told():
         params = parameters.parse([f"beam.total_flux={flux}"]).extract()
         (line,) = beam_parameters.warnings(params)
         assert line == f"Warning: beam.total_flux={flux}: the images are dark, for want of photons"
+
+
+def test_resolution_beyond_reason_is_refused(small):
+    with pytest.raises(Sorry, match=r"beam.mean_energy=100000: expected less, or a smaller detector: it reaches 0.1"):
+        image([small[0], *small[2:], "beam.mean_energy=100000", "detector.offset_mm=-60"])

@@ -17,6 +17,9 @@ from nanobragg_kokkos.models.amplitudes.crystal_scattering import CrystalScatter
 # Of a whole sphere, in space group P 1; the Fourier transform that gives them takes some 100 bytes each.
 MOST_REFLECTIONS = 1e8
 
+# Angstrom. Atoms scatter next to nothing beyond, and there it takes minutes and gigabytes to find that out.
+FINEST_RESOLUTION = 0.2
+
 # Crystals with indices up to here may have no reflection at all, for all are absent that a centred lattice forbids.
 FEW = 5
 
@@ -63,6 +66,11 @@ def _calculated(
     if given.b_iso is not None:
         structure = protein.with_mean_b(structure, given.b_iso)
     d_min = _with_reflections(structure.crystal_symmetry(), d_min)
+    if d_min < FINEST_RESOLUTION:
+        raise Sorry(
+            f"beam.mean_energy={mean_energy:g}: expected less, or a smaller detector: it reaches {d_min:.2g} angstrom, "
+            f"and reflections are calculated to {FINEST_RESOLUTION:g} angstrom at most"
+        )
     n_reflections = 4 / 3 * np.pi * structure.unit_cell().volume() / d_min**3
     if n_reflections > MOST_REFLECTIONS:
         raise Sorry(
