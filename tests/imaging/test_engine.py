@@ -68,7 +68,7 @@ for directory in sys.path:
         if module.startswith(("cctbx", "scitbx", "dxtbx", "mmtbx", "omptbx", "iotbx", "smtbx", "dials")):
             try:
                 importlib.import_module(module)
-            except (ImportError, SystemError):  # needs another first
+            except (ImportError, RuntimeError, SystemError):  # needs another first
                 pass
 """
 
