@@ -74,7 +74,7 @@ def parse(
     translations = {path: found for path, source in files.items() if (found := translate(source)) is not None}
     working = scope
     for path, translation in translations.items():
-        working = _with_text(working, translation.defaults, path)
+        working = _named(_with_text(working, translation.defaults, path), scope)
     for argument in arguments:
         if argument in translations:
             working = _with_translation(working, translations[argument], argument)
@@ -86,6 +86,7 @@ def parse(
             raise Sorry(f"{argument}: there is no such option (--help lists them)")
         else:
             raise Sorry(f"{argument}: expected name=value or a file of parameters, but there is no such file")
+        working = _named(working, scope)
     for locator in working.all_definitions():
         _check_type(locator)
     for translation in translations.values():
@@ -189,6 +190,28 @@ def _with_assignment(
         raise Sorry(f"{argument}: {reason(error)}") from error
 
 
+def _named(working: libtbx.phil.scope, scope: libtbx.phil.scope) -> libtbx.phil.scope:
+    """Returns parameters whose choices have names again where phil has taken the word auto for its own Auto.
+
+    Raises:
+        Sorry: auto is no name of the choice.
+    """
+    all_names = {locator.path: choices(locator.object) for locator in scope.all_definitions()}
+    for locator in working.all_definitions():
+        definition = locator.object
+        if definition.type.phil_type != "choice" or [word.value for word in definition.words] != ["Auto"]:
+            continue
+        names = all_names[locator.path]
+        if "auto" not in names:
+            raise Sorry(f"{locator.path}=Auto: {_expected_choice(definition, names)}")
+        definition.words = [libtbx.phil.tokenizer.word("*" * (name == "auto") + name) for name in names]
+    return working
+
+
+def _expected_choice(definition: libtbx.phil.definition, names: Sequence[str]) -> str:
+    return f"expected {'one or several' if definition.type.multi else 'one'} of {', '.join(names)}"
+
+
 def _check_type(locator: libtbx.phil.object_locator) -> None:
     definition = locator.object
     try:
@@ -196,11 +219,10 @@ def _check_type(locator: libtbx.phil.object_locator) -> None:
     # For unit cells and space groups, cctbx raises various exceptions.
     except Exception as error:
         value = " ".join(word.value for word in definition.words)
-        expected = _EXPECTED_BY_TYPE.get(definition.type.phil_type, definition.type.phil_type)
+        expected = f"expected {_EXPECTED_BY_TYPE.get(definition.type.phil_type, definition.type.phil_type)}"
         if definition.type.phil_type == "choice":
-            number = "one or several" if definition.type.multi else "one"
-            expected = f"{number} of {', '.join(choices(definition))}"
-        raise Sorry(f"{locator.path}={value}: expected {expected}") from error
+            expected = _expected_choice(definition, choices(definition))
+        raise Sorry(f"{locator.path}={value}: {expected}") from error
 
 
 def _unknown(scope: libtbx.phil.scope, name: str, where: str = "") -> Sorry:

@@ -13,13 +13,14 @@ from libtbx.utils import Sorry
 from nanobragg_kokkos import protein
 from nanobragg_kokkos.job import parameters
 from nanobragg_kokkos.job.command import main
+from nanobragg_kokkos.util import phil
 
 # Arguments, and what the message has to say of them.
 WRONG_ARGUMENTS = {
     "no_image": ("n_images=0", "n_images=0: expected a whole number, 1 or more"),
     "part_of_an_image": ("n_images=2.5", "n_images=2.5: expected a whole number"),
     "no_number": ("n_images=many", "n_images=many: expected a whole number"),
-    "no_value": ("n_images=", "Missing value for n_images"),
+    "no_value": ("n_images=", "n_images=: expected a value after =, or None"),
     "negative_seed": ("seed=-1", "seed=-1: expected a whole number, 0 or more"),
     "no_sub_pixel": ("oversample=0", "oversample=0: expected a whole number, 1 or more"),
     "everything_left_out": ("tolerance=1", "tolerance=1.0: expected 1e-15 to 0.1"),
@@ -260,6 +261,21 @@ def test_later_arguments_win_and_parts_of_names_do(tmp_path):
     assert (params.n_images, params.beam.mean_energy, params.crystal.pdb.file) == (3, 9000, "a b.pdb")
     with pytest.raises(Sorry):
         parameters.parse(["crystal.pdb.fil e=x"])
+
+
+@pytest.mark.parametrize("name", ["engine", "detector_response.preset", "detector_response.data_type"])
+def test_auto_is_a_name_of_choices_that_have_it(name):
+    """Left to itself, phil takes the word for its own Auto, and dies of another value after it."""
+    default, others = parameters.parse([]), {"engine": "pixel", "detector_response.preset": "eiger"}
+    other = others.get(name, "uint16")
+    for arguments in (["=auto"], ["=Auto"], [f"={other}", "=auto"]):
+        assert parameters.parse([name + value for value in arguments]).as_str() == default.as_str()
+    for auto in ("auto", "Auto"):
+        params = parameters.parse([f"{name}={auto}", f"{name}={other}"]).extract()
+        assert phil.value_of(params, name) == other
+    for name in ("psf.shape", "output.reduce"):
+        with pytest.raises(Sorry, match=f"{name}=Auto: expected one"):
+            parameters.parse([f"{name}=auto", f"{name}=None"])
 
 
 def test_config_tells_what_every_parameter_means(capsys):

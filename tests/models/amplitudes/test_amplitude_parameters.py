@@ -14,7 +14,7 @@ REFUSED = {
     "crystal.anomalous_tables=Auto": "expected ELEMENT=FILE, one or several",
     "crystal.unit_cell=Auto": "expected a unit cell: six numbers",
     "crystal.space_group=Auto": "expected the symbol or number of a space group",
-    "crystal.anomalous=Auto": "expected sasaki, henke or None",
+    "crystal.anomalous=Auto": "expected one of sasaki, henke",
     "crystal.k_sol=1e300": "expected 0 to 10 electrons/angstrom^3",
     "crystal.b_sol=1e300": "expected 0 to 10000 angstrom^2",
     "crystal.b_iso=1e300": "expected 0 to 10000 angstrom^2",
