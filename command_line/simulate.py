@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 
-from nanobragg_kokkos.job.command import main
-from nanobragg_kokkos.util.command import end_on_sigterm, use_utf_8
-
 if __name__ == "__main__":
+    # Ctrl-C ends the program without a traceback while it is imported, too.
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+    from nanobragg_kokkos.job.command import main
+    from nanobragg_kokkos.util.command import end_on_signals, use_utf_8
+
     use_utf_8()
-    end_on_sigterm()
+    end_on_signals()
     sys.exit(main(sys.argv[1:]))

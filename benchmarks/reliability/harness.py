@@ -18,7 +18,7 @@ import h5py
 import hdf5plugin  # noqa: F401  (registers the compression of the images)
 
 from nanobragg_kokkos.job.command import main
-from nanobragg_kokkos.util.command import end_on_sigterm
+from nanobragg_kokkos.util.command import end_on_signals
 
 COMMAND = Path(__file__).parents[2] / "command_line" / "simulate.py"
 
@@ -116,7 +116,7 @@ def run(arguments: Sequence[str], directory: Path, before: Callable[[], None] = 
             resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
             signal.alarm(TIME_LIMIT_S)
             before()
-            end_on_sigterm()
+            end_on_signals()
             code = main(list(arguments))
         finally:
             with contextlib.suppress(OSError):

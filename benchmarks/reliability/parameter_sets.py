@@ -143,9 +143,10 @@ def _compared(out: Path, directory: Path) -> tuple[str, str]:
     if not params.output.images:
         return "", ""
     again = directory / "again"
-    engine = "pixel" if params.crystal.shape not in ("square", "round") or params.tolerance else params.engine
-    if "reflection" not in (directory / "output.txt").read_text().partition("Spots: ")[2].partition(" ")[0]:
-        engine = "reflection" if engine == "pixel" else engine
+    # The reflection-driven engine computes shapes without an end only to a tolerance.
+    both = params.crystal.shape not in ("square", "round") or params.tolerance is not None
+    other = "pixel" if "Spots: reflection engine" in (directory / "output.txt").read_text() else "reflection"
+    engine = other if both else "pixel"
     ended: Ended = run(
         [str(recorded), f"engine={engine}", "output.true_amplitudes=None", f"output.directory={again}"], directory
     )

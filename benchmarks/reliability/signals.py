@@ -10,7 +10,7 @@ from pathlib import Path
 from harness import Attack, Result, difference, digests, finish, run, start, unreadable, wait_until
 from inputs import FORMATS, arguments, copy_inputs
 
-JOB = ("n_images=40", "output.reduce=sum+variance", "crystal.mosaic_domains=20", "spectrum.nchannels=10")
+JOB = ("n_images=20", "output.reduce=sum+variance", "crystal.mosaic_domains=20", "spectrum.nchannels=10")
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGKILL)
 

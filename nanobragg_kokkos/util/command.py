@@ -32,13 +32,18 @@ def use_utf_8() -> None:
         os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
 
 
-def end_on_sigterm() -> None:
-    """Has SIGTERM, by which launchers, batch systems and kill ask a process to stop, end it as Ctrl-C does."""
+def end_on_signals() -> None:
+    """Has SIGTERM, by which launchers, batch systems and kill ask a process to stop, end it as Ctrl-C does.
+
+    Both raise KeyboardInterrupt, so that run can say how to go on. SIGINT stays ignored in a process that ignores it.
+    """
 
     def handler(number: int, frame: FrameType | None) -> NoReturn:
         raise Terminated
 
     signal.signal(signal.SIGTERM, handler)
+    if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def main(

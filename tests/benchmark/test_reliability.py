@@ -38,7 +38,7 @@ def attack(*arguments: str) -> subprocess.CompletedProcess:
 
 
 def test_some_cases_of_each_attack_hold():
-    for names, n_cases in ((("parameters", "files"), "3"), (("resumes", "disks", "together", "signals"), "1")):
+    for names, n_cases in ((("parameters", "files"), "2"), (("resumes", "disks", "together", "signals"), "1")):
         done = attack(*names, "--cases", n_cases)
         assert done.returncode == 0, done.stdout + done.stderr
         assert [row.split(" | ")[1:3] for row in done.stdout.splitlines()] == len(names) * [[n_cases, n_cases]]
@@ -47,7 +47,6 @@ def test_some_cases_of_each_attack_hold():
 def test_a_case_is_repeated_by_its_number():
     done = attack("files", "3")
     assert done.returncode == 0 and "files 3: " in done.stdout and "held; its files are in" in done.stdout
-    assert attack("flies").returncode == 2
 
 
 @pytest.mark.parametrize(
@@ -130,7 +129,7 @@ for titles in (
     ["bzip2"],
 ):
     given = [argument for title in titles for argument in arguments(formats.pop(title), here)]
-    ended = run([*given, "n_images=1", f"output.directory={{here / titles[0]}}"], here)
+    ended = run([*given, "--dry-run", f"output.directory={{here / titles[0]}}"], here)
     assert ended.code == 0, (titles, ended.said)
 assert not formats
 """

@@ -24,7 +24,7 @@ from cctbx import factor_ev_angstrom, sgtbx
 from cctbx.eltbx import attenuation_coefficient
 from dxtbx.model import Experiment, ExperimentList, Panel, ParallaxCorrectedPxMmStrategy
 from dxtbx.model.experiment_list import ExperimentListFactory
-from helpers.jobs import PROGRAM, contents, launch, needs_mpirun, pixels
+from helpers.jobs import COMMAND, PROGRAM, contents, launch, needs_mpirun, pixels
 from helpers.small_models import small_beam, small_detector
 from iotbx.reflection_file_reader import any_reflection_file
 
@@ -371,6 +371,27 @@ def test_compressed_coordinates_are_read(tmp_path):
     found, expected = (protein.read_coordinates(str(path)) for path in (tmp_path / "model.pdb.gz", plain))
     assert np.array_equal(found.sites_cart(), expected.sites_cart())
     assert found.crystal_symmetry().is_similar_symmetry(expected.crystal_symmetry())
+
+
+@pytest.mark.parametrize("ignored", [False, True])
+def test_interrupt_during_imports_ends_without_a_traceback(ignored):
+    """Unless a shell has started the program in the background, where it ignores Ctrl-C."""
+    program = f"""
+import os, runpy, signal, sys
+class Interrupt:
+    def find_spec(self, name, path, target=None):
+        if name == "nanobragg_kokkos.job.command":
+            os.kill(os.getpid(), signal.SIGINT)
+sys.meta_path.insert(0, Interrupt())
+sys.argv = [{str(COMMAND)!r}, "n_images=0"]
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+    if ignored:
+        program = "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)" + program
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, timeout=60)
+    assert done.returncode == (1 if ignored else -signal.SIGINT)
+    assert "Traceback" not in done.stderr and done.stderr.startswith("Sorry: n_images=0") == ignored
 
 
 @pytest.mark.parametrize("kind", [signal.SIGINT, signal.SIGTERM])
