@@ -129,6 +129,7 @@ class Workspace:
             if not early:
                 self._check_owners()
         with self._amplitudes_writable():
+            self.files.true_amplitudes.parent.mkdir(parents=True, exist_ok=True)
             probe(self.files.true_amplitudes.parent)
         with self._writable():
             if not self._is_of_this_job():
@@ -249,13 +250,12 @@ class Workspace:
         if given is None:
             return
         name = f"output.true_amplitudes={given}"
-        if not path.parent.is_dir() and path.parent.resolve() != files.directory.resolve():
-            raise Sorry(f"{name}: expected a file in a directory that exists, but {path.parent} does not")
-        if path.parent.is_dir() and not os.access(path.parent, os.W_OK | os.X_OK):
-            raise Sorry(f"{name}: expected a file in a directory to write in, but {path.parent} is read-only")
-        if len(os.fsencode(path.name)) + LONGER > os.pathconf(
-            path.parent if path.parent.is_dir() else parent, "PC_NAME_MAX"
-        ):
+        above = next(place for place in path.absolute().parents if place.exists())
+        if not above.is_dir():
+            raise Sorry(f"{name}: expected a file in a directory, but {above} is none")
+        if not os.access(above, os.W_OK | os.X_OK):
+            raise Sorry(f"{name}: expected a file in a directory to write in, but {above} is read-only")
+        if len(os.fsencode(path.name)) + LONGER > os.pathconf(above, "PC_NAME_MAX"):
             raise Sorry(f"{name}: expected a shorter name")
         if not path.name or other_kind(path):
             raise Sorry(f"{name}: expected the name of a file, but it is {other_kind(path) or 'none'}")

@@ -174,8 +174,6 @@ def test_same_input_same_bytes(tmp_path):
 def test_wrong_arguments(tmp_path):
     with pytest.raises(ValueError, match="crystals"):
         write_experiments(tmp_path / "t.expt", "x.h5", DETECTOR, BEAM, [])
-    with pytest.raises(ValueError, match="crystals"):
-        write_experiments(tmp_path / "t.expt", "x.h5", DETECTOR, BEAM, [[], []])
     with pytest.raises(ValueError, match=r"beam: expected one or 3 \(the number of images\)"):
         write_experiments(tmp_path / "t.expt", "x.h5", DETECTOR, [BEAM] * 2, crystals())
     indices = miller.build_set(cctbx_crystal.symmetry((40, 50, 60, 90, 90, 90), "P1"), False, d_min=20)

@@ -177,7 +177,7 @@ def test_data_that_end_before_the_detector_begins_are_warned_of(simulate, earlie
 REFUSED = {
     "group": (["crystal.space_group=P4"], "crystal.space_group=P 4: expected a group whose symmetry the cell of"),
     "twice": (["crystal.count=3", "crystal.orientation.file={earlier}/shot_truth.expt"], "expected at most 2, the"),
-    "table": (["crystal.anomalous_tables=Fe={iron}"], "expected values for all energies of the beam, 9499 to 9501 eV"),
+    "table": (["crystal.anomalous_tables=Fe={iron}"], "eV, but they go from 7050 to 7200 eV"),
     "jitter": (
         ["crystal.anomalous_tables=Fe={iron}", f"mean_energy={IRON_EDGE_EV}", "spectrum.energy_jitter_eV=20"],
         "7011 to 7213 eV, but they go from 7050 to 7200 eV",

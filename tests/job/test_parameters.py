@@ -22,7 +22,7 @@ WRONG_ARGUMENTS = {
     "no_number": ("n_images=many", "n_images=many: expected a whole number"),
     "no_value": ("n_images=", "n_images=: expected a value after =, or None"),
     "negative_seed": ("seed=-1", "seed=-1: expected a whole number, 0 or more"),
-    "no_sub_pixel": ("oversample=0", "oversample=0: expected a whole number, 1 or more"),
+    "no_sub_pixel": ("oversample=0", "oversample=0: expected a whole number, 1 to 100"),
     "everything_left_out": ("tolerance=1", "tolerance=1.0: expected 1e-15 to 0.1"),
     "no_tolerance_at_all": ("tolerance=nan", "tolerance=nan: expected 1e-15 to 0.1"),
     "square_reflections": ("engine=reflection crystal.shape=square", "with crystal.shape=square, which has no end"),
@@ -60,7 +60,7 @@ WRONG_ARGUMENTS = {
     "negative_jitter": ("energy_jitter_eV=-1", "spectrum.energy_jitter_eV=-1.0: expected 0 eV or more"),
     "jitter_to_nothing": ("energy_jitter_eV=2000", "spectrum.energy_jitter_eV=2000: expected less than"),
     "jitter_in_percent": ("pulse_energy_jitter=10", "spectrum.pulse_energy_jitter=10.0: expected 0 to 1"),
-    "no_crystals": ("crystal.count=0", "crystal.count=0: expected a whole number, 1 or more"),
+    "no_crystals": ("crystal.count=-1", "crystal.count=-1: expected a whole number, 0 "),
     "cells_of_any_size": ("cell_variation=0.5", "crystal.cell_variation=0.5: expected 0 to 0.1, one number or three"),
     "two_axes": ("cell_variation=0.01,0.01", "cell_variation=0.01 0.01: expected 0 to 0.1, one number or three"),
     "axes_in_words": ("cell_variation=little", "crystal.cell_variation=little: expected numbers"),
@@ -213,7 +213,8 @@ def test_damaged_detector_is_refused_and_an_old_master_stays(name, capsys, tmp_p
     contents["detector"][0]["panels"][0] = {key: value for key, value in panel.items() if value is not None}
     path.write_text(json.dumps(contents))
     (tmp_path / "shot_master.h5").write_text("of an earlier job")
-    assert_refused([f"detector.reference={path}", f"output.directory={tmp_path}"], message, capsys, tmp_path)
+    arguments = [f"detector.reference={path}", f"output.directory={tmp_path}", "output.overwrite=True"]
+    assert_refused(arguments, message, capsys, tmp_path)
 
 
 def test_job_that_the_simulation_refuses_leaves_an_old_master_alone(capsys, tmp_path, monkeypatch):
@@ -222,7 +223,7 @@ def test_job_that_the_simulation_refuses_leaves_an_old_master_alone(capsys, tmp_
 
     monkeypatch.setattr("nanobragg_kokkos.imaging.experiment.Simulation", refuse)
     (tmp_path / "shot_master.h5").write_text("of an earlier job")
-    arguments = [f"output.directory={tmp_path}", "detector.offset_mm=2000"]
+    arguments = [f"output.directory={tmp_path}", "detector.offset_mm=2000", "output.overwrite=True"]
     assert_refused(arguments, "does not fit in this computer's memory", capsys, tmp_path)
 
 

@@ -84,7 +84,9 @@ def test_panels_pixels_and_size(name):
     assert outline.max(axis=0) + outline.min(axis=0) == pytest.approx((-beside, beside), abs=1e-9)
     for panel in detector:
         fast, slow = panel.millimeter_to_pixel(panel.get_ray_intersection((0, 0, -1)))
-        assert np.hypot(fast % 1 - 0.5, slow % 1 - 0.5) > 0.1
+        n_fast, n_slow = panel.get_image_size()
+        if 0 <= fast <= n_fast and 0 <= slow <= n_slow:
+            assert np.hypot(fast % 1 - 0.5, slow % 1 - 0.5) > 0.1
 
 
 @pytest.mark.parametrize("name", ["jungfrau_16m", "jungfrau_4m", "cspad"])
