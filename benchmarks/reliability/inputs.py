@@ -108,7 +108,9 @@ def arguments(form: Format, directory: Path) -> list[str]:
     common = [*QUICK, "detector.reference={}/detector.expt"]
     if not any("structure_factors" in argument for argument in form.arguments):
         common.append("crystal.pdb.file={}/model.pdb")
-    return [argument.replace("{}", str(directory)) for argument in (*form.arguments[:-1], *common, form.arguments[-1])]
+    # A file of parameters has all of them; what follows it keeps the job quick.
+    given = (*form.arguments, *common) if form.damaged.endswith(".phil") else (*common, *form.arguments)
+    return [argument.replace("{}", str(directory)) for argument in given]
 
 
 def write(path: Path) -> None:

@@ -1,4 +1,4 @@
-"""benchmarks/reliability: some cases of each attack hold, and what does not hold is noticed."""
+"""benchmarks/reliability: a case of each attack holds, and what does not hold is noticed."""
 
 from __future__ import annotations
 
@@ -37,11 +37,11 @@ def attack(*arguments: str) -> subprocess.CompletedProcess:
     return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
 
 
-def test_some_cases_of_each_attack_hold():
-    for names, n_cases in ((("parameters", "files"), "2"), (("resumes", "disks", "together", "signals"), "1")):
-        done = attack(*names, "--cases", n_cases)
-        assert done.returncode == 0, done.stdout + done.stderr
-        assert [row.split(" | ")[1:3] for row in done.stdout.splitlines()] == len(names) * [[n_cases, n_cases]]
+def test_a_case_of_each_attack_holds():
+    names = ("parameters", "files", "resumes", "disks", "together", "signals")
+    done = attack(*names, "--cases", "1")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert [row.split(" | ")[1:3] for row in done.stdout.splitlines()] == len(names) * [["1", "1"]]
 
 
 def test_a_case_is_repeated_by_its_number():
